@@ -1,0 +1,102 @@
+/** The few MQTT 3.1.1 packets that a load generator needs, by hand: a general client would be slower than the brokers it measures. */
+export const TYPE = { CONNECT: 1, CONNACK: 2, PUBLISH: 3, PUBACK: 4, SUBSCRIBE: 8, SUBACK: 9 } as const;
+
+/** Clean session, no keep-alive. */
+export function encodeConnect(clientId: string): Buffer {
+  return packet(0x10, Buffer.concat([text("MQTT"), Buffer.from([4, 2, 0, 0]), text(clientId)]));
+}
+
+/** One filter at QoS 1. */
+export function encodeSubscribe(filter: string): Buffer {
+  return packet(0x82, Buffer.concat([Buffer.from([0, 1]), text(filter), Buffer.from([1])]));
+}
+
+/** PUBACKs for all `ids` in one piece. */
+export function encodePubacks(ids: readonly number[]): Buffer {
+  const bytes = Buffer.allocUnsafe(ids.length * 4);
+  let at = 0;
+  for (const id of ids) {
+    bytes[at] = 0x40;
+    bytes[at + 1] = 2;
+    at = bytes.writeUInt16BE(id, at + 2);
+  }
+  return bytes;
+}
+
+/** QoS 1 publishes of equal size, one behind the other, ready to be copied and sent once packet ids and stamps are written into them. */
+export interface PublishBlock {
+  readonly bytes: Buffer;
+  readonly count: number;
+  readonly packetBytes: number;
+  /** Offset of the packet id in each packet. */
+  readonly idAt: number;
+  /** Offset of the payload in each packet. */
+  readonly payloadAt: number;
+}
+
+/** A block with one packet for each topic. Topics must be equally long, payloads too. */
+export function publishBlock(topics: readonly string[], payloadOf: (index: number) => string): PublishBlock {
+  const packets = topics.map((topic, index) =>
+    packet(0x32, Buffer.concat([text(topic), Buffer.from([0, 0]), Buffer.from(payloadOf(index))])),
+  );
+  const packetBytes = packets[0]?.length ?? 0;
+  if (packets.some(({ length }) => length !== packetBytes)) throw new Error("the packets of a block differ in size");
+  const payloadBytes = Buffer.byteLength(payloadOf(0));
+  const payloadAt = packetBytes - payloadBytes;
+  return { bytes: Buffer.concat(packets), count: packets.length, packetBytes, idAt: payloadAt - 2, payloadAt };
+}
+
+/** `first` is the packet's first byte; its variable header starts at `start` of `bytes`, its payload ends at `end`. */
+export type TakePacket = (first: number, bytes: Buffer, start: number, end: number) => void;
+
+/** Cuts a byte stream into packets. The bytes given to `read` may be overwritten afterwards. */
+export class PacketReader {
+  readonly #take: TakePacket;
+  #rest: Buffer | undefined;
+
+  constructor(take: TakePacket) {
+    this.#take = take;
+  }
+
+  read(chunk: Buffer): void {
+    const bytes = this.#rest === undefined ? chunk : Buffer.concat([this.#rest, chunk]);
+    let at = 0;
+    while (at < bytes.length) {
+      const start = bodyStart(bytes, at);
+      const end = start + bodyBytes(bytes, at, start);
+      if (start < 0 || end > bytes.length) break;
+      this.#take(bytes[at] ?? 0, bytes, start, end);
+      at = end;
+    }
+    this.#rest = at < bytes.length ? Buffer.from(bytes.subarray(at)) : undefined;
+  }
+}
+
+/** Where the body of the packet at `at` starts; -1 when its length field is not complete. */
+function bodyStart(bytes: Buffer, at: number): number {
+  for (let index = at + 1; index < bytes.length; index++) if ((bytes[index] ?? 0) < 128) return index + 1;
+  return -1;
+}
+
+function bodyBytes(bytes: Buffer, at: number, start: number): number {
+  let length = 0;
+  for (let index = start - 1; index > at; index--) length = length * 128 + ((bytes[index] ?? 0) & 127);
+  return length;
+}
+
+function packet(first: number, body: Buffer): Buffer {
+  const length: number[] = [];
+  for (let left = body.length; ; left >>= 7) {
+    if (left < 128) {
+      length.push(left);
+      break;
+    }
+    length.push((left & 127) | 128);
+  }
+  return Buffer.concat([Buffer.from([first, ...length]), body]);
+}
+
+function text(value: string): Buffer {
+  const bytes = Buffer.from(value);
+  return Buffer.concat([Buffer.from([bytes.length >> 8, bytes.length & 255]), bytes]);
+}

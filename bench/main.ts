@@ -1,0 +1,42 @@
+/** `npm run bench -- NAME`: a table, or with --json one object, on standard output; how it goes on standard error. */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { MillraceError } from "../src/core/errors.ts";
+import type { Benchmark } from "./benchmark.ts";
+import { Children } from "./children.ts";
+import { latency } from "./latency.ts";
+import { type BenchOptions, parseOptions } from "./options.ts";
+import { machine, type Report, table } from "./report.ts";
+import { throughput } from "./throughput.ts";
+
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { throughput, latency };
+
+/** Beside the data of `npm start`, so that it is the same disk; the folder for temporary files may be memory. */
+const DATA = fileURLToPath(new URL("../.millrace/", import.meta.url));
+
+async function run(name: string, benchmark: Benchmark, options: BenchOptions): Promise<Report> {
+  mkdirSync(DATA, { recursive: true });
+  const folder = mkdtempSync(join(DATA, "bench-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  await using children = new Children(folder);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      children.killNow();
+      process.exit(130);
+    });
+  }
+  return { bench: name, machine: machine(), rows: await benchmark(options, children, folder) };
+}
+
+try {
+  const { name, options } = parseOptions(process.argv.slice(2), Object.keys(BENCHMARKS));
+  const benchmark = BENCHMARKS[name];
+  if (benchmark === undefined) throw new Error(`no benchmark ${name}`);
+  const report = await run(name, benchmark, options);
+  process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : table(report));
+} catch (error) {
+  if (!(error instanceof MillraceError)) throw error;
+  process.stderr.write(`error ${error.code}: ${error.message}\n`);
+  process.exitCode = error.code === "USAGE" ? 2 : 1;
+}

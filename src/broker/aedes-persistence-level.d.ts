@@ -1,0 +1,23 @@
+/** The part of the package that the broker uses; it ships no types of its own. */
+declare module "aedes-persistence-level/asyncPersistence.js" {
+  import type { Aedes, Client } from "aedes";
+  import type { ClassicLevel } from "classic-level";
+
+  interface PacketReference {
+    readonly cmd?: string;
+    readonly messageId?: number;
+  }
+
+  export default class AsyncLevelPersistence {
+    constructor(database: ClassicLevel<string, Buffer>);
+    setup(broker: Aedes): Promise<void>;
+    destroy(): Promise<void>;
+    addSubscriptions(client: Client, subscriptions: readonly object[]): Promise<void>;
+    removeSubscriptions(client: Client, topics: readonly string[]): Promise<void>;
+    subscriptionsByTopic(topic: string): Promise<object[]>;
+    outgoingClearMessageId(client: Client, packet: PacketReference): Promise<object | undefined>;
+    incomingGetPacket(client: Client, packet: PacketReference): Promise<object>;
+    incomingStorePacket(client: Client, packet: PacketReference): Promise<void>;
+    incomingDelPacket(client: Client, packet: PacketReference): Promise<void>;
+  }
+}

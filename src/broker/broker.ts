@@ -1,0 +1,219 @@
+import type { EventEmitter } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+import type { Aedes, AedesOptions, Client, PublishPacket } from "aedes";
+import { messageOf } from "../core/errors.ts";
+import { once } from "../core/lifecycle.ts";
+import { authority, type Endpoint, listen } from "../core/listen.ts";
+import type { Logger } from "../core/log.ts";
+import { decodeMessage, encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
+import { topicProblem } from "../core/topic.ts";
+import { coalesceWrites } from "./coalesce.ts";
+import { TopicEmitter } from "./emitter.ts";
+import { Engine } from "./engine.ts";
+import { messageOfPacket } from "./packet.ts";
+import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
+
+export interface BrokerOptions {
+  readonly gateway: string;
+  readonly endpoint: Endpoint;
+  /** Folder of the sessions. */
+  readonly location: string;
+  readonly payloadBytesMax: number;
+  readonly clientsMax: number;
+  /** Messages of one client that may wait for their acknowledgement (Receive Maximum of MQTT 5, 3.2.2.3.3). */
+  readonly inflightMax: number;
+}
+
+interface Entry {
+  readonly topic: string;
+  readonly time: number;
+  readonly hops: number;
+  readonly record: Uint8Array;
+}
+
+type Done = (error?: Error, duplicate?: boolean) => void;
+
+/** Where messages go that functions want; everything else is only brokered. */
+export interface Intake {
+  matches(topic: string): boolean;
+  /** `done` is called when the message is durable. */
+  append(entry: Entry, done: Done): void;
+  /** The same, once for each packet id until it is released. */
+  appendOnce(client: string, packetId: number, entry: Entry, done: Done): void;
+  readonly ledger: ReleaseLedger & { clear(client: string): Promise<void> };
+}
+
+/** The topic, packet type and property sizes that may come on top of a payload. */
+const PACKET_OVERHEAD_BYTES = 128 * 1024;
+
+/** The MQTT broker of a gateway: mqtt 3.1, 3.1.1 and 5 over TCP. A message that wakes a function is journaled before it is acknowledged. */
+export class Broker implements AsyncDisposable {
+  readonly close: () => Promise<void>;
+  readonly #aedes: Aedes;
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+  readonly counters = { received: 0, delivered: 0, refused: 0 };
+  #endpoint: Endpoint;
+
+  private constructor(aedes: Aedes, store: SessionStore, endpoint: Endpoint) {
+    this.#aedes = aedes;
+    this.#endpoint = endpoint;
+    this.#server = createServer({ noDelay: true }, (socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+      coalesceWrites(socket);
+      aedes.handle(socket);
+    });
+    this.close = once(async () => {
+      const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+      await new Promise<void>((resolve) => aedes.close(resolve));
+      for (const socket of this.#sockets) socket.destroy();
+      await closed;
+      await store.close();
+    });
+  }
+
+  /** The broker takes no clients before `listen`. @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE */
+  static async create(options: BrokerOptions, intake: Intake, logger: Logger): Promise<Broker> {
+    const store = await SessionStore.open(options.location, intake.ledger, logger);
+    const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });
+    const broker = new Broker(aedes, store, options.endpoint);
+    broker.#guard(options, intake, logger);
+    await aedes.listen();
+    return broker;
+  }
+
+  /** @throws MillraceError PORT_IN_USE, LISTEN_FAILED */
+  async listen(): Promise<void> {
+    this.#endpoint = await listen(this.#server, this.#endpoint, "the broker");
+  }
+
+  get address(): string {
+    return `mqtt://${authority(this.#endpoint)}`;
+  }
+
+  get clients(): number {
+    return this.#aedes.connectedClients;
+  }
+
+  /** Hands records to local subscribers; `done` is called when the sessions of all of them have every record, and not at all otherwise. */
+  deliver(records: readonly Uint8Array[], done: () => void): void {
+    let left = records.length;
+    for (const record of records) {
+      const { topic, payload, qos, retain } = decodeMessage(record);
+      const packet: PublishPacket = {
+        cmd: "publish",
+        topic,
+        payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
+        qos,
+        retain,
+        dup: false,
+      };
+      this.#aedes.publish(packet, (error) => {
+        // Only a broker that is closing refuses; the record is kept and delivered after the next start.
+        if (error instanceof Error) return;
+        this.counters.delivered++;
+        if (--left === 0) done();
+      });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #guard(options: BrokerOptions, intake: Intake, logger: Logger): void {
+    const aedes = this.#aedes;
+    const admitted = new Set<Client>();
+    aedes.preConnect = (client, _packet, callback) => {
+      const full = admitted.size >= options.clientsMax;
+      if (full) {
+        this.counters.refused++;
+      } else {
+        admitted.add(client);
+        client.conn.once("close", () => admitted.delete(client));
+      }
+      callback(full ? new Error(`more than ${options.clientsMax} clients`) : null, !full);
+    };
+    aedes.authenticate = (client, _user, _password, callback) => {
+      // A client that starts anew has no message open, whatever it left behind (MQTT 5, 3.1.2.4).
+      const fresh = client.clean || Reflect.get(client, "_cleanStart") === true;
+      const cleared = fresh ? intake.ledger.clear(client.id) : Promise.resolve();
+      cleared.then(
+        () => callback(null, true),
+        (error: unknown) => callback(Object.assign(new Error(messageOf(error)), { returnCode: 3 }), false),
+      );
+    };
+    aedes.authorizePublish = (client, packet, callback) => this.#take(client, packet, { intake, options, callback });
+    for (const event of ["clientError", "connectionError"] as const) {
+      aedes.on(event, (client, error) => {
+        this.counters.refused++;
+        logger.debug({ client: client.id, error: messageOf(error) }, "a client failed");
+      });
+    }
+    const forget = (client: Client): void => {
+      intake.ledger.clear(client.id).catch((error: unknown) => logger.error({ error: messageOf(error) }, "a session could not be cleared"));
+    };
+    aedes.on("sessionExpired", forget);
+    aedes.on("clientDisconnect", (client) => {
+      if (client.clean) forget(client);
+    });
+    const engine: EventEmitter = aedes; // Its types do not name this event.
+    engine.on("error", (error) => logger.error({ error: messageOf(error) }, "the session store could not be read or written"));
+  }
+
+  /** Runs before a PUBLISH is acknowledged, and again when a QoS 2 one is sent again. */
+  #take(
+    client: Client | null,
+    packet: PublishPacket,
+    to: { intake: Intake; options: BrokerOptions; callback: (error?: Error | null) => void },
+  ): void {
+    const { intake, options, callback } = to;
+    const problem = topicProblem(packet.topic) ?? payloadProblem(packet, options.payloadBytesMax);
+    if (problem !== undefined) {
+      callback(new Error(`topic "${packet.topic.slice(0, 100)}": ${problem}`));
+      return;
+    }
+    this.counters.received++;
+    if (!intake.matches(packet.topic)) {
+      callback();
+      return;
+    }
+    const message = messageOfPacket(client?.id ?? "will", packet);
+    if (!propertiesFit(message)) {
+      callback(new Error(`topic "${packet.topic.slice(0, 100)}": its properties are longer than ${PROPERTIES_BYTES_MAX} bytes as JSON`));
+      return;
+    }
+    const entry = { topic: message.topic, time: message.time, hops: 0, record: encodeMessage(message) };
+    const done: Done = (error, duplicate) => {
+      if (error !== undefined && client !== null) {
+        // No acknowledgement, not even a bad one, which the engine would still send: the client keeps the message and sends it again.
+        client.close();
+        return;
+      }
+      if (duplicate === true) Object.defineProperty(packet, DUPLICATE, { value: true });
+      callback(error);
+    };
+    // A will has no packet id, whatever its QoS.
+    if (packet.qos === 2 && client !== null && packet.messageId !== undefined) intake.appendOnce(client.id, packet.messageId, entry, done);
+    else intake.append(entry, done);
+  }
+}
+
+function propertiesFit({ properties }: Message): boolean {
+  return properties === undefined || Buffer.byteLength(JSON.stringify(properties)) <= PROPERTIES_BYTES_MAX;
+}
+
+function payloadProblem(packet: PublishPacket, bytesMax: number): string | undefined {
+  return packet.payload.length > bytesMax ? `the payload has ${packet.payload.length} bytes, at most ${bytesMax} are allowed` : undefined;
+}
+
+function engineOptions(options: BrokerOptions): AedesOptions {
+  return {
+    id: options.gateway,
+    maximumPacketSize: options.payloadBytesMax + PACKET_OVERHEAD_BYTES,
+    receiveMaximum: options.inflightMax,
+    maxClientsIdLength: 256,
+    topicAliasMaximum: 100,
+  };
+}

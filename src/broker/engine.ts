@@ -1,0 +1,50 @@
+import { Aedes, type AedesOptions, type Client, type PublishPacket } from "aedes";
+import type { TopicEmitter } from "./emitter.ts";
+import type { SessionStore } from "./session-store.ts";
+
+type Done = (error?: Error) => void;
+
+/** The protocol engine, with a short way for messages that no client is subscribed to: most of what sensors send is for functions. */
+export class Engine extends Aedes {
+  readonly #emitter: TopicEmitter;
+  readonly #store: SessionStore;
+
+  constructor(options: AedesOptions, parts: { emitter: TopicEmitter; store: SessionStore }) {
+    super({ ...options, mq: parts.emitter, persistence: parts.store });
+    this.#emitter = parts.emitter;
+    this.#store = parts.store;
+    this.on("client", (client) => Reflect.set(client, "duplicates", this.#duplicates()));
+  }
+
+  /**
+   * A client with several subscriptions that match gets a packet once. The engine tells by comparing packet numbers, and would drop a message
+   * that was overtaken by a later one: QoS 0 takes a shorter way than QoS 1. All listeners of a packet are called in one emission, so the
+   * number of the last packet only counts within it.
+   */
+  #duplicates(): Record<string, number> {
+    const emitter = this.#emitter;
+    const last = { emission: 0, number: 0 };
+    return Object.defineProperty({}, this.id, {
+      get: () => (last.emission === emitter.emission ? last.number : 0),
+      set: (number: number) => {
+        last.number = number;
+        last.emission = emitter.emission;
+      },
+    });
+  }
+
+  override publish(packet: PublishPacket, client: Client | Done | null, done?: Done): void {
+    const callback = typeof client === "function" ? client : done;
+    const unwanted = !packet.retain && !this.#emitter.wants(packet.topic) && this.#store.hasNoOffline(packet.topic);
+    if (unwanted) callback?.();
+    else this.#through(packet, typeof client === "function" ? null : client, callback ?? (() => undefined));
+  }
+
+  /** The engine takes the client as a second argument; its types do not say so. */
+  #through(packet: PublishPacket, client: Client | null, done: Done): void {
+    const publish = Reflect.get(Aedes.prototype, "publish") as unknown as EnginePublish;
+    publish.call(this, packet, client, done);
+  }
+}
+
+type EnginePublish = (this: Aedes, packet: PublishPacket, client: Client | null, done: Done) => void;

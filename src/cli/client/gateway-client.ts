@@ -1,0 +1,88 @@
+import { createInterface } from "node:readline";
+import { Readable } from "node:stream";
+import { MillraceError } from "../../core/errors.ts";
+import type { LogLevel, LogRecord } from "../../core/stats.ts";
+import {
+  gatewayStatsSchema,
+  type GatewayStatsAnswer,
+  type InvokeAnswer,
+  invokeResultSchema,
+  logPageSchema,
+  logRecordSchema,
+} from "./gateway-schemas.ts";
+import { ask, open, queryOf, type Remote, remote, unreachable } from "./http.ts";
+
+export const DEFAULT_GATEWAY = "http://127.0.0.1:8330";
+
+export interface LogFilter {
+  readonly function?: string | undefined;
+  readonly level?: LogLevel | undefined;
+  readonly after?: number | undefined;
+  readonly limit?: number | undefined;
+}
+
+export interface InvokeMessage {
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: 0 | 1 | 2;
+}
+
+/** A gateway's local HTTP as its caller sees it. Everything throws GATEWAY_UNREACHABLE or what the gateway answers. */
+export class GatewayClient {
+  readonly #remote: Remote;
+  readonly #signal: AbortSignal;
+
+  /** @throws MillraceError USAGE when `address` is none */
+  constructor(address: string, signal: AbortSignal) {
+    this.#remote = remote(address, { flag: "--gateway", what: "a gateway", unreachable: "GATEWAY_UNREACHABLE" });
+    this.#signal = signal;
+  }
+
+  stats(): Promise<GatewayStatsAnswer> {
+    return ask(this.#remote, { path: "/v1/stats", schema: gatewayStatsSchema, signal: this.#signal });
+  }
+
+  logs(filter: LogFilter): Promise<{ records: LogRecord[]; next: number }> {
+    return ask(this.#remote, { path: `/v1/logs${queryOf({ ...filter })}`, schema: logPageSchema, signal: this.#signal });
+  }
+
+  /** Records as they come, beginning with the newest `limit`. Ends with the signal, or when the gateway closes. */
+  async *followLogs(filter: LogFilter): AsyncGenerator<LogRecord, void, void> {
+    const path = `/v1/logs${queryOf({ ...filter, follow: 1 })}`;
+    const response = await open(this.#remote, { path, signal: this.#signal });
+    if (response.body === null) return;
+    const source = Readable.fromWeb(response.body, { signal: this.#signal });
+    try {
+      for await (const line of createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY })) {
+        if (line !== "") yield parseRecord(line);
+      }
+    } catch (error) {
+      // A gateway that dies breaks the stream off.
+      throw error instanceof MillraceError ? error : unreachable(this.#remote, error);
+    } finally {
+      source.destroy();
+    }
+  }
+
+  /** Runs a deployed function once; nothing of what it does is kept. */
+  invoke(name: string, message: InvokeMessage): Promise<InvokeAnswer> {
+    const { topic, payload, qos } = message;
+    return ask(this.#remote, {
+      path: `/v1/functions/${encodeURIComponent(name)}/invoke`,
+      schema: invokeResultSchema,
+      signal: this.#signal,
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ topic, payloadBase64: Buffer.from(payload).toString("base64"), qos }),
+      timeoutMs: 120_000,
+    });
+  }
+}
+
+function parseRecord(line: string): LogRecord {
+  try {
+    return logRecordSchema.parse(JSON.parse(line));
+  } catch (cause) {
+    throw new MillraceError("GATEWAY_UNREACHABLE", "the gateway sent a log line that this version does not understand", { cause });
+  }
+}

@@ -1,0 +1,60 @@
+import { z } from "zod";
+import type { FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
+
+const level = z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[]);
+const counter = z.number();
+
+const functionStats = z.object({
+  name: z.string(),
+  version: z.int(),
+  digest: z.string(),
+  state: z.enum(["active", "failed"]),
+  error: z.string().exactOptional(),
+  from: counter,
+  handled: counter,
+  failed: counter,
+  retried: counter,
+  deadLettered: counter,
+  emitted: counter,
+  published: counter,
+  backlog: counter,
+}) satisfies z.ZodType<FunctionStats>;
+
+/** Members that a later gateway adds are kept, so that `--json` shows all there is. */
+export const gatewayStatsSchema = z.looseObject({
+  gateway: z.string(),
+  version: z.string(),
+  startedAt: z.string(),
+  pid: z.int(),
+  labels: z.record(z.string(), z.string()),
+  broker: z.looseObject({ clients: counter, received: counter, delivered: counter, refused: counter }),
+  journal: z.looseObject({ appended: counter, seq: counter, floor: counter, commits: counter }),
+  runtime: z.looseObject({ hosts: counter, hostRestarts: counter }),
+  outbox: z.looseObject({ pending: counter, uploaded: counter, rejected: counter }),
+  link: z.looseObject({ connected: z.boolean(), url: z.string(), since: z.string().exactOptional(), error: z.string().exactOptional() }),
+  functions: z.array(functionStats),
+}) satisfies z.ZodType<GatewayStats>;
+export type GatewayStatsAnswer = z.infer<typeof gatewayStatsSchema>;
+
+export const logRecordSchema = z.object({
+  n: z.int(),
+  time: z.number(),
+  level,
+  function: z.string(),
+  version: z.int(),
+  invocation: z.string().exactOptional(),
+  message: z.string(),
+}) satisfies z.ZodType<LogRecord>;
+
+export const logPageSchema = z.object({ records: z.array(logRecordSchema), next: z.int() });
+
+export const invokeResultSchema = z.object({
+  ok: z.boolean(),
+  error: z.object({ code: z.string(), message: z.string(), stack: z.string().exactOptional() }).exactOptional(),
+  state: z.array(z.object({ key: z.string(), name: z.string(), value: z.unknown() })),
+  publishes: z.array(z.object({ topic: z.string(), payload: z.string(), qos: z.number(), retain: z.boolean() })),
+  events: z.array(z.object({ type: z.string(), subject: z.string(), data: z.unknown() })),
+  logs: z.array(z.object({ level, message: z.string() })),
+  durationMs: z.number(),
+}) satisfies z.ZodType<InvokeResult>;
+export type InvokeAnswer = z.infer<typeof invokeResultSchema>;

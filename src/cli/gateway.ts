@@ -1,0 +1,50 @@
+import { loadConfig } from "../core/config.ts";
+import { CONTROL_TABLE } from "../core/control-config.ts";
+import { GATEWAY_TABLE } from "../core/gateway-config.ts";
+import { createLogger } from "../core/log.ts";
+import { defineCommand } from "./command.ts";
+import { runDaemon } from "./daemon.ts";
+import { CHECK_FLAGS, checked, setting } from "./settings.ts";
+
+export const command = defineCommand({
+  name: "gateway",
+  summary: "run a gateway: MQTT broker, journal, functions and the link to the control plane",
+  usage: "[--config FILE] [flags]",
+  flags: {
+    ...CHECK_FLAGS,
+    id: { type: "string", value: "ID", description: "Name of the gateway, id of the configuration" },
+    data: { type: "string", value: "DIR", description: "Data folder, data of the configuration" },
+    "mqtt-port": { type: "number", value: "PORT", min: 0, max: 65_535, description: "mqtt.port; 0 picks a free one" },
+    "http-port": { type: "number", value: "PORT", min: 0, max: 65_535, description: "http.port; 0 picks a free one" },
+    control: { type: "string", value: "URL", description: "control.url; empty for no link" },
+    "log-level": { type: "string", value: "LEVEL", description: "log.level" },
+  },
+  details: `Every setting can also come from the file or from a variable: mqtt.port is MILLRACE_MQTT_PORT. A flag wins over a variable, a
+variable over the file. One line on standard output says that it is ready; the log goes to standard error as JSON lines.
+SIGTERM and SIGINT end it within 3 s with exit code 0.`,
+  examples: [
+    "millrace gateway",
+    "millrace gateway --config gateway.yaml --check",
+    "millrace gateway --id milan-1 --mqtt-port 0 --control ''",
+  ],
+  async run(context) {
+    const { flags } = context;
+    const config = loadConfig(GATEWAY_TABLE, {
+      ...(flags.config === undefined ? {} : { file: flags.config }),
+      env: context.env,
+      flags: [
+        setting("--id", "id", flags.id),
+        setting("--data", "data", flags.data),
+        setting("--mqtt-port", "mqtt.port", flags["mqtt-port"]),
+        setting("--http-port", "http.port", flags["http-port"]),
+        setting("--control", "control.url", flags.control),
+        setting("--log-level", "log.level", flags["log-level"]),
+      ],
+      others: [CONTROL_TABLE],
+    });
+    if (flags.check) return checked(context, flags.config, config);
+    const logger = createLogger("gateway", config.log.level);
+    const { startGateway } = await import("../gateway.ts");
+    return runDaemon(context, { title: `gateway ${config.id}`, start: () => startGateway(config, { logger }) });
+  },
+});

@@ -1,0 +1,42 @@
+import type { InvokeResult } from "../../core/stats.ts";
+import { printable } from "../terminal/text.ts";
+
+/** What one message did, for a person: a heading for each kind of effect that there is, and how it ended. */
+export function effectsText(name: string, result: InvokeResult): string {
+  const { state, publishes, events, logs } = result;
+  return [
+    section(
+      "logs",
+      logs.map(({ level, message }) => `${level.padEnd(5)}  ${message}`),
+    ),
+    section(
+      "state",
+      state.map(({ key, name: entry, value }) => `${key}  ${entry} ${value === undefined ? "deleted" : `= ${JSON.stringify(value)}`}`),
+    ),
+    section(
+      "publishes",
+      publishes.map(({ topic, payload, qos, retain }) => `${topic}  ${payload}  (QoS ${qos}${retain ? ", retained" : ""})`),
+    ),
+    section(
+      "events",
+      events.map(({ type, subject, data }) => `${type}  ${subject}  ${JSON.stringify(data)}`),
+    ),
+    ending(name, result),
+  ].join("");
+}
+
+function section(title: string, lines: readonly string[]): string {
+  return lines.length === 0 ? "" : `${title}\n${lines.map((line) => `  ${printable(line)}\n`).join("")}`;
+}
+
+function ending(name: string, { ok, error, durationMs, ...effects }: InvokeResult): string {
+  const ms = `${durationMs.toFixed(durationMs < 10 ? 1 : 0)} ms`;
+  if (ok) {
+    const idle = Object.values(effects).every((list) => list.length === 0);
+    return `${name}: ok in ${ms}${idle ? ", no effects" : "; nothing of this was committed"}\n`;
+  }
+  const message = error === undefined ? "no reason given" : `${error.code}: ${error.message}`;
+  // The stack begins with the message, which stands on the line above it already.
+  const frames = (error?.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
+  return [`${name}: failed in ${ms}: ${message}`, ...frames].map((line) => `${line}\n`).join("");
+}

@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { GatewayStats } from "../core/stats.ts";
+import { DEFAULT_GATEWAY, GatewayClient } from "./client/gateway-client.ts";
+import { type CommandContext, defineCommand, type FlagTable } from "./command.ts";
+import { count, table } from "./terminal/text.ts";
+
+const CLEAR_SCREEN = "\u001b[H\u001b[2J";
+
+const FLAGS = {
+  watch: { type: "boolean", short: "w", description: "Show it again and again, until Ctrl-C" },
+  every: { type: "duration", default: 1_000, description: "How often, with --watch" },
+  gateway: { type: "string", value: "URL", default: DEFAULT_GATEWAY, description: "The gateway's HTTP" },
+} as const satisfies FlagTable;
+
+export const command = defineCommand({
+  name: "stats",
+  summary: "show the counters of a gateway and of its functions",
+  usage: "[flags]",
+  flags: FLAGS,
+  details: `
+Counters begin with the gateway process. "backlog" is what waits in the journal for a function, "pending" the events that the cloud has not
+confirmed. With --json one object, and with --watch one object on each line. The same figures for Prometheus are at /metrics of the gateway.`,
+  examples: ["millrace stats --watch", "millrace stats --json"],
+  run,
+});
+
+async function run(context: CommandContext<typeof FLAGS>): Promise<number> {
+  const { flags, signal, json } = context;
+  const gateway = new GatewayClient(flags.gateway, signal);
+  for (;;) {
+    const stats = await gateway.stats();
+    const clear = flags.watch && context.tty && !json ? CLEAR_SCREEN : "";
+    context.stdout(json ? `${JSON.stringify(stats)}\n` : clear + statsText(stats));
+    if (!flags.watch) return 0;
+    await sleep(flags.every, undefined, { signal });
+  }
+}
+
+export function statsText(stats: GatewayStats): string {
+  const { broker, journal, outbox, link, functions } = stats;
+  const state = link.connected ? `connected to ${link.url}` : link.url === "" ? "none configured" : `down (${link.error ?? link.url})`;
+  const head = [
+    `gateway ${stats.gateway}, version ${stats.version}, since ${stats.startedAt}`,
+    `  broker   ${count(broker.received)} received, ${count(broker.delivered)} delivered, ${count(broker.clients)} clients`,
+    `  journal  ${count(journal.appended)} appended, position ${count(journal.seq)}, ${count(journal.commits)} commits`,
+    `  outbox   ${count(outbox.pending)} pending, ${count(outbox.uploaded)} stored in the cloud, ${count(outbox.rejected)} rejected`,
+    `  link     ${state}`,
+  ];
+  const body = functions.length === 0 ? "no function runs here; millrace publish DIR deploys one\n" : functionTable(functions);
+  return `${head.join("\n")}\n\n${body}`;
+}
+
+const NUMBERS = ["handled", "failed", "retried", "deadLettered", "emitted", "published", "backlog"] as const;
+const HEADINGS = ["handled", "failed", "retried", "dead", "emitted", "published", "backlog"];
+
+function functionTable(functions: GatewayStats["functions"]): string {
+  const rows = functions.map((each) => [each.name, `v${each.version}`, each.state, ...NUMBERS.map((name) => count(each[name]))]);
+  const totals = NUMBERS.map((name) => count(functions.reduce((sum, each) => sum + each[name], 0)));
+  const body = table(["function", "version", "state", ...HEADINGS], [...rows, ["total", "", "", ...totals]], HEADINGS);
+  const errors = functions.flatMap(({ name, error }) => (error === undefined ? [] : [`${name}: ${error}\n`]));
+  return body + errors.join("");
+}

@@ -1,0 +1,20 @@
+import { setTimeout as sleep } from "node:timers/promises";
+
+/** Time as a capability, so that tests can own it. */
+export interface Clock {
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** Resolves after `ms`; rejects with the signal's reason when aborted. */
+  sleep(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  sleep: (ms, signal) => sleep(ms, undefined, signal ? { signal } : {}),
+};
+
+/** Full jitter: a random wait between half of the exponential step and the whole of it. `attempt` counts from 1. */
+export function backoffMs(attempt: number, bounds: { minMs: number; maxMs: number }, random: () => number = Math.random): number {
+  const step = Math.min(bounds.maxMs, bounds.minMs * 2 ** Math.min(attempt - 1, 30));
+  return Math.round(step / 2 + (random() * step) / 2);
+}

@@ -1,0 +1,82 @@
+/**
+ * The closed catalogue of operating errors. A code is API: scripts match on it, so it never changes its meaning. `hint` tells the operator
+ * what to try; the message, written where the error is thrown, says what happened to which thing. docs/reference/errors.md is this table.
+ */
+export const ERRORS = {
+  CONFIG_INVALID: "Correct the named key; `--check` validates a file without starting anything.",
+  MANIFEST_INVALID: "Correct the named line of function.yaml; editors complete and check it with function.schema.json.",
+  TOPIC_FILTER_INVALID: "Filters have levels between slashes; `+` or `+name` stands for one level, `#` for the rest, last only.",
+  USAGE: "Run `millrace help` for the commands and `millrace help COMMAND` for its flags.",
+  FILE_UNREADABLE: "Check that the path exists and that this user may read it.",
+  CSV_INVALID: "Correct the named line of the file; quotes must be closed and each row needs as many fields as the header.",
+  BUILD_FAILED: "Correct the named file and line; only modules that need no Node and no network can be bundled.",
+  BUNDLE_CORRUPT: "The stored or received bytes are not what was published; publish the function again.",
+  BUNDLE_TOO_LARGE: "Import less, or split the function.",
+  DIGEST_MISMATCH: "The bytes are not what the digest promises; the version that ran before goes on. Publish the function again.",
+  FUNCTION_UNKNOWN: "`millrace functions` lists what is deployed.",
+  FUNCTION_LOAD_FAILED: "The code fails while it is loaded; the version that ran before goes on. `millrace invoke` shows it locally.",
+  FUNCTION_THREW: "The handler threw; `millrace logs` shows where. It is retried as its manifest says, then dead-lettered.",
+  PAYLOAD_INVALID: "The payload is not what the function reads; fix the sender or read `event.bytes`.",
+  PERMISSION_DENIED: "Add it to `permissions` of function.yaml and publish the function again.",
+  LIMIT_CPU: "The handler computed for longer than limits.cpu; do less for each message or raise the limit.",
+  LIMIT_WALL: "The handler did not finish within limits.wall; await less or raise the limit.",
+  LIMIT_MEMORY: "The isolate needed more than limits.memory; keep less or raise the limit.",
+  LIMIT_OUTPUT: "One message produced more than limits.output; emit less or raise the limit.",
+  LIMIT_STATE: "A state key or value is over its limit; store less under one key.",
+  LIMIT_HOPS: "Functions wake one another in a circle; publish to a topic that none of them listens to.",
+  HOST_CRASHED: "The process that ran the function died; its unfinished messages are handed out again.",
+  PORT_IN_USE: "Stop the other program or choose another port; 0 picks a free one.",
+  LISTEN_FAILED: "Check the address and that this user may open it.",
+  STOP_TIMEOUT: "It was ended anyway; what was acknowledged is on disk, and the next start goes on from there.",
+  DATA_LOCKED: "Another process uses this data folder; stop it or choose another folder.",
+  DATA_UNWRITABLE: "Check that the folder exists, belongs to this user and is on a writable file system.",
+  DATA_CORRUPT: "Stop the process and keep a copy of the folder before anything else.",
+  DISK_FULL: "Free some space; messages are not acknowledged until they can be written.",
+  JOURNAL_CLOSED: "The gateway is stopping; send the message again when it is back.",
+  LINK_DOWN: "The gateway works on without the cloud; check the control plane's address and the network.",
+  CONTROL_UNREACHABLE: "Check that the control plane runs and its address, given by --control.",
+  GATEWAY_UNREACHABLE: "Check that the gateway runs and its address, given by --gateway.",
+  BROKER_UNREACHABLE: "Check that the broker runs and its address, given by --broker.",
+  BROKER_REFUSED: "Check what this client may publish, the broker's limits and its disk; its log says more.",
+  REQUEST_INVALID: "Correct the request; /openapi.json describes what is accepted.",
+  NOT_FOUND: "Check the name; nothing is stored under it.",
+  TOO_MANY_FOLLOWERS: "Close another log follower first.",
+  STORE_FAILED: "The control plane could not store it; nothing was acknowledged and the gateway sends it again.",
+  INTERNAL_ERROR: "This is a defect of Millrace; the log of the process has the details. Please report it.",
+  CHILD_FAILED: "The end of its log says why; the whole log is in the data folder, under logs/.",
+  DOCTOR_FAILED: "Each failed line above says what to do.",
+  NOT_INSTALLED: "Install Millrace again; a package that it needs is missing.",
+  NODE_TOO_OLD: "Install Node 26 or later.",
+  INTERNAL: "This is a bug in Millrace; the log of the process has the details. Please report it.",
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An operating error: expected, typed, and fit for a person to read. A bug is an ordinary Error instead and ends the process. */
+export class MillraceError extends Error {
+  override readonly name = "MillraceError";
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+  }
+
+  get hint(): string {
+    return ERRORS[this.code];
+  }
+}
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The system error code (`ENOSPC`, `EADDRINUSE`, `LEVEL_LOCKED` …) of an error or of the nearest cause that has one. */
+export function systemCode(error: unknown): string | undefined {
+  for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; at = at.cause, depth++) {
+    if (!(at instanceof MillraceError) && "code" in at && typeof at.code === "string" && at.code !== "LEVEL_DATABASE_NOT_OPEN")
+      return at.code;
+  }
+  return undefined;
+}

@@ -1,0 +1,51 @@
+/**
+ * A normalized fact for the cloud, in the attributes of CloudEvents 1.0. `data` stays the JSON text that the function produced until the
+ * control plane parses it: the gateway neither trusts nor pays for it.
+ */
+export interface OutboxEvent {
+  /** Derived from what caused it, never counted: see `eventId`. */
+  readonly id: string;
+  readonly function: string;
+  /** Number of the version that emitted it. */
+  readonly version: number;
+  readonly type: string;
+  readonly subject: string;
+  /** Milliseconds since the epoch: the time of the message, not of its handling. */
+  readonly time: number;
+  /** JSON text. */
+  readonly data: string;
+}
+
+/** A stored event as the control plane's API returns it: CloudEvents 1.0 in JSON, with Millrace's extension attributes. */
+export interface CloudEvent {
+  readonly specversion: "1.0";
+  readonly id: string;
+  /** `/gateways/GATEWAY/functions/FUNCTION` */
+  readonly source: string;
+  readonly type: string;
+  readonly subject: string;
+  /** RFC 3339. */
+  readonly time: string;
+  readonly datacontenttype: "application/json";
+  readonly data: unknown;
+  readonly gateway: string;
+  readonly function: string;
+  readonly functionversion: number;
+  /** Position in the control plane's store; `after` of the next page. */
+  readonly position: number;
+}
+
+/** One measurement in the field names of SenML (RFC 8428, section 4): name, unit, value, time in seconds since the epoch. */
+export interface Measurement {
+  readonly n: string;
+  readonly u?: string;
+  readonly v?: number;
+  readonly vs?: string;
+  readonly vb?: boolean;
+  readonly t?: number;
+}
+
+/** The same message handled again yields the same id, so the cloud stores the event once however often it is sent. */
+export function eventId(gateway: string, seq: number, functionName: string, index: number): string {
+  return `${gateway}:${seq}:${functionName}:${index}`;
+}

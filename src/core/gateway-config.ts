@@ -1,0 +1,118 @@
+import { availableParallelism, hostname } from "node:os";
+import type { ConfigOf, ConfigTable } from "./config-table.ts";
+import { GATEWAY_ID } from "./link.ts";
+import { LOG_LEVELS } from "./stats.ts";
+
+const PORT = { type: "int", min: 0, max: 65_535 } as const;
+
+/** Everything that can be set on a gateway. docs/reference/configuration.md is this table. */
+export const GATEWAY_TABLE = {
+  id: {
+    type: "string",
+    default: gatewayIdOf(hostname()),
+    defaultText: "the name of the host",
+    check: (text) =>
+      GATEWAY_ID.test(text) ? undefined : "it needs 1 to 64 letters, digits, dots, dashes or underscores, a letter or digit first",
+    description:
+      "Name of the gateway; the control plane tells gateways apart by it, and event ids start with it. Never change it while events wait.",
+  },
+  labels: { type: "map", default: {}, description: "Labels such as `{site: milan, ring: canary}`, reported to the control plane." },
+  data: {
+    type: "string",
+    default: ".millrace/gateway",
+    check: notEmpty,
+    description: "Folder of the journal, the sessions and the function versions.",
+  },
+  "mqtt.host": {
+    type: "string",
+    default: "127.0.0.1",
+    check: notEmpty,
+    description: "Address the broker listens on; `0.0.0.0` for every network.",
+  },
+  "mqtt.port": { ...PORT, default: 1883, description: "Port of the broker; 0 picks a free one." },
+  "mqtt.payload_bytes_max": {
+    type: "size",
+    default: 1024 ** 2,
+    min: 64,
+    max: 256 * 1024 ** 2,
+    description: "Largest payload of a message; a client that sends more is disconnected.",
+  },
+  "mqtt.clients_max": {
+    type: "int",
+    default: 10_000,
+    min: 1,
+    max: 1_000_000,
+    unit: "clients",
+    description: "Clients connected at once; further ones are refused.",
+  },
+  "mqtt.inflight_max": {
+    type: "int",
+    default: 1_000,
+    min: 1,
+    max: 65_535,
+    unit: "messages",
+    description:
+      "Messages of one client that may wait for their acknowledgement; the client is not read further until one is acknowledged.",
+  },
+  "http.host": { type: "string", default: "127.0.0.1", check: notEmpty, description: "Address the local HTTP listens on." },
+  "http.port": { ...PORT, default: 8330, description: "Port of the local HTTP; 0 picks a free one." },
+  "control.url": {
+    type: "string",
+    default: "mqtt://127.0.0.1:8884",
+    check: linkProblem,
+    description: "Where the control plane's MQTT is; empty for a gateway without a link.",
+  },
+  "runtime.hosts": {
+    type: "int",
+    default: Math.max(1, availableParallelism() - 1),
+    defaultText: "processor cores − 1, at least 1",
+    min: 1,
+    max: 64,
+    unit: "processes",
+    description: "Host processes that run functions.",
+  },
+  "runtime.pending_max": {
+    type: "int",
+    default: 8_192,
+    min: 1,
+    max: 1_000_000,
+    unit: "messages",
+    description: "Messages held in memory for one function; what comes above it waits in the journal.",
+  },
+  "journal.batch_max": {
+    type: "int",
+    default: 1_024,
+    min: 1,
+    max: 65_536,
+    unit: "messages",
+    description: "Messages that one synced write takes at most.",
+  },
+  "log.level": {
+    type: "string",
+    default: "info",
+    choices: LOG_LEVELS,
+    description: "Least severe level that the process logs on standard error.",
+  },
+} as const satisfies ConfigTable;
+
+export type GatewayConfig = ConfigOf<typeof GATEWAY_TABLE>;
+
+/** A host name made into a gateway id: what an id cannot contain becomes a dash. */
+export function gatewayIdOf(host: string): string {
+  const id = host
+    .replaceAll(/[^A-Za-z0-9_.-]/g, "-")
+    .replace(/^[^A-Za-z0-9]+/, "")
+    .slice(0, 64);
+  return GATEWAY_ID.test(id) ? id : "gateway";
+}
+
+function notEmpty(text: string): string | undefined {
+  return text.trim() === "" ? "it is empty" : undefined;
+}
+
+function linkProblem(text: string): string | undefined {
+  if (text === "") return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const good = url !== undefined && ["mqtt:", "mqtts:"].includes(url.protocol) && url.hostname !== "";
+  return good ? undefined : `"${text}" is not an address such as mqtt://control.example.com:8884`;
+}

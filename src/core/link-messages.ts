@@ -1,0 +1,63 @@
+import { z } from "zod";
+
+const reportedFunction = z.object({
+  name: z.string(),
+  version: z.int(),
+  digest: z.string(),
+  state: z.enum(["active", "failed"]),
+  error: z.string().optional(),
+});
+
+export const reportedSchema = z.object({
+  gateway: z.string(),
+  /** Millrace's own version. */
+  version: z.string(),
+  startedAt: z.string(),
+  labels: z.record(z.string(), z.string()),
+  /** The revision of the desired state that it last acted on; 0 before the first. */
+  revision: z.int(),
+  functions: z.array(reportedFunction),
+});
+export type Reported = z.infer<typeof reportedSchema>;
+
+export const desiredSchema = z.object({
+  /** Increases with every change; an older one that arrives late is ignored. */
+  revision: z.int(),
+  functions: z.array(z.object({ name: z.string(), version: z.int(), digest: z.string(), bytes: z.int() })),
+});
+export type Desired = z.infer<typeof desiredSchema>;
+
+const outboxEvent = z.object({
+  id: z.string(),
+  function: z.string(),
+  version: z.int(),
+  type: z.string(),
+  subject: z.string(),
+  time: z.number(),
+  data: z.string(),
+});
+export const eventBatchSchema = z.object({ batch: z.int(), events: z.array(outboxEvent).min(1) });
+export type EventBatch = z.infer<typeof eventBatchSchema>;
+
+export const eventAckSchema = z.object({
+  batch: z.int(),
+  /** New in the store. */
+  stored: z.int(),
+  /** Already there, by id. */
+  duplicates: z.int(),
+  /** Not storable (data is not JSON, an attribute is out of bounds) and never will be. */
+  rejected: z.int(),
+});
+export type EventAck = z.infer<typeof eventAckSchema>;
+
+export const artifactGetSchema = z.object({ digest: z.string(), offset: z.int().min(0) });
+export type ArtifactGet = z.infer<typeof artifactGetSchema>;
+
+export const artifactChunkSchema = z.object({
+  digest: z.string(),
+  offset: z.int(),
+  /** Size of the whole; 0 when the control plane has no such bundle. */
+  total: z.int(),
+  bytes: z.instanceof(Uint8Array),
+});
+export type ArtifactChunk = z.infer<typeof artifactChunkSchema>;

@@ -1,0 +1,75 @@
+/** What the gateway says of itself at `/v1/stats`. Counters start at zero with the process; positions are of the journal. */
+export interface GatewayStats {
+  readonly gateway: string;
+  readonly version: string;
+  readonly startedAt: string;
+  readonly pid: number;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly broker: { readonly clients: number; readonly received: number; readonly delivered: number; readonly refused: number };
+  readonly journal: { readonly appended: number; readonly seq: number; readonly floor: number; readonly commits: number };
+  readonly runtime: { readonly hosts: number; readonly hostRestarts: number };
+  readonly outbox: { readonly pending: number; readonly uploaded: number; readonly rejected: number };
+  readonly link: { readonly connected: boolean; readonly url: string; readonly since?: string; readonly error?: string };
+  readonly functions: readonly FunctionStats[];
+}
+
+export interface FunctionStats {
+  readonly name: string;
+  readonly version: number;
+  readonly digest: string;
+  /** `active`; or `failed` with the error while an earlier version may go on. */
+  readonly state: "active" | "failed";
+  readonly error?: string;
+  /** Journal position from which this version handles messages. */
+  readonly from: number;
+  readonly handled: number;
+  readonly failed: number;
+  readonly retried: number;
+  readonly deadLettered: number;
+  readonly emitted: number;
+  readonly published: number;
+  readonly backlog: number;
+}
+
+/** One line that a function logged, or that the gateway says about it. */
+export interface LogRecord {
+  /** Increases by one for each record of this process; `after` of the next query. */
+  readonly n: number;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly level: LogLevel;
+  readonly function: string;
+  readonly version: number;
+  /** `SEQ.ATTEMPT` of the message that was being handled. */
+  readonly invocation?: string;
+  readonly message: string;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** A message that was given up, with what is needed to understand it. */
+export interface DeadLetter {
+  readonly seq: number;
+  readonly function: string;
+  readonly version: number;
+  readonly topic: string;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly attempts: number;
+  readonly code: string;
+  readonly error: string;
+  /** Base64. */
+  readonly payload: string;
+}
+
+/** What one handled message would do, printed by `millrace invoke`. Nothing of it is committed. */
+export interface InvokeResult {
+  readonly ok: boolean;
+  readonly error?: { readonly code: string; readonly message: string; readonly stack?: string };
+  readonly state: readonly { readonly key: string; readonly name: string; readonly value: unknown }[];
+  readonly publishes: readonly { readonly topic: string; readonly payload: string; readonly qos: number; readonly retain: boolean }[];
+  readonly events: readonly { readonly type: string; readonly subject: string; readonly data: unknown }[];
+  readonly logs: readonly { readonly level: LogLevel; readonly message: string }[];
+  readonly durationMs: number;
+}

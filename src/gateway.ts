@@ -1,0 +1,154 @@
+import { join } from "node:path";
+import packageJson from "../package.json" with { type: "json" };
+import { Broker, type Intake } from "./broker/broker.ts";
+import { Deliveries } from "./broker/deliveries.ts";
+import type { GatewayConfig } from "./core/gateway-config.ts";
+import { once, type Service } from "./core/lifecycle.ts";
+import type { Logger } from "./core/log.ts";
+import type { GatewayStats } from "./core/stats.ts";
+import { startHttp } from "./http/server.ts";
+import { Journal } from "./journal/journal.ts";
+import { Runtime } from "./runtime/runtime.ts";
+import type { ReportedFunction } from "./sync/reconciler.ts";
+import { startSync, type Sync } from "./sync/sync.ts";
+
+const TRIM_INTERVAL_MS = 5_000;
+
+/** A running gateway. Closing it, once, stops everything in the reverse order of its start. */
+export interface Gateway extends Service {
+  readonly addresses: { readonly mqtt: string; readonly http: string };
+  stats(): GatewayStats;
+  close(): Promise<void>;
+}
+
+interface Parts {
+  readonly config: GatewayConfig;
+  readonly journal: Journal;
+  readonly broker: Broker;
+  readonly runtime: Runtime;
+  readonly sync: Sync;
+  readonly startedAt: string;
+  closing: boolean;
+}
+
+/**
+ * Puts the parts of a gateway together. Clients are let in only when everything that their messages wake is in place again.
+ * @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DATA_CORRUPT, DISK_FULL, PORT_IN_USE, LISTEN_FAILED, HOST_CRASHED
+ */
+export async function startGateway(config: GatewayConfig, deps: { logger: Logger }): Promise<Gateway> {
+  const { logger } = deps;
+  await using stack = new AsyncDisposableStack();
+  const journal = stack.use(await Journal.open({ location: join(config.data, "journal"), batchMax: config.journal.batch_max }));
+  const wakes: { runtime?: Runtime } = {};
+  const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
+  const { id: gateway, runtime: limits } = config;
+  const options = { gateway, hosts: limits.hosts, pendingMax: limits.pending_max };
+  const runtime = stack.use(await Runtime.start(options, journal, logger));
+  wakes.runtime = runtime;
+  const deliveries = new Deliveries(broker, (on) => runtime.hold(on));
+  journal.subscribe({
+    durable: (messages) => runtime.accept(messages),
+    publishes: (number, records) => deliveries.deliver(records, () => journal.delivered(number)),
+  });
+  const sync = stack.use(createSync(config, { journal, runtime }, logger));
+  await sync.restore();
+  await journal.redeliver();
+  runtime.begin();
+  const parts: Parts = { config, journal, broker, runtime, sync, startedAt: new Date().toISOString(), closing: false };
+  const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
+  await broker.listen();
+  if (config.control.url !== "") sync.connect();
+  const trim = setInterval(() => {
+    journal.trim(runtime.floor).catch((error: unknown) => logger.error({ err: error }, "the journal could not be trimmed"));
+  }, TRIM_INTERVAL_MS).unref();
+  stack.defer(() => clearInterval(trim));
+  const owned = stack.move();
+  const close = once(() => {
+    parts.closing = true;
+    return owned.disposeAsync();
+  });
+  return {
+    addresses: { mqtt: broker.address, http: http.address },
+    stopped: Promise.race([journal.stopped, sync.stopped]),
+    stats: () => statsOf(parts),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function createBroker(config: GatewayConfig, to: Intake, logger: Logger): Promise<Broker> {
+  const { mqtt } = config;
+  const options = {
+    gateway: config.id,
+    endpoint: { host: mqtt.host, port: mqtt.port },
+    location: join(config.data, "sessions"),
+    payloadBytesMax: mqtt.payload_bytes_max,
+    clientsMax: mqtt.clients_max,
+    inflightMax: mqtt.inflight_max,
+  };
+  return Broker.create(options, to, logger);
+}
+
+function intake(journal: Journal, wakes: { readonly runtime?: Runtime }): Intake {
+  return {
+    ledger: journal.qos2,
+    matches: (topic) => wakes.runtime?.matches(topic) ?? false,
+    append: (entry, done) => journal.append(entry, done),
+    appendOnce: (client, packetId, entry, done) => journal.qos2.append(client, packetId, entry, done),
+  };
+}
+
+function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: Runtime }, logger: Logger): Sync {
+  const { runtime } = parts;
+  const options = {
+    gateway: config.id,
+    url: config.control.url,
+    data: join(config.data, "sync"),
+    version: packageJson.version,
+    labels: config.labels,
+  };
+  const deployer = {
+    deploy: runtime.deploy.bind(runtime),
+    remove: runtime.remove.bind(runtime),
+    refuse: runtime.refuse.bind(runtime),
+    reported: (): ReportedFunction[] =>
+      runtime.stats().functions.map(({ name, version, digest, state, error }) => ({
+        name,
+        version,
+        digest,
+        state,
+        ...(error === undefined ? {} : { error }),
+      })),
+  };
+  return startSync(options, { outbox: parts.journal.outbox, deployer }, { logger });
+}
+
+function httpParts(parts: Parts): Parameters<typeof startHttp>[1] {
+  const { runtime, journal } = parts;
+  return {
+    stats: () => statsOf(parts),
+    ready: () => !parts.closing,
+    logs: (query) => runtime.logs.query(query),
+    waitForLogs: (after, signal) => runtime.logs.more(after, signal),
+    invoke: (name, message) => runtime.invoke(name, message),
+    deadLetters: (query) => journal.deadLetters(query.function, query.limit),
+  };
+}
+
+function statsOf({ config, journal, broker, runtime, sync, startedAt }: Parts): GatewayStats {
+  const { functions, hosts, hostRestarts } = runtime.stats();
+  const { uploaded, rejected, ...link } = sync.status();
+  return {
+    gateway: config.id,
+    version: packageJson.version,
+    startedAt,
+    pid: process.pid,
+    labels: config.labels,
+    broker: { clients: broker.clients, ...broker.counters },
+    journal: { appended: journal.appended, seq: journal.nextSeq - 1, floor: runtime.floor, commits: journal.commits },
+    runtime: { hosts, hostRestarts },
+    outbox: { pending: journal.outbox.pending, uploaded, rejected },
+    link,
+    functions,
+  };
+}

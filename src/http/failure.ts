@@ -1,0 +1,29 @@
+import { HTTPException } from "hono/http-exception";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { ERRORS, type ErrorCode, MillraceError } from "../core/errors.ts";
+
+/** The body of every answer that is not a success. */
+export interface Failure {
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string };
+}
+
+const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
+  REQUEST_INVALID: 400,
+  PAYLOAD_INVALID: 400,
+  FUNCTION_UNKNOWN: 404,
+  NOT_FOUND: 404,
+  TOO_MANY_FOLLOWERS: 503,
+  JOURNAL_CLOSED: 503,
+  DISK_FULL: 507,
+};
+
+/** What a client is told of an error. A bug shows nothing of its inside; `bug` says that it has to be logged. */
+export function failureOf(error: unknown): { status: ContentfulStatusCode; body: Failure; bug: boolean } {
+  if (error instanceof MillraceError) return { status: STATUS[error.code] ?? 500, body: body(error.code, error.message), bug: false };
+  if (error instanceof HTTPException) return { status: error.status, body: body("REQUEST_INVALID", error.message), bug: false };
+  return { status: 500, body: body("INTERNAL", "the gateway failed to answer"), bug: true };
+}
+
+export function body(code: ErrorCode, message: string): Failure {
+  return { error: { code, message, hint: ERRORS[code] } };
+}

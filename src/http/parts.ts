@@ -1,0 +1,31 @@
+import type { Message } from "../core/message.ts";
+import type { DeadLetter, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../core/stats.ts";
+
+export interface LogQuery {
+  /** Only of this function. */
+  readonly function?: string;
+  /** The least severe level wanted. */
+  readonly level: LogLevel;
+  /** Records with a larger `n`, oldest first. Without it the newest ones, oldest first too. */
+  readonly after?: number;
+  readonly limit: number;
+}
+
+export interface LogPage {
+  readonly records: readonly LogRecord[];
+  /** `after` of the next query: the `n` up to which everything has been looked at, whether it was wanted or not. */
+  readonly next: number;
+}
+
+/** What the local HTTP needs of the gateway. */
+export interface HttpParts {
+  stats(): GatewayStats;
+  /** Whether messages are taken and handled. */
+  ready(): boolean;
+  logs(query: LogQuery): LogPage;
+  /** Resolves once a record with a larger `n` than `after` exists; rejects with the signal's reason when aborted. */
+  waitForLogs(after: number, signal: AbortSignal): Promise<void>;
+  /** Runs the function once on the message and commits nothing. Rejects with FUNCTION_UNKNOWN; a handler that fails is a result. */
+  invoke(name: string, message: Message): Promise<InvokeResult>;
+  deadLetters(query: { readonly function?: string; readonly limit: number }): Promise<readonly DeadLetter[]>;
+}

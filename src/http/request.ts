@@ -1,0 +1,70 @@
+import type { Context } from "hono";
+import { z } from "zod";
+import { MillraceError } from "../core/errors.ts";
+import type { Message } from "../core/message.ts";
+import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
+import { topicProblem } from "../core/topic.ts";
+
+const LIMIT_MAX = 1_000;
+const limit = z.coerce.number().pipe(z.int().min(1).max(LIMIT_MAX)).default(100);
+
+const logsQuery = z.strictObject({
+  function: z.string().optional(),
+  level: z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[], { error: `one of ${LOG_LEVELS.join(", ")}` }).default("debug"),
+  after: z.coerce.number().pipe(z.int().min(0)).optional(),
+  limit,
+  follow: z.enum(["0", "1"]).default("0"),
+});
+
+const deadLettersQuery = z.strictObject({ function: z.string().optional(), limit });
+
+const invokeBody = z
+  .strictObject({
+    topic: z.string(),
+    payload: z.string().optional(),
+    payloadBase64: z.base64().optional(),
+    qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(1),
+  })
+  .refine((sent) => (sent.payload === undefined) !== (sent.payloadBase64 === undefined), {
+    error: "exactly one of payload (text) and payloadBase64 (bytes) is needed",
+  });
+
+export function parseLogsQuery(context: Context): z.infer<typeof logsQuery> {
+  return parse(logsQuery, context.req.query());
+}
+
+export function parseDeadLettersQuery(context: Context): z.infer<typeof deadLettersQuery> {
+  return parse(deadLettersQuery, context.req.query());
+}
+
+/** The message of an invocation, with the gateway's clock and `http` as its source. */
+export async function parseInvocation(context: Context, payloadBytesMax: number): Promise<Message> {
+  // Anything but JSON could be sent by a web page of another origin without asking first.
+  if (!/^application\/json\b/i.test(context.req.header("content-type") ?? "")) {
+    throw new MillraceError("REQUEST_INVALID", "the body has to be JSON, with content-type: application/json");
+  }
+  const { topic, payload, payloadBase64, qos } = parse(invokeBody, await jsonOf(context));
+  const problem = topicProblem(topic);
+  if (problem !== undefined) throw new MillraceError("REQUEST_INVALID", `topic "${topic}": ${problem}`);
+  const bytes = payload === undefined ? Buffer.from(payloadBase64 ?? "", "base64") : Buffer.from(payload);
+  if (bytes.length > payloadBytesMax) {
+    throw new MillraceError("REQUEST_INVALID", `the payload has ${bytes.length} bytes, at most ${payloadBytesMax} are allowed`);
+  }
+  return { topic, payload: bytes, qos, retain: false, time: Date.now(), source: "http", hops: 0 };
+}
+
+async function jsonOf(context: Context): Promise<unknown> {
+  const text = await context.req.text();
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new MillraceError("REQUEST_INVALID", "the body is not JSON", { cause });
+  }
+}
+
+function parse<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const lines = result.error.issues.map(({ path, message }) => (path.length === 0 ? message : `${path.join(".")}: ${message}`));
+  throw new MillraceError("REQUEST_INVALID", lines.join("; "));
+}

@@ -1,0 +1,60 @@
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { MillraceError } from "../core/errors.ts";
+import type { Logger } from "../core/log.ts";
+import { suggestion } from "../core/nearest.ts";
+import { body, failureOf } from "./failure.ts";
+import type { LogFollowers } from "./follow.ts";
+import { METRICS_CONTENT_TYPE, metricsText } from "./metrics.ts";
+import type { HttpParts } from "./parts.ts";
+import { parseDeadLettersQuery, parseInvocation, parseLogsQuery } from "./request.ts";
+
+interface RoutesDeps {
+  readonly followers: LogFollowers;
+  readonly payloadBytesMax: number;
+  readonly logger: Logger;
+}
+
+/** Every route of the gateway's local HTTP. */
+export function routes(parts: HttpParts, { followers, payloadBytesMax, logger }: RoutesDeps): Hono {
+  const app = new Hono();
+  app.get("/healthz", (c) => c.json({ status: "ok", program: "millrace gateway", gateway: parts.stats().gateway }));
+  app.get("/readyz", (c) => (parts.ready() ? c.json({ status: "ready" }) : c.json({ status: "starting or stopping" }, 503)));
+  app.get("/metrics", (c) => c.body(metricsText(parts.stats()), 200, { "content-type": METRICS_CONTENT_TYPE }));
+  app.get("/v1/stats", (c) => c.json(parts.stats()));
+  app.get("/v1/functions", (c) => c.json(parts.stats().functions));
+  app.get("/v1/dead-letters", async (c) => {
+    const { function: name, limit } = parseDeadLettersQuery(c);
+    return c.json(await parts.deadLetters({ limit, ...(name === undefined ? {} : { function: name }) }));
+  });
+  app.get("/v1/logs", (c) => {
+    const { function: name, level, after, limit, follow } = parseLogsQuery(c);
+    const query = { level, limit, ...(name === undefined ? {} : { function: name }), ...(after === undefined ? {} : { after }) };
+    if (follow === "0") return c.json(parts.logs(query));
+    return c.body(followers.open(query, c.req.raw.signal), 200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
+  });
+  app.post("/v1/functions/:name/invoke", bodyLimit({ maxSize: bodyBytesMax(payloadBytesMax), onError: tooLarge }), async (c) => {
+    const name = c.req.param("name");
+    const names = parts.stats().functions.map((each) => each.name);
+    if (!names.includes(name)) {
+      throw new MillraceError("FUNCTION_UNKNOWN", `no function "${name}" runs on this gateway${suggestion(name, names)}`);
+    }
+    return c.json(await parts.invoke(name, await parseInvocation(c, payloadBytesMax)));
+  });
+  app.notFound((c) => c.json(body("NOT_FOUND", `nothing is at ${c.req.method} ${c.req.path}`), 404));
+  app.onError((error, c) => {
+    const failure = failureOf(error);
+    if (failure.bug) logger.error({ err: error, path: c.req.path }, "request failed");
+    return c.json(failure.body, failure.status);
+  });
+  return app;
+}
+
+/** JSON may write one byte of a payload as six characters, and a few more hold the rest of the body. */
+function bodyBytesMax(payloadBytesMax: number): number {
+  return payloadBytesMax * 6 + 64 * 1024;
+}
+
+function tooLarge(): Response {
+  return Response.json(body("REQUEST_INVALID", "the body is larger than any payload that is allowed"), { status: 413 });
+}

@@ -1,0 +1,303 @@
+import { decode, encode } from "cbor-x";
+import { mkdir } from "node:fs/promises";
+import { Cursor } from "../core/cursor.ts";
+import { MillraceError, systemCode } from "../core/errors.ts";
+import type { OutboxEvent } from "../core/event.ts";
+import { once } from "../core/lifecycle.ts";
+import { type JournaledMessage, peekMessage } from "../core/message.ts";
+import type { DeadLetter } from "../core/stats.ts";
+import { type Database, type Op, openDatabase } from "./database.ts";
+import { deadLetterKey, nameKey, nameOf, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
+import { Outbox } from "./outbox.ts";
+import { Qos2Ledger } from "./qos2.ts";
+import { type Entry, Writer } from "./writer.ts";
+
+export type { Entry } from "./writer.ts";
+
+export interface JournalOptions {
+  /** Folder of the database; made when it is missing. */
+  readonly location: string;
+  /** Writes that may share one batch. */
+  readonly batchMax: number;
+}
+
+/** What the handling of some messages of one function brings about; written as a whole or not at all. */
+export interface Commit {
+  readonly consumer: string;
+  readonly cursor: Cursor;
+  readonly state: readonly StateWrite[];
+  readonly events: readonly OutboxEvent[];
+  /** Records for the broker to deliver. */
+  readonly publishes: readonly Uint8Array[];
+  /** Those of the publishes that wake functions here: they enter the journal in the same write. */
+  readonly derived: readonly Entry[];
+  readonly deadLetters: readonly DeadLetter[];
+}
+
+export interface StateWrite {
+  readonly key: string;
+  readonly name: string;
+  /** No value deletes. */
+  readonly value?: Buffer;
+}
+
+/** Which version of a function handles messages, and from where on. */
+export interface FunctionRecord {
+  readonly version: number;
+  readonly digest: string;
+  readonly from: number;
+}
+
+export interface JournalEvents {
+  /** New messages are on disk, in order. */
+  durable(messages: readonly JournaledMessage[]): void;
+  /** Publishes are committed; answer with `delivered(number)` when the broker has taken them all. */
+  publishes(number: number, records: readonly Uint8Array[]): void;
+}
+
+/** The ordered, durable log of messages on the gateway, and everything that is committed together with a position in it. */
+export class Journal implements AsyncDisposable {
+  readonly outbox: Outbox;
+  readonly qos2: Qos2Ledger;
+  readonly close: () => Promise<void>;
+  /** Rejects when the disk refuses a write: nothing can be acknowledged any more. */
+  readonly stopped: Promise<void>;
+  readonly #database: Database;
+  readonly #writer: Writer;
+  readonly #functions: Map<string, FunctionRecord>;
+  readonly #floors: ReadonlyMap<string, number>;
+  #events: JournalEvents = { durable: () => undefined, publishes: () => undefined };
+  #appended = 0;
+  #trimmed = 0;
+
+  private constructor(database: Database, found: Found, batchMax: number) {
+    this.#database = database;
+    this.#functions = found.functions;
+    this.#floors = found.floors;
+    this.outbox = found.outbox;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    promise.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
+    this.stopped = promise;
+    this.#writer = new Writer(
+      database,
+      { nextSeq: found.nextSeq, nextPublish: found.nextPublish, writesMax: batchMax },
+      {
+        durable: (messages) => {
+          this.#appended += messages.length;
+          this.#events.durable(messages);
+        },
+        publishes: (number, records) => this.#events.publishes(number, records),
+        failed: reject,
+      },
+    );
+    this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
+    this.close = once(async () => {
+      await this.#writer.close();
+      await database.close();
+      resolve();
+    });
+  }
+
+  /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL, DATA_CORRUPT */
+  static async open(options: JournalOptions): Promise<Journal> {
+    await makeFolder(options.location);
+    const database = await openDatabase(options.location);
+    return new Journal(database, await look(database), options.batchMax);
+  }
+
+  /** Who is told of new messages and publishes. Set once, before anything is appended. */
+  subscribe(events: JournalEvents): void {
+    this.#events = events;
+  }
+
+  /** `done` is called when the message is on disk, or with the error that kept it from getting there. */
+  append(entry: Entry, done: (error?: MillraceError) => void): void {
+    this.#writer.submit({ entries: [entry], ops: [], publishes: [], sync: true, done });
+  }
+
+  commit(commit: Commit, done: (error?: MillraceError) => void): void {
+    const ops: Op[] = commit.state.map(({ key, name, value }) => {
+      const at = stateKey(commit.consumer, key, name);
+      return value === undefined ? { key: at } : { key: at, value };
+    });
+    for (const letter of commit.deadLetters) ops.push({ key: deadLetterKey(letter.function, letter.seq), value: encode(letter) });
+    if (commit.events.length > 0) ops.push(...this.outbox.stage(commit.events));
+    this.#writer.submit({
+      ops,
+      entries: commit.derived,
+      cursor: { consumer: commit.consumer, value: commit.cursor.encode() },
+      publishes: commit.publishes,
+      // A message must be on disk before anything acts on it, also one that comes from a function.
+      sync: commit.derived.length > 0,
+      done: (error) => {
+        if (error === undefined) this.outbox.added(commit.events.length);
+        done(error);
+      },
+    });
+  }
+
+  /** The broker has taken every record of these publishes. */
+  delivered(number: number): void {
+    this.#writer.delivered(number);
+  }
+
+  /** Hands out again what was committed but perhaps not delivered when the process ended. */
+  async redeliver(): Promise<void> {
+    const entries = await this.#database.iterator(prefixRange("p")).all();
+    for (const [key, value] of entries) this.#events.publishes(numberOf(key), splitRecords(value));
+  }
+
+  /** Messages from `from` on, at most about `max` (whole blocks are read). Empty at the end of the journal. */
+  async read(from: number, max: number): Promise<readonly JournaledMessage[]> {
+    const [before] = await this.#database.keys({ gte: numberKey("j", 0), lte: numberKey("j", from), reverse: true, limit: 1 }).all();
+    const messages: JournaledMessage[] = [];
+    const iterator = this.#database.iterator({ gte: before ?? numberKey("j", from), lt: Buffer.from("k") });
+    try {
+      while (messages.length < max) {
+        const entry = await iterator.next();
+        if (entry === undefined) break;
+        messages.push(...parseBlock(numberOf(entry[0]), entry[1]).filter((message) => message.seq >= from));
+      }
+    } finally {
+      await iterator.close();
+    }
+    return messages;
+  }
+
+  /** The seq of the next message to be appended. */
+  get nextSeq(): number {
+    return this.#writer.nextSeq;
+  }
+
+  get appended(): number {
+    return this.#appended;
+  }
+
+  get commits(): number {
+    return this.#writer.batches;
+  }
+
+  /** The lowest cursor, as it was when the journal was opened, of the functions that `running` does not answer for. */
+  restingFloor(running: (name: string) => boolean): number {
+    let floor = Infinity;
+    for (const [name, found] of this.#floors) {
+      if (this.#functions.has(name) && !running(name)) floor = Math.min(floor, found);
+    }
+    return floor;
+  }
+
+  functionRecord(name: string): FunctionRecord | undefined {
+    return this.#functions.get(name);
+  }
+
+  /** Makes durable that this version handles messages from `record.from` on, with the cursor as it stands then. */
+  async saveFunction(name: string, record: FunctionRecord, cursor: Cursor): Promise<void> {
+    await this.#write([
+      { key: nameKey("f", name), value: Buffer.from(JSON.stringify(record)) },
+      { key: nameKey("c", name), value: cursor.encode() },
+    ]);
+    this.#functions.set(name, record);
+  }
+
+  /** The function's state stays, for the day it is deployed again. */
+  async removeFunction(name: string): Promise<void> {
+    await this.#write([{ key: nameKey("f", name) }, { key: nameKey("c", name) }]);
+    this.#functions.delete(name);
+  }
+
+  async cursor(consumer: string): Promise<Cursor | undefined> {
+    const value = await this.#database.get(nameKey("c", consumer));
+    return value === undefined ? undefined : Cursor.decode(value);
+  }
+
+  /** Everything that a function keeps under one key. */
+  async loadState(functionName: string, key: string): Promise<readonly { name: string; value: Buffer }[]> {
+    const prefix = `s${functionName}\0${key}\0`;
+    const entries = await this.#database.iterator(prefixRange(prefix)).all();
+    const skip = Buffer.byteLength(prefix);
+    return entries.map(([at, value]) => ({ name: at.toString("utf8", skip), value }));
+  }
+
+  async deadLetters(functionName: string | undefined, limit: number): Promise<readonly DeadLetter[]> {
+    const range = prefixRange(functionName === undefined ? "d" : `d${functionName}\0`);
+    const values = await this.#database.values({ ...range, limit, reverse: true }).all();
+    return values.map((value) => decode(value) as DeadLetter);
+  }
+
+  /** Deletes the blocks in which every message is below `floor`. The last block stays, so that seqs go on from it. */
+  async trim(floor: number): Promise<void> {
+    if (floor <= this.#trimmed) return;
+    // The floor was read from memory. What the messages below it brought about must be on disk before they are gone.
+    await this.#writer.settled();
+    const [keep] = await this.#database.keys({ gte: numberKey("j", 0), lte: numberKey("j", floor), reverse: true, limit: 1 }).all();
+    if (keep !== undefined) await this.#database.clear({ gte: numberKey("j", 0), lt: keep });
+    this.#trimmed = floor;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #write(ops: readonly Op[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#writer.submit({ ops, entries: [], publishes: [], sync: true, done: (error) => (error ? reject(error) : resolve()) });
+    });
+  }
+}
+
+interface Found {
+  readonly nextSeq: number;
+  readonly nextPublish: number;
+  readonly functions: Map<string, FunctionRecord>;
+  readonly floors: ReadonlyMap<string, number>;
+  readonly qos2: Set<string>;
+  readonly outbox: Outbox;
+}
+
+async function look(database: Database): Promise<Found> {
+  const [block] = await database.iterator({ ...prefixRange("j"), reverse: true, limit: 1 }).all();
+  const [publish] = await database.keys({ ...prefixRange("p"), reverse: true, limit: 1 }).all();
+  const functions = new Map<string, FunctionRecord>();
+  for await (const [key, value] of database.iterator(prefixRange("f"))) {
+    functions.set(nameOf(key), JSON.parse(value.toString()) as FunctionRecord);
+  }
+  const floors = new Map<string, number>();
+  for await (const [key, value] of database.iterator(prefixRange("c"))) floors.set(nameOf(key), Cursor.decode(value).floor);
+  const qos2 = new Set<string>();
+  for await (const key of database.keys(prefixRange("q"))) qos2.add(key.toString("latin1"));
+  return {
+    nextSeq: block === undefined ? 1 : numberOf(block[0]) + splitRecords(block[1]).length,
+    nextPublish: publish === undefined ? 1 : numberOf(publish) + 1,
+    functions,
+    floors,
+    qos2,
+    outbox: await Outbox.open(database),
+  };
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (cause) {
+    throw new MillraceError("DATA_UNWRITABLE", `the data folder ${folder} cannot be made: ${systemCode(cause) ?? "unknown reason"}`, {
+      cause,
+    });
+  }
+}
+
+function splitRecords(block: Buffer): Buffer[] {
+  const records: Buffer[] = [];
+  for (let at = 0; at < block.length;) {
+    const end = at + 4 + block.readUInt32BE(at);
+    records.push(block.subarray(at, end));
+    at = end;
+  }
+  return records;
+}
+
+function parseBlock(first: number, block: Buffer): JournaledMessage[] {
+  return splitRecords(block).map((record, index) => {
+    const { topic, time, hops } = peekMessage(record, 0);
+    return { seq: first + index, topic, time, hops, record };
+  });
+}

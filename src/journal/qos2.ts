@@ -1,0 +1,79 @@
+import type { MillraceError } from "../core/errors.ts";
+import { qos2Key } from "./keys.ts";
+import type { Entry, Writer } from "./writer.ts";
+
+type Done = (error?: MillraceError, duplicate?: boolean) => void;
+
+/**
+ * Exactly once into the journal for QoS 2 (MQTT 5, 4.3.3): the packet id is written in the same batch as its message and deleted when the
+ * client releases it. A PUBLISH that is sent again after a lost PUBREC, also after a crash, finds its packet id here and is not appended.
+ */
+export class Qos2Ledger {
+  readonly #writer: Writer;
+  /** Keys on disk, and keys on their way there with those who wait for them. */
+  readonly #stored: Set<string>;
+  readonly #pending = new Map<string, Done[]>();
+
+  constructor(writer: Writer, stored: Set<string>) {
+    this.#writer = writer;
+    this.#stored = stored;
+  }
+
+  append(client: string, packetId: number, entry: Entry, done: Done): void {
+    const key = qos2Key(client, packetId);
+    const text = key.toString("latin1");
+    if (this.#stored.has(text)) {
+      done(undefined, true);
+      return;
+    }
+    const waiting = this.#pending.get(text);
+    if (waiting !== undefined) {
+      waiting.push(done);
+      return;
+    }
+    this.#pending.set(text, []);
+    this.#writer.submit({
+      entries: [entry],
+      ops: [{ key, value: Buffer.alloc(0) }],
+      publishes: [],
+      sync: true,
+      done: (error) => {
+        const others = this.#pending.get(text) ?? [];
+        this.#pending.delete(text);
+        if (error === undefined) this.#stored.add(text);
+        done(error);
+        for (const other of others) other(error, true);
+      },
+    });
+  }
+
+  has(client: string, packetId: number): boolean {
+    return this.#stored.has(qos2Key(client, packetId).toString("latin1"));
+  }
+
+  /** Call before PUBCOMP goes out: the client may use the packet id for another message after that, so it is synced. */
+  release(client: string, packetId: number): Promise<void> {
+    const text = qos2Key(client, packetId).toString("latin1");
+    return this.#stored.has(text) ? this.#delete([text]) : Promise.resolve();
+  }
+
+  /** The client's session has ended; whatever it had open is forgotten, also what is still on its way to the disk. */
+  clear(client: string): Promise<void> {
+    const prefix = qos2Key(client, 0).subarray(0, -2).toString("latin1");
+    const keys = [...this.#stored, ...this.#pending.keys()].filter((key) => key.startsWith(prefix) && key.length === prefix.length + 2);
+    return keys.length === 0 ? Promise.resolve() : this.#delete(keys);
+  }
+
+  /** A key counts as stored until its deletion is durable: a release that is sent again meanwhile waits for it too. */
+  #delete(keys: readonly string[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (error?: MillraceError): void => {
+        if (error !== undefined) return reject(error);
+        for (const key of keys) this.#stored.delete(key);
+        resolve();
+      };
+      const ops = keys.map((key) => ({ key: Buffer.from(key, "latin1") }));
+      this.#writer.submit({ ops, entries: [], publishes: [], sync: true, done });
+    });
+  }
+}

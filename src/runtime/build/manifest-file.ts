@@ -1,0 +1,178 @@
+import { z } from "zod";
+import { MillraceError } from "../../core/errors.ts";
+import type { Manifest } from "../../core/manifest.ts";
+import { nearest, suggestion } from "../../core/nearest.ts";
+import { parseTopicFilter } from "../../core/topic.ts";
+import { keySchema, manifestFileSchema, NOT_YET, triggersSchema, type ManifestFile } from "./manifest-schema.ts";
+import { keyText, readYaml, type Mistake, type Path } from "./yaml-source.ts";
+
+export const MANIFEST_BYTES_MAX = 64 * 1024;
+
+/** A manifest and what only the build needs. */
+export interface ParsedManifest {
+  readonly manifest: Manifest;
+  /** The module to bundle, relative to the folder of the manifest. */
+  readonly entry: string;
+}
+
+/**
+ * Reads the text of a function.yaml; `file` is how its mistakes name it.
+ * @throws MillraceError MANIFEST_INVALID with every mistake, one per line, as `file:line: key: what is wrong`.
+ */
+export function parseManifest(text: string, file: string): Manifest {
+  return parseManifestFile(text, file).manifest;
+}
+
+/** As `parseManifest`, with the entry. */
+export function parseManifestFile(text: string, file: string): ParsedManifest {
+  const bytes = Buffer.byteLength(text);
+  if (bytes > MANIFEST_BYTES_MAX)
+    throw invalid(file, [{ line: 1, key: "file", problem: `${bytes} bytes, at most ${MANIFEST_BYTES_MAX} are allowed` }]);
+  const yaml = readYaml(text);
+  if (yaml.mistakes.length > 0) throw invalid(file, yaml.mistakes);
+  const result = manifestFileSchema.safeParse(yaml.value, { reportInput: true, error: describeIssue });
+  const found = [...schemaMistakes(result.error?.issues ?? []), ...triggerMistakes(yaml.value), ...envMistakes(yaml.value)];
+  if (result.data !== undefined) found.push(...limitMistakes(result.data));
+  if (result.data === undefined || found.length > 0) {
+    throw invalid(
+      file,
+      found.map(({ path, problem }) => ({ line: yaml.lineOf(path), key: keyText(path), problem })),
+    );
+  }
+  return { manifest: normalize(result.data), entry: result.data.entry };
+}
+
+interface Found {
+  readonly path: Path;
+  readonly problem: string;
+}
+
+function invalid(file: string, mistakes: readonly Mistake[]): MillraceError {
+  const ordered = mistakes.toSorted((a, b) => a.line - b.line);
+  const lines = ordered.map(({ line, key, problem }) => `${file}:${line}: ${key === "" ? "" : `${key}: `}${problem}`);
+  return new MillraceError("MANIFEST_INVALID", [...new Set(lines)].join("\n"));
+}
+
+function normalize(file: ManifestFile): Manifest {
+  const { name, api, description, triggers, key, concurrency, limits, retry, permissions, env } = file;
+  return {
+    name,
+    api,
+    description,
+    triggers,
+    ...(key === "topic" ? {} : { key }),
+    concurrency,
+    limits: {
+      cpuMs: limits.cpu,
+      wallMs: limits.wall,
+      memoryBytes: limits.memory,
+      outputBytes: limits.output,
+      stateValueBytes: limits.state,
+    },
+    retry: { attempts: retry.attempts, ...retry.backoff, maxAgeMs: retry.maxAge },
+    permissions,
+    env,
+  };
+}
+
+/** Where the schema has no words of its own. */
+function describeIssue(issue: z.core.$ZodRawIssue): string {
+  if (issue.code === "invalid_type") {
+    const wanted =
+      { object: "a group of keys", record: "a group of keys", array: "a list", int: "a whole number" }[issue.expected as string] ??
+      `a ${issue.expected}`;
+    if (issue.input === undefined) return "is missing";
+    return `must be ${wanted}, not ${kindOf(issue.input)}`;
+  }
+  if (issue.code === "too_small") return `must be at least ${issue.minimum}${unitOf(issue.origin)}`;
+  if (issue.code === "too_big") return `must be at most ${issue.maximum}${unitOf(issue.origin)}`;
+  return "is not valid";
+}
+
+function unitOf(origin: string): string {
+  return { string: " characters long", array: " entries long" }[origin] ?? "";
+}
+
+function kindOf(input: unknown): string {
+  if (input === null) return "nothing";
+  if (Array.isArray(input)) return "a list";
+  if (typeof input === "object") return "a group of keys";
+  return JSON.stringify(input);
+}
+
+function schemaMistakes(issues: readonly z.core.$ZodIssue[]): Found[] {
+  const unknown = issues.flatMap((issue) =>
+    issue.code === "unrecognized_keys" ? issue.keys.map((key) => unknownKey(issue.path, key)) : [],
+  );
+  const meant = new Set(unknown.flatMap(({ path, instead }) => instead.map((key) => keyText([...path.slice(0, -1), key]))));
+  const rest = issues.flatMap((issue): Found[] => {
+    if (issue.code === "unrecognized_keys") return [];
+    if (issue.code === "invalid_key") return issue.issues.map(({ message }) => ({ path: issue.path, problem: message }));
+    // Whoever mistyped a key need not be told as well that the right one is missing.
+    const missing = issue.code === "invalid_type" && issue.input === undefined && meant.has(keyText(issue.path));
+    return missing ? [] : [{ path: issue.path, problem: issue.message }];
+  });
+  return [...unknown, ...rest];
+}
+
+/** An unknown key, and the known ones that it stands in for. */
+function unknownKey(parent: Path, key: string): Found & { instead: readonly string[] } {
+  const path = [...parent, key];
+  const place = keyText(parent).replaceAll(/\[\d+\]/g, "[]");
+  const known = knownKeys(place);
+  if (NOT_YET[place]?.includes(key) === true) {
+    return { path, problem: "is not supported by this version of Millrace", instead: place === "triggers[]" ? ["mqtt"] : [] };
+  }
+  const near = nearest(key, known);
+  return { path, problem: `is not a key of a manifest${suggestion(key, known)}`, instead: near === undefined ? [] : [near] };
+}
+
+function knownKeys(place: string): readonly string[] {
+  const { shape } = manifestFileSchema;
+  const groups: Readonly<Record<string, object>> = {
+    "": shape,
+    "triggers[]": triggersSchema.element.shape,
+    limits: shape.limits.unwrap().shape,
+    retry: shape.retry.unwrap().shape,
+    permissions: shape.permissions.unwrap().shape,
+  };
+  return Object.keys(groups[place] ?? {});
+}
+
+/** What concerns the triggers together and the key; looked at even when something else in the file is wrong. */
+function triggerMistakes(value: unknown): Found[] {
+  const raw = z.object({ triggers: triggersSchema, key: keySchema }).safeParse(value);
+  if (!raw.success) return [];
+  const { triggers, key } = raw.data;
+  const filters = triggers.map(({ mqtt }) => parseTopicFilter(mqtt));
+  const duplicates = filters.flatMap((filter, index): Found[] => {
+    const first = filters.findIndex(({ mqtt }) => mqtt === filter.mqtt);
+    return first === index
+      ? []
+      : [{ path: ["triggers", index, "mqtt"], problem: `"${filter.source}" is the same filter as triggers[${first}].mqtt` }];
+  });
+  return [...duplicates, ...keyMistakes(key, filters)];
+}
+
+function keyMistakes(key: string, filters: readonly ReturnType<typeof parseTopicFilter>[]): Found[] {
+  if (key === "topic") {
+    const named = filters.some(({ names }) => names.has("topic"));
+    return named ? [{ path: ["key"], problem: '"topic" means the whole topic; give the wildcard "+topic" another name' }] : [];
+  }
+  const shared = [...(filters[0]?.names.keys() ?? [])].filter((name) => filters.every(({ names }) => names.has(name)));
+  if (shared.includes(key)) return [];
+  if (key.includes(".")) return [{ path: ["key"], problem: `a path such as "${key}" is not supported by this version of Millrace` }];
+  const without = filters.find(({ names }) => !names.has(key));
+  return [{ path: ["key"], problem: `trigger "${without?.source}" has no wildcard "+${key}"${suggestion(key, [...shared, "topic"])}` }];
+}
+
+/** The record of zod leaves this one name out without a word. */
+function envMistakes(value: unknown): Found[] {
+  const { data } = z.object({ env: z.custom<object>((env) => typeof env === "object" && env !== null) }).safeParse(value);
+  const found = data !== undefined && Object.hasOwn(data.env, "__proto__");
+  return found ? [{ path: ["env", "__proto__"], problem: "is not allowed as a name" }] : [];
+}
+
+function limitMistakes({ limits }: ManifestFile): Found[] {
+  return limits.wall < limits.cpu ? [{ path: ["limits", "wall"], problem: "must not be below limits.cpu" }] : [];
+}

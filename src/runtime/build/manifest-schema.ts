@@ -1,0 +1,250 @@
+import { z } from "zod";
+import { MillraceError } from "../../core/errors.ts";
+import { parseTopicFilter } from "../../core/topic.ts";
+import { formatDuration, formatSize, parseDuration, parseSize } from "../../core/units.ts";
+
+/**
+ * function.yaml as people write it. Everything that is said about a manifest comes from here: what is accepted, function.schema.json and
+ * docs/reference/manifest.md.
+ */
+
+interface Quantity {
+  readonly parse: (text: string) => number | undefined;
+  readonly format: (amount: number) => string;
+  readonly example: string;
+  readonly units: string;
+  readonly pattern: string;
+}
+
+const DURATION: Quantity = {
+  parse: parseDuration,
+  format: formatDuration,
+  example: "50ms",
+  units: "ms, s, m, h, d",
+  pattern: String.raw`\d+(\.\d+)?(ms|s|m|h|d)`,
+};
+const SIZE: Quantity = {
+  parse: parseSize,
+  format: formatSize,
+  example: "32MB",
+  units: "B, KB, MB, GB",
+  pattern: String.raw`\d+(\.\d+)?(B|KB|MB|GB|TB)`,
+};
+
+/** What is wrong with `input` as a quantity, with the nearest thing that would be right. */
+function quantityProblem(kind: Quantity, input: unknown): string {
+  const unit = kind.example.replace(/^\d+/, "");
+  if (typeof input === "number") return `${input} has no unit; try "${Math.abs(input)}${unit}"`;
+  if (typeof input !== "string") return `must be a number with a unit (${kind.units}), such as "${kind.example}"`;
+  const near = [...kind.units.split(", "), "sec", "secs", "min", "mins"].map((candidate) => repaired(kind, input, candidate)).find(Boolean);
+  return `"${input}" is not a number with a unit (${kind.units}); try "${near ?? kind.example}"`;
+}
+
+/** `50 ms`, `64mb`, `5 Sec` → the same in the form that is understood, when `unit` is the one that was meant. */
+function repaired(kind: Quantity, input: string, unit: string): string | undefined {
+  const [, amount, typed] = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$/.exec(input) ?? [];
+  if (amount === undefined || typed === undefined) return undefined;
+  if (typed === "") return `${amount}${kind.example.replace(/^\d+/, "")}`;
+  if (typed.toLowerCase() !== unit.toLowerCase()) return undefined;
+  const known = { sec: "s", secs: "s", min: "m", mins: "m" }[unit] ?? unit;
+  const text = `${amount}${known}`;
+  return kind.parse(text) === undefined ? undefined : text;
+}
+
+interface Bounds {
+  readonly min: string;
+  readonly max: string;
+}
+
+function readQuantity(kind: Quantity, text: string, bounds: Bounds): { amount: number } | { problem: string } {
+  const amount = kind.parse(text);
+  if (amount === undefined || text !== text.trim()) return { problem: quantityProblem(kind, text) };
+  const min = kind.parse(bounds.min) ?? 0;
+  const max = kind.parse(bounds.max) ?? Number.MAX_SAFE_INTEGER;
+  if (amount < min || amount > max) return { problem: `"${text}" is out of bounds: ${bounds.min} to ${bounds.max} are allowed` };
+  return { amount };
+}
+
+function quantity(kind: Quantity, preset: string, bounds: Bounds, description: string) {
+  return z
+    .string({ error: (issue) => quantityProblem(kind, issue.input) })
+    .transform((text, ctx): number => {
+      const read = readQuantity(kind, text, bounds);
+      if ("amount" in read) return read.amount;
+      ctx.addIssue({ code: "custom", message: read.problem, input: text });
+      return z.NEVER;
+    })
+    .prefault(preset)
+    .meta({ description: `${description} ${bounds.min} to ${bounds.max}.`, pattern: `^${kind.pattern}$` });
+}
+
+const BACKOFF_BOUNDS: Bounds = { min: "10ms", max: "1h" };
+
+const backoff = z
+  .string({ error: 'must be two durations, such as "1s..60s"' })
+  .transform((text, ctx): { minMs: number; maxMs: number } => {
+    const parts = text.split("..");
+    const [min, max] = parts.map((part) => readQuantity(DURATION, part, BACKOFF_BOUNDS));
+    let problem: string | undefined;
+    if (min === undefined || max === undefined || parts.length !== 2) problem = `"${text}" is not two durations; try "1s..60s"`;
+    else if ("problem" in min) problem = min.problem;
+    else if ("problem" in max) problem = max.problem;
+    else if (min.amount > max.amount) problem = `"${text}" starts above its end; try "${parts[1]}..${parts[0]}"`;
+    else return { minMs: min.amount, maxMs: max.amount };
+    ctx.addIssue({ code: "custom", message: problem, input: text });
+    return z.NEVER;
+  })
+  .prefault("1s..60s")
+  .meta({
+    description: "Wait before the second and before the last try; it doubles in between, with jitter. 10ms to 1h.",
+    pattern: String.raw`^\d+(\.\d+)?(ms|s|m|h|d)\.\.\d+(\.\d+)?(ms|s|m|h|d)$`,
+  });
+
+/** Why `text` is not a topic filter, or undefined when it is. */
+function filterProblem(text: string): string | undefined {
+  try {
+    const filter = parseTopicFilter(text);
+    return filter.levels[0]?.startsWith("$") === true
+      ? `topic filter "${text}": topics that start with "$" belong to the broker`
+      : undefined;
+  } catch (error) {
+    if (error instanceof MillraceError) return error.message;
+    throw error;
+  }
+}
+
+const topicFilter = z
+  .string({ error: 'must be a topic filter in quotes or plain text, such as "sensors/+site/+device/temp"' })
+  .superRefine((text, ctx) => {
+    const problem = filterProblem(text);
+    if (problem !== undefined) ctx.addIssue({ code: "custom", message: problem, input: text });
+  });
+
+export const triggersSchema = z
+  .array(z.strictObject({ mqtt: topicFilter.meta({ description: "MQTT topic filter; `+name` is a wildcard with a name." }) }))
+  .min(1, { error: "at least one trigger is needed" })
+  .max(32, { error: "at most 32 triggers are allowed" })
+  .meta({
+    description: "What wakes the function. A message that several triggers match is handled once, with the params of the first.",
+    examples: [[{ mqtt: "sensors/+site/+device/temp" }]],
+  });
+
+export const keySchema = z
+  .string({ error: 'must be the name of a wildcard or "topic"' })
+  .prefault("topic")
+  .meta({
+    description: "What orders the work and scopes the state: a named wildcard that every trigger has, or `topic`.",
+    examples: ["device"],
+  });
+
+const limitsSchema = z
+  .strictObject({
+    cpu: quantity(DURATION, "50ms", { min: "1ms", max: "10s" }, "Computing time for one message."),
+    wall: quantity(DURATION, "5s", { min: "1ms", max: "5m" }, "Time for one message, waiting included; not below `cpu`."),
+    memory: quantity(SIZE, "32MB", { min: "8MB", max: "1GB" }, "Heap of the isolate."),
+    output: quantity(SIZE, "1MB", { min: "1KB", max: "8MB" }, "Everything that one message publishes, emits and stores."),
+    state: quantity(SIZE, "64KB", { min: "1KB", max: "1MB" }, "One value in the state, as JSON."),
+  })
+  .prefault({})
+  .meta({ description: "Bounds of one handled message; over one of them it fails." });
+
+const retrySchema = z
+  .strictObject({
+    attempts: z
+      .int()
+      .min(1)
+      .max(100)
+      .prefault(5)
+      .meta({ description: "Tries in all before the message goes to the dead letters. 1 to 100." }),
+    backoff,
+    maxAge: quantity(DURATION, "1h", { min: "1s", max: "30d" }, "A message older than this is not tried again."),
+  })
+  .prefault({})
+  .meta({
+    description:
+      "What happens after a handler threw. A `PermanentError`, a payload that is not JSON and what `permissions` or `limits` refuse is not retried.",
+  });
+
+const EMIT_PATTERN = /^[A-Za-z0-9_.:/-]*\*?$/;
+
+const permissionsSchema = z
+  .strictObject({
+    publish: z
+      .array(topicFilter)
+      .max(100)
+      .prefault([])
+      .meta({ description: "Topic filters that it may publish to; none unless named.", examples: [["cmd/+/+/fan"]] }),
+    emit: z
+      .array(z.string().min(1).max(200).regex(EMIT_PATTERN, { error: 'must be an event type, with at most one "*", at its end' }))
+      .max(100)
+      .prefault(["*"])
+      .meta({
+        description: "Event types that it may emit; `*` at the end stands for any rest.",
+        examples: [["measurement", "com.example.*"]],
+      }),
+  })
+  .prefault({})
+  .meta({ description: "What it may let out; anything else fails the message with PERMISSION_DENIED." });
+
+const envSchema = z
+  .record(
+    z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: "names have letters, digits and underscores and do not start with a digit" }),
+    z
+      .string({ error: (issue) => `must be text${isScalarValue(issue.input) ? `; write it in quotes: "${String(issue.input)}"` : ""}` })
+      .max(32_768),
+  )
+  .prefault({})
+  .meta({ description: "Settings that the handler reads in `ctx.env`; all values are text.", examples: [{ HIGH: "80" }] });
+
+function isScalarValue(input: unknown): boolean {
+  return typeof input === "number" || typeof input === "boolean";
+}
+
+export const manifestFileSchema = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/, { error: (issue) => nameProblem(issue.input) })
+      .meta({
+        description: "Name of the function: lower-case letters, digits and dashes, at most 63, no dash at either end.",
+        examples: ["celsius"],
+      }),
+    api: z
+      .literal(1, { error: "must be 1, the only contract version of this Millrace" })
+      .meta({ description: "Version of the contract between Millrace and the function." }),
+    description: z.string().max(1_000).prefault("").meta({ description: "One sentence for people." }),
+    entry: z
+      .string()
+      .regex(/^(?!\/)(?!.*(^|\/)\.\.?(\/|$))[^\\]*\.(ts|mts|js|mjs)$/, {
+        error: "must be a .ts, .mts, .js or .mjs file inside the folder of the function",
+      })
+      .prefault("index.ts")
+      .meta({ description: "The module whose default export is the function, relative to function.yaml." }),
+    triggers: triggersSchema,
+    key: keySchema,
+    concurrency: z.int().min(1).max(64).prefault(1).meta({ description: "Isolates that share the keys. 1 to 64." }),
+    limits: limitsSchema,
+    retry: retrySchema,
+    permissions: permissionsSchema,
+    env: envSchema,
+  })
+  .meta({ title: "Millrace function manifest", description: "function.yaml of a Millrace function." });
+
+function nameProblem(input: unknown): string {
+  const near = String(input)
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, 63)
+    .replace(/^-+|-+$/g, "");
+  const rule = "must be lower-case letters, digits and dashes, at most 63, no dash at either end";
+  return near === "" ? rule : `${rule}; try "${near}"`;
+}
+
+export type ManifestFile = z.infer<typeof manifestFileSchema>;
+
+/** Keys of the design that later versions understand, by the path they stand at (`[]` for a list's items). */
+export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
+  "": ["batch", "overflow", "warm", "idle", "isolation", "secrets"],
+  "triggers[]": ["schedule", "http", "event", "state"],
+  permissions: ["http", "secrets"],
+};

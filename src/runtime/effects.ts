@@ -1,0 +1,145 @@
+import { RECORD_HEADER_BYTES } from "../core/message.ts";
+import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
+
+/** What one item of a batch came to. Slices are views on the frame. */
+export type ItemResult =
+  | { readonly status: "done"; readonly logs: readonly GuestLog[]; readonly effects: ItemEffects }
+  | { readonly status: "retry" | "failed"; readonly logs: readonly GuestLog[]; readonly error: GuestError }
+  | { readonly status: "deferred" };
+
+export interface ItemEffects {
+  readonly state: readonly { readonly name: string; readonly value: Buffer | undefined }[];
+  readonly events: readonly { readonly type: string; readonly subject: string; readonly data: string }[];
+  readonly publishes: readonly Buffer[];
+}
+
+export interface GuestLog {
+  readonly level: LogLevel;
+  readonly message: string;
+}
+
+export interface GuestError {
+  readonly code: string;
+  readonly name: string;
+  readonly message: string;
+  readonly stack: string;
+}
+
+const DELETED = 0xffff_ffff;
+const NOTHING: readonly never[] = [];
+
+/**
+ * Reads the results of a batch of `max` items. They come from a process that runs user code, so nothing is taken for granted: a result that
+ * is cut short, has a size out of bounds or is one too many throws.
+ * @throws RangeError, SyntaxError
+ */
+export function decodeResults(bytes: Buffer, max: number): ItemResult[] {
+  const reader = new Reader(bytes);
+  const results: ItemResult[] = [];
+  while (reader.more) {
+    if (results.length === max) throw new RangeError(`there are more than ${max} results`);
+    results.push(decodeResult(reader));
+  }
+  return results;
+}
+
+function decodeResult(reader: Reader): ItemResult {
+  const status = reader.u8();
+  if (status === 0) {
+    const logs = reader.list(readLog);
+    return {
+      status: "done",
+      logs,
+      effects: { state: reader.list(readState), events: reader.list(readEvent), publishes: reader.list(readPublish) },
+    };
+  }
+  if (status === 1 || status === 2) {
+    const error = readError(reader.text(reader.u32()));
+    return { status: status === 1 ? "retry" : "failed", logs: reader.list(readLog), error };
+  }
+  if (status === 3) return { status: "deferred" };
+  throw new RangeError(`a result has status ${status}`);
+}
+
+function readLog(reader: Reader): GuestLog {
+  const level = LOG_LEVELS[reader.u8()] ?? "info";
+  return { level, message: reader.text(reader.u32()) };
+}
+
+function readState(reader: Reader): ItemEffects["state"][number] {
+  const name = reader.text(reader.u16());
+  const length = reader.u32();
+  return { name, value: length === DELETED ? undefined : reader.bytes(length) };
+}
+
+function readEvent(reader: Reader): ItemEffects["events"][number] {
+  return { type: reader.text(reader.u16()), subject: reader.text(reader.u16()), data: reader.text(reader.u32()) };
+}
+
+/** A record that later readers can take as it is: known flags, QoS 0 to 2, and texts that end within it. */
+function readPublish(reader: Reader): Buffer {
+  const record = reader.record();
+  const flags = record.readUInt8(4);
+  const sourceAt = RECORD_HEADER_BYTES + record.readUInt16BE(RECORD_HEADER_BYTES - 2);
+  const payloadAt = sourceAt + 2 + record.readUInt16BE(sourceAt);
+  if (flags > 7 || (flags & 3) === 3 || payloadAt > record.length) throw new RangeError("a publish is malformed");
+  return record;
+}
+
+function readError(text: string): GuestError {
+  const fields: unknown = JSON.parse(text);
+  const field = (name: string): string => {
+    const value: unknown = typeof fields === "object" && fields !== null ? Reflect.get(fields, name) : undefined;
+    return typeof value === "string" ? value : "";
+  };
+  return { code: field("code"), name: field("name"), message: field("message"), stack: field("stack") };
+}
+
+class Reader {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  get more(): boolean {
+    return this.#at < this.#bytes.length;
+  }
+  u8(): number {
+    return this.#bytes.readUInt8(this.#skip(1));
+  }
+  u16(): number {
+    return this.#bytes.readUInt16BE(this.#skip(2));
+  }
+  u32(): number {
+    return this.#bytes.readUInt32BE(this.#skip(4));
+  }
+  text(length: number): string {
+    const start = this.#skip(length);
+    return this.#bytes.toString("utf8", start, this.#at);
+  }
+  bytes(length: number): Buffer {
+    const start = this.#skip(length);
+    return this.#bytes.subarray(start, this.#at);
+  }
+  /** A record starts with its own length. */
+  record(): Buffer {
+    const length = this.u32();
+    const start = this.#skip(length) - 4;
+    return this.#bytes.subarray(start, this.#at);
+  }
+  list<T>(read: (reader: Reader) => T): readonly T[] {
+    const count = this.u16();
+    if (count === 0) return NOTHING;
+    const items: T[] = [];
+    for (let i = 0; i < count; i++) items.push(read(this));
+    return items;
+  }
+  #skip(length: number): number {
+    const start = this.#at;
+    this.#at = start + length;
+    if (this.#at > this.#bytes.length) throw new RangeError("a result is cut short");
+    return start;
+  }
+}

@@ -1,0 +1,28 @@
+import type { Fault, LoadSpec } from "./frames.ts";
+
+/** What runs functions. isolated-vm today; the seam is narrow so that another engine can take its place. */
+export interface Engine {
+  /**
+   * Makes an isolate and runs the function's code in it once.
+   * @throws Error when the code does not load; its message is for the author
+   */
+  create(spec: LoadSpec, ways: InstanceWays): Promise<Instance>;
+}
+
+/** How code in an isolate reaches out. */
+export interface InstanceWays {
+  loadState(request: number, keys: string): void;
+}
+
+/** One isolate running one version of one function. Handles one batch at a time. */
+export interface Instance {
+  /** `batch` and the results are byte strings, laid out as in frames.ts. Computing for longer than `timeoutMs` without a pause ends it. */
+  run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome>;
+  stateLoaded(request: number, entries: string): void;
+  dispose(): void;
+}
+
+/** A batch that was cut off carries what was finished before; its instance is of no further use. */
+export type RunOutcome =
+  | { readonly done: true; readonly results: string }
+  | { readonly done: false; readonly fault: Fault; readonly finished: number; readonly elapsedMs: number; readonly results: string };

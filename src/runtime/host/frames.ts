@@ -1,0 +1,115 @@
+/**
+ * Gateway and host talk over one inherited pipe, in frames; all integers are big-endian:
+ *
+ *   u32 length of what follows · u8 kind · u32 instance · body
+ *
+ *   to the host    LOAD      JSON LoadSpec: make an isolate with this code
+ *                  RUN       u32 batch · u32 timeout ms · u32 wall ms · items: handle them in order, one batch of an instance after another
+ *                  STATE     u32 request · JSON {key: [[name, JSON text] …]}: the answer to STATE_GET
+ *                  UNLOAD    drop the isolate
+ *   to the gateway READY     the process has started
+ *                  LOADED    JSON {ms}
+ *                  FAILED    JSON {code, message}: the isolate could not be made
+ *                  STATE_GET u32 request · JSON [key …]
+ *                  RESULT    u32 batch · results, one for each item
+ *                  CUT       u32 batch · JSON {code, message} as u32 length and text · u16 finished items · u32 ms that the next one had
+ *                            been running · results of the finished ones. The isolate is gone.
+ *
+ * item:   u8 flags (1 resumes the key, 2 last attempt) · u8 attempt · u8 trigger · u48 seq · u16 key bytes (0: the topic) · key
+ *         · the record of the message as in core/message.ts
+ * result: u8 status
+ *         0 done      u16 n · n logs · u16 n · n × (u16 name · u32 value, 0xFFFFFFFF deletes) · u16 n · n × (u16 type · u16 subject · u32 data)
+ *                     · u16 n · n records to publish
+ *         1 failed, to be retried · 2 failed for good   u32 JSON {code, name, message, stack} · u16 n · n logs
+ *         3 deferred: an earlier message of the same key failed and waits for its retry
+ * log:    u8 level · u32 text
+ *
+ * Back-pressure: the gateway has at most two batches of an instance under way, so neither side ever holds more than that.
+ */
+export const FRAME = {
+  LOAD: 1,
+  RUN: 2,
+  STATE: 3,
+  UNLOAD: 4,
+  READY: 16,
+  LOADED: 17,
+  FAILED: 18,
+  STATE_GET: 19,
+  RESULT: 20,
+  CUT: 21,
+} as const;
+
+const FRAME_HEADER_BYTES = 9;
+/** A frame that claims to be longer comes from a process gone mad. */
+const FRAME_BYTES_MAX = 256 * 1024 * 1024;
+
+export interface LoadSpec {
+  readonly name: string;
+  readonly version: number;
+  readonly gateway: string;
+  readonly code: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly triggers: readonly { readonly names: readonly (readonly [string, number])[] }[];
+  readonly publish: readonly string[];
+  readonly emit: readonly string[];
+  readonly memoryBytes: number;
+  readonly wallMs: number;
+  readonly outputBytes: number;
+  readonly stateValueBytes: number;
+}
+
+/** What went wrong with a batch or an isolate as a whole. */
+export interface Fault {
+  readonly code: string;
+  readonly message: string;
+}
+
+export function frame(kind: number, instance: number, ...parts: readonly Uint8Array[]): Buffer {
+  const head = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
+  const length = parts.reduce((sum, part) => sum + part.length, 0);
+  head.writeUInt32BE(length + FRAME_HEADER_BYTES - 4, 0);
+  head[4] = kind;
+  head.writeUInt32BE(instance, 5);
+  return Buffer.concat([head, ...parts]);
+}
+
+export function u32(...values: readonly number[]): Buffer {
+  const bytes = Buffer.allocUnsafe(values.length * 4);
+  values.forEach((value, index) => bytes.writeUInt32BE(value, index * 4));
+  return bytes;
+}
+
+/** Cuts a stream of bytes into frames. `take` gets the body as a view, valid for as long as it keeps it. */
+export class FrameReader {
+  #rest: Buffer = Buffer.alloc(0);
+  #chunks: Buffer[] = [];
+  #size = 0;
+  #needed = 4;
+  readonly #take: (kind: number, instance: number, body: Buffer) => void;
+
+  constructor(take: (kind: number, instance: number, body: Buffer) => void) {
+    this.#take = take;
+  }
+
+  /** @throws RangeError when a frame is longer than FRAME_BYTES_MAX */
+  push(chunk: Buffer): void {
+    this.#chunks.push(chunk);
+    this.#size += chunk.length;
+    if (this.#rest.length + this.#size < this.#needed) return;
+    let bytes = Buffer.concat([this.#rest, ...this.#chunks]);
+    this.#chunks = [];
+    this.#size = 0;
+    this.#needed = 4;
+    while (bytes.length >= 4) {
+      const end = 4 + bytes.readUInt32BE(0);
+      if (end > FRAME_BYTES_MAX || end < FRAME_HEADER_BYTES) throw new RangeError(`a frame of ${end} bytes`);
+      if (bytes.length < end) {
+        this.#needed = end;
+        break;
+      }
+      this.#take(bytes[4] ?? 0, bytes.readUInt32BE(5), bytes.subarray(FRAME_HEADER_BYTES, end));
+      bytes = bytes.subarray(end);
+    }
+    this.#rest = bytes;
+  }
+}

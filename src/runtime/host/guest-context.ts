@@ -1,0 +1,135 @@
+import { toBytes, u16, u32, u48 } from "./guest-codec.ts";
+import { type Effects, LEVELS, printable } from "./guest-effects.ts";
+import type { GuestEvent } from "./guest-event.ts";
+import type { StateCache } from "./guest-state.ts";
+import type { GuestOptions } from "./guest-types.ts";
+import { filterMatches, jsonOf, LimitError, payloadBytes } from "./guest-values.ts";
+
+export interface ContextParts {
+  readonly options: GuestOptions;
+  readonly state: StateCache;
+  readonly startedAt: number;
+}
+
+type Log = Record<string, (message: unknown, fields?: unknown) => void>;
+
+/** The `ctx` of one message. Its functions are bound, so a handler may take them apart: `handler(event, { state, publish })`. */
+export class Context {
+  readonly #event: GuestEvent;
+  readonly #effects: Effects;
+  readonly #parts: ContextParts;
+
+  constructor(event: GuestEvent, effects: Effects, parts: ContextParts) {
+    this.#event = event;
+    this.#effects = effects;
+    this.#parts = parts;
+  }
+
+  get env(): Readonly<Record<string, string>> {
+    return this.#parts.options.env;
+  }
+  get deadline(): number {
+    return this.#parts.startedAt + this.#parts.options.wallMs;
+  }
+  get invocation(): string {
+    return this.#event.invocation;
+  }
+  get function(): { name: string; version: number } {
+    return { name: this.#parts.options.name, version: this.#parts.options.version };
+  }
+  get now(): () => number {
+    return () => this.#event.time;
+  }
+  get log(): Log {
+    const log: Log = {};
+    LEVELS.forEach((level, index) => {
+      log[level] = (message, fields) => this.#effects.log(index, fields === undefined ? [message] : [message, fields]);
+    });
+    return log;
+  }
+  get publish(): (topic: unknown, payload: unknown, delivery?: Delivery) => void {
+    return (topic, payload, delivery) => this.#publish(topic, payload, delivery ?? {});
+  }
+  get emit(): (type: unknown, data: unknown, about?: { subject?: unknown }) => void {
+    return (type, data, about) => this.#emit(type, data, about?.subject ?? this.#event.topic);
+  }
+  get state(): object {
+    this.#parts.state.used = true;
+    return {
+      get: (name: unknown) => this.#stateGet(textOf(name)),
+      set: (name: unknown, value: unknown) => this.#stateSet(textOf(name), value),
+      delete: (name: unknown): void => void this.#effects.state.set(textOf(name), undefined),
+    };
+  }
+
+  #publish(topic: unknown, payload: unknown, { qos = 1, retain = false }: Delivery): void {
+    const { options } = this.#parts;
+    const topicBytes = checkTopic(topic, options.publish);
+    if (qos !== 0 && qos !== 1 && qos !== 2) throw new TypeError(`qos is 0, 1 or 2, not ${printable(qos)}`);
+    const payloadText = payloadBytes(payload);
+    const source = `fn:${options.name}`;
+    const flags = String.fromCharCode(qos | (retain === true ? 4 : 0), Math.min(this.#event.hops + 1, 255));
+    const rest = `${flags}${u48(this.#event.time)}${u16(topicBytes.length)}${topicBytes}${u16(source.length)}${source}${payloadText}`;
+    this.#effects.publish(u32(rest.length) + rest);
+  }
+
+  #emit(type: unknown, data: unknown, subject: unknown): void {
+    const { options } = this.#parts;
+    if (typeof type !== "string" || type.length === 0 || type.length > 200) {
+      throw new TypeError("the type of an event is a text of 1 to 200 characters");
+    }
+    if (!options.emit.some((allowed) => allowed === type || (allowed.endsWith("*") && type.startsWith(allowed.slice(0, -1))))) {
+      throw new LimitError("PERMISSION_DENIED", `emitting "${type}" is not allowed by permissions.emit`);
+    }
+    const [typeBytes, subjectBytes, bytes] = [toBytes(type), toBytes(printable(subject).slice(0, 1024)), toBytes(jsonOf(data))];
+    this.#effects.emit(u16(typeBytes.length) + typeBytes + u16(subjectBytes.length) + subjectBytes + u32(bytes.length) + bytes);
+  }
+
+  async #stateGet(name: string): Promise<unknown> {
+    const { state } = this.#parts;
+    const { key } = this.#event;
+    if (state.get(key) === undefined) await state.load([key]);
+    const written = this.#effects.state;
+    const value = written.has(name) ? written.get(name) : state.get(key)?.values.get(name);
+    return value === undefined ? undefined : JSON.parse(value);
+  }
+
+  #stateSet(name: string, value: unknown): void {
+    const { stateValueBytes } = this.#parts.options;
+    if (name.length === 0 || name.length > 1024) throw new TypeError("the name of a state value is a text of 1 to 1,024 characters");
+    const text = jsonOf(value);
+    if (text.length > stateValueBytes) {
+      throw new LimitError("LIMIT_STATE", `the state value "${name}" is ${text.length} bytes, at most ${stateValueBytes} are allowed`);
+    }
+    this.#effects.write(name, text);
+  }
+}
+
+interface Delivery {
+  readonly qos?: unknown;
+  readonly retain?: unknown;
+}
+
+function textOf(name: unknown): string {
+  if (typeof name !== "string") throw new TypeError("the name of a state value is a text");
+  return name;
+}
+
+/** Topics that this isolate has found allowed, with their bytes. */
+const permittedTopics = new Map<unknown, string>();
+
+function checkTopic(topic: unknown, allowed: readonly string[]): string {
+  const known = permittedTopics.get(topic);
+  if (known !== undefined) return known;
+  if (typeof topic !== "string" || topic.length === 0 || /[+#\0]/.test(topic) || topic.startsWith("$")) {
+    throw new TypeError(`"${printable(topic)}" is not a topic that can be published to`);
+  }
+  const bytes = toBytes(topic);
+  if (bytes.length > 65_535 || topic.split("/").length > 100) throw new TypeError("a topic has at most 65,535 bytes and 100 levels");
+  if (!allowed.some((filter) => filterMatches(filter, topic))) {
+    throw new LimitError("PERMISSION_DENIED", `publishing to "${topic}" is not allowed by permissions.publish`);
+  }
+  if (permittedTopics.size >= 1_000) permittedTopics.clear();
+  permittedTopics.set(topic, bytes);
+  return bytes;
+}

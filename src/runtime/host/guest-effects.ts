@@ -1,0 +1,103 @@
+import { toBytes, u16, u32 } from "./guest-codec.ts";
+import { LimitError, PayloadError } from "./guest-values.ts";
+
+/** Counts travel in 16 bits. */
+const COUNT_MAX = 65_535;
+const LOG_LINES_MAX = 100;
+const LOG_BYTES_MAX = 8192;
+export const LEVELS = ["debug", "info", "warn", "error"] as const;
+
+/** What one message wants so far. Dropped as a whole when its handler throws; only the log stays. */
+export class Effects {
+  readonly state = new Map<string, string | undefined>();
+  logs = "";
+  logCount = 0;
+  #emits = "";
+  #emitCount = 0;
+  #publishes = "";
+  #publishCount = 0;
+  #bytes = 0;
+  readonly #bytesMax: number;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** Takes a record to publish. */
+  publish(record: string): void {
+    this.#spend(record.length, ++this.#publishCount);
+    this.#publishes += record;
+  }
+
+  /** Takes an event, already laid out. */
+  emit(event: string): void {
+    this.#spend(event.length, ++this.#emitCount);
+    this.#emits += event;
+  }
+
+  /** Takes a state value, as JSON. */
+  write(name: string, value: string): void {
+    this.#spend(name.length + value.length, this.state.size);
+    this.state.set(name, value);
+  }
+
+  #spend(bytes: number, count: number): void {
+    this.#bytes += bytes;
+    if (this.#bytes > this.#bytesMax) throw new LimitError("LIMIT_OUTPUT", `one message produced more than ${this.#bytesMax} bytes`);
+    if (count > COUNT_MAX) throw new LimitError("LIMIT_OUTPUT", `one message produced more than ${COUNT_MAX} effects of a kind`);
+  }
+
+  log(level: number, values: readonly unknown[]): void {
+    if (this.logCount >= LOG_LINES_MAX) return;
+    const last = this.logCount === LOG_LINES_MAX - 1;
+    const text = last ? "further lines of this message are dropped" : values.map(printable).join(" ").slice(0, LOG_BYTES_MAX);
+    const bytes = toBytes(text);
+    this.logs += String.fromCharCode(level) + u32(bytes.length) + bytes;
+    this.logCount++;
+  }
+
+  encode(): string {
+    let state = "";
+    for (const [name, value] of this.state) {
+      const at = toBytes(name);
+      const bytes = value === undefined ? "" : toBytes(value);
+      state += u16(at.length) + at + (value === undefined ? "\xff\xff\xff\xff" : u32(bytes.length) + bytes);
+    }
+    const events = u16(this.#emitCount) + this.#emits;
+    const publishes = u16(this.#publishCount) + this.#publishes;
+    return `\0${u16(this.logCount)}${this.logs}${u16(this.state.size)}${state}${events}${publishes}`;
+  }
+}
+
+export function printable(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (value instanceof Error) return ownFrames(value.stack ?? String(value));
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return "[unprintable]";
+  }
+}
+
+/** One result with an error: `status` 1 is retried, 2 is not. */
+export function encodeFailure(error: unknown, effects: Effects): string {
+  let [code, name, message, stack] = ["FUNCTION_THREW", "Error", "", ""];
+  try {
+    const thrown = typeof error === "object" && error !== null ? error : { message: printable(error) };
+    name = "name" in thrown ? String(thrown.name) : name;
+    message = "message" in thrown ? String(thrown.message) : printable(thrown);
+    stack = "stack" in thrown ? String(thrown.stack) : stack;
+    if (thrown instanceof PayloadError || thrown instanceof LimitError) code = thrown.code;
+  } catch {
+    message = "the thrown value cannot be read";
+  }
+  const status = name === "PermanentError" || code !== "FUNCTION_THREW" ? "\x02" : "\x01";
+  const bytes = toBytes(JSON.stringify({ code, name: name.slice(0, 200), message: message.slice(0, 4000), stack: ownFrames(stack) }));
+  return `${status}${u32(bytes.length)}${bytes}${u16(effects.logCount)}${effects.logs}`;
+}
+
+/** The stack without the frames of this module. */
+function ownFrames(stack: string): string {
+  const lines = stack.split("\n").filter((line) => !line.includes("<isolated-vm>"));
+  return lines.join("\n").slice(0, 8000);
+}

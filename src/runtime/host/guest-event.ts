@@ -1,0 +1,122 @@
+import { fromBytes, readU16, readU32, readU48 } from "./guest-codec.ts";
+import type { GuestOptions } from "./guest-types.ts";
+import { PayloadError } from "./guest-values.ts";
+
+/** One message as the handler sees it. Fields are read from the batch when they are asked for. */
+export class GuestEvent {
+  readonly #text: string;
+  readonly #options: GuestOptions;
+  readonly #at: number;
+  readonly #trigger: number;
+  readonly seq: number;
+  readonly attempt: number;
+  readonly key: string;
+  /** Where the next message of the batch starts. */
+  readonly end: number;
+  /** Flag bits of the item: 1 resumes a key, 2 is the last attempt. */
+  readonly flags: number;
+  #topic: string | undefined;
+  #params: Record<string, string> | undefined;
+  #data: unknown;
+  #decoded = false;
+
+  constructor(text: string, at: number, options: GuestOptions) {
+    this.#text = text;
+    this.#options = options;
+    this.flags = text.charCodeAt(at);
+    this.attempt = text.charCodeAt(at + 1);
+    this.#trigger = text.charCodeAt(at + 2);
+    this.seq = readU48(text, at + 3);
+    const keyBytes = readU16(text, at + 9);
+    this.#at = at + 11 + keyBytes;
+    this.key = keyBytes === 0 ? this.topic : fromBytes(text.substring(at + 11, this.#at));
+    this.end = this.#at + 4 + readU32(text, this.#at);
+  }
+
+  get topic(): string {
+    this.#topic ??= fromBytes(this.#text.substring(this.#at + 14, this.#at + 14 + readU16(this.#text, this.#at + 12)));
+    return this.#topic;
+  }
+  get hops(): number {
+    return this.#text.charCodeAt(this.#at + 5);
+  }
+  get id(): string {
+    return `${this.#options.gateway}:${this.seq}`;
+  }
+  get invocation(): string {
+    return `${this.seq}.${this.attempt}`;
+  }
+  get time(): number {
+    return readU48(this.#text, this.#at + 6);
+  }
+  get type(): string {
+    return "mqtt";
+  }
+  get subject(): string {
+    return this.topic;
+  }
+  get source(): string {
+    const at = this.#sourceAt();
+    return fromBytes(this.#text.substring(at + 2, at + 2 + readU16(this.#text, at)));
+  }
+  get mqtt(): object {
+    const flags = this.#text.charCodeAt(this.#at + 4);
+    return { topic: this.topic, qos: flags & 3, retain: (flags & 4) !== 0, properties: this.#properties() };
+  }
+  get params(): Record<string, string> {
+    if (this.#params === undefined) {
+      const levels = this.topic.split("/");
+      this.#params = {};
+      for (const [name, level] of this.#options.triggers[this.#trigger]?.names ?? []) this.#params[name] = levels[level] ?? "";
+    }
+    return this.#params;
+  }
+  get bytes(): Uint8Array {
+    const raw = this.#payload();
+    const bytes = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
+    return bytes;
+  }
+  get text(): string {
+    return fromBytes(this.#payload());
+  }
+  get data(): unknown {
+    if (!this.#decoded) {
+      this.#data = this.#decode();
+      this.#decoded = true;
+    }
+    return this.#data;
+  }
+
+  #decode(): unknown {
+    const type = this.#properties()["contentType"];
+    if (typeof type === "string" && type.startsWith("text/")) return this.text;
+    if (type === "application/octet-stream") return this.bytes;
+    try {
+      return JSON.parse(this.text);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new PayloadError(`the payload on topic "${this.topic}" is not JSON: ${reason}`);
+    }
+  }
+  #sourceAt(): number {
+    return this.#at + 14 + readU16(this.#text, this.#at + 12);
+  }
+  #propertiesAt(): number {
+    const at = this.#sourceAt();
+    return at + 2 + readU16(this.#text, at);
+  }
+  #hasProperties(): boolean {
+    return (this.#text.charCodeAt(this.#at + 4) & 8) !== 0;
+  }
+  #properties(): Record<string, unknown> {
+    if (!this.#hasProperties()) return {};
+    const at = this.#propertiesAt();
+    return JSON.parse(fromBytes(this.#text.substring(at + 2, at + 2 + readU16(this.#text, at)))) as Record<string, unknown>;
+  }
+  #payload(): string {
+    let at = this.#propertiesAt();
+    if (this.#hasProperties()) at += 2 + readU16(this.#text, at);
+    return this.#text.substring(at, this.end);
+  }
+}

@@ -1,0 +1,94 @@
+import type { GuestHost } from "./guest-types.ts";
+import { jsonOf, LimitError } from "./guest-values.ts";
+
+interface KeyState {
+  readonly values: Map<string, string>;
+  bytes: number;
+}
+
+const STATE_KEYS_MAX = 10_000;
+const STATE_KEY_BYTES_MAX = 1024 * 1024;
+
+/** State as the isolate knows it: whole keys, loaded once, written through with the message that changes them. */
+export class StateCache {
+  readonly #host: GuestHost;
+  readonly #keys = new Map<string, KeyState>();
+  readonly #loading = new Map<number, { keys: string[]; resolve: () => void }>();
+  readonly #asked = new Map<string, Promise<void>>();
+  #request = 0;
+  /** Set by the first use; from then on the keys of a batch are asked for at its start, in one go. */
+  used = false;
+
+  constructor(host: GuestHost) {
+    this.#host = host;
+  }
+
+  get(key: string): KeyState | undefined {
+    return this.#keys.get(key);
+  }
+
+  /** Undefined when everything is here already. */
+  load(keys: readonly string[]): Promise<void> | undefined {
+    const missing = [...new Set(keys)].filter((key) => !this.#keys.has(key));
+    if (missing.length === 0) return undefined;
+    // A key is asked for once: a second answer would put back what was stored before the messages handled since the first.
+    const unasked = missing.filter((key) => !this.#asked.has(key));
+    if (unasked.length === 0) return this.#answers(missing);
+    const request = ++this.#request;
+    const answered = new Promise<void>((resolve) => this.#loading.set(request, { keys: unasked, resolve }));
+    for (const key of unasked) this.#asked.set(key, answered);
+    this.#host.loadState(request, jsonOf(unasked));
+    return unasked.length === missing.length ? answered : this.#answers(missing);
+  }
+
+  async #answers(keys: readonly string[]): Promise<void> {
+    for (const key of keys) await this.#asked.get(key);
+  }
+
+  loaded(request: number, text: string): void {
+    const waiting = this.#loading.get(request);
+    if (waiting === undefined) return;
+    this.#loading.delete(request);
+    const answer = JSON.parse(text) as Record<string, readonly (readonly [string, string])[]>;
+    for (const key of waiting.keys) {
+      this.#asked.delete(key);
+      const entries = (Object.hasOwn(answer, key) ? answer[key] : undefined) ?? [];
+      this.#keys.set(key, { values: new Map(entries), bytes: entries.reduce((sum, [name, value]) => sum + name.length + value.length, 0) });
+    }
+    waiting.resolve();
+  }
+
+  apply(key: string, writes: ReadonlyMap<string, string | undefined>): void {
+    const state = this.#keys.get(key);
+    if (state === undefined) return;
+    for (const [name, value] of writes) {
+      state.bytes += (value === undefined ? 0 : name.length + value.length) - StateCache.#sizeOf(state, name);
+      if (value === undefined) state.values.delete(name);
+      else state.values.set(name, value);
+    }
+  }
+
+  /** Throws when `writes` would make the key too large. */
+  check(key: string, writes: ReadonlyMap<string, string | undefined>): void {
+    const state = this.#keys.get(key);
+    let bytes = state?.bytes ?? 0;
+    for (const [name, value] of writes) {
+      bytes += (value === undefined ? 0 : name.length + value.length) - (state === undefined ? 0 : StateCache.#sizeOf(state, name));
+    }
+    if (bytes > STATE_KEY_BYTES_MAX)
+      throw new LimitError("LIMIT_STATE", `the state of key "${key}" would be ${bytes} bytes, at most ${STATE_KEY_BYTES_MAX} are kept`);
+  }
+
+  /** Forgets the keys that were loaded first; they are in the database. */
+  shrink(): void {
+    for (const key of this.#keys.keys()) {
+      if (this.#keys.size <= STATE_KEYS_MAX) return;
+      this.#keys.delete(key);
+    }
+  }
+
+  static #sizeOf(state: KeyState, name: string): number {
+    const value = state.values.get(name);
+    return value === undefined ? 0 : name.length + value.length;
+  }
+}

@@ -1,0 +1,32 @@
+/** What the isolate is made with. */
+export interface GuestOptions {
+  readonly name: string;
+  readonly version: number;
+  readonly gateway: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** For each trigger, the named wildcards: name and level. */
+  readonly triggers: readonly { readonly names: readonly (readonly [string, number])[] }[];
+  readonly publish: readonly string[];
+  readonly emit: readonly string[];
+  readonly wallMs: number;
+  readonly outputBytes: number;
+  readonly stateValueBytes: number;
+}
+
+/** The ways out of the isolate; each returns at once. */
+export interface GuestHost {
+  /** Asks for everything kept under these keys; answered through `GuestRuntime.stateLoaded`. `keys` is JSON. */
+  loadState(request: number, keys: string): void;
+}
+
+export interface GuestRuntime {
+  /** Begins to handle a batch, message by message. */
+  start(batch: string): void;
+  /** The results of the batch that was started, once it is finished; undefined before. */
+  take(): string | undefined;
+  /** Resolves with the results of the batch that was started; empty when `salvage` has already taken them. */
+  finish(): Promise<string>;
+  stateLoaded(request: number, entries: string): void;
+  /** For a batch that was cut off: the results so far. */
+  salvage(): string;
+}

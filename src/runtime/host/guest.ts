@@ -1,0 +1,164 @@
+import { u16, u32 } from "./guest-codec.ts";
+import { Context } from "./guest-context.ts";
+import { Effects, encodeFailure, LEVELS } from "./guest-effects.ts";
+import { GuestEvent } from "./guest-event.ts";
+import { StateCache } from "./guest-state.ts";
+import type { GuestHost, GuestOptions, GuestRuntime } from "./guest-types.ts";
+
+/**
+ * What runs inside an isolate around the user's code. The text of the guest modules is compiled into every isolate, so they import
+ * nothing but one another, and nothing in them is trusted by the gateway: user code shares their realm.
+ *
+ * Batches and results are strings in which every character is one byte. Such a string crosses into and out of an isolate as a plain copy,
+ * and text inside it is sliced, not decoded, as long as it is ASCII. The layouts are described in ../frames.ts.
+ */
+interface Definition {
+  handler(event: GuestEvent, ctx: object): unknown;
+}
+
+interface Current {
+  readonly event: GuestEvent;
+  readonly effects: Effects;
+  readonly startedAt: number;
+}
+
+/** Drives the handler. `exported` is what the bundle left behind. */
+export function createGuest(exported: unknown, options: GuestOptions, host: GuestHost): GuestRuntime {
+  const guest = new Guest(definitionOf(exported), options, host);
+  installConsole((level, values) => guest.log(level, values));
+  return {
+    start: (batch) => guest.start(batch),
+    take: () => guest.take(),
+    finish: () => guest.finish(),
+    stateLoaded: (request, entries) => guest.stateLoaded(request, entries),
+    salvage: () => guest.salvage(),
+  };
+}
+
+class Guest implements GuestRuntime {
+  readonly #definition: Definition;
+  readonly #options: GuestOptions;
+  readonly #state: StateCache;
+  readonly #failedKeys = new Set<string>();
+  #results = "";
+  #count = 0;
+  #current: Current | undefined;
+  #cut = false;
+  #running: Promise<string> = Promise.resolve("");
+  #finished: string | undefined;
+
+  constructor(definition: Definition, options: GuestOptions, host: GuestHost) {
+    this.#definition = definition;
+    this.#options = options;
+    this.#state = new StateCache(host);
+  }
+
+  start(batch: string): void {
+    this.#finished = undefined;
+    this.#running = this.#run(batch).then((results) => (this.#finished = results));
+  }
+
+  take(): string | undefined {
+    return this.#finished;
+  }
+
+  finish(): Promise<string> {
+    return this.#running;
+  }
+
+  stateLoaded(request: number, entries: string): void {
+    this.#state.loaded(request, entries);
+  }
+
+  salvage(): string {
+    this.#cut = true;
+    const elapsed = this.#current === undefined ? 0 : Date.now() - this.#current.startedAt;
+    return u16(this.#count) + u32(Math.max(0, elapsed)) + this.#results;
+  }
+
+  log(level: number, values: readonly unknown[]): void {
+    this.#current?.effects.log(level, values);
+  }
+
+  async #run(batch: string): Promise<string> {
+    this.#results = "";
+    this.#count = 0;
+    const events: GuestEvent[] = [];
+    for (let at = 0; at < batch.length;) {
+      const event = new GuestEvent(batch, at, this.#options);
+      events.push(event);
+      at = event.end;
+    }
+    if (this.#state.used) {
+      this.#state.shrink();
+      const loading = this.#state.load(events.map((event) => event.key));
+      if (loading !== undefined) await loading;
+    }
+    for (const event of events) {
+      const handled = this.#handle(event);
+      const result = typeof handled === "string" ? handled : await handled;
+      if (this.#cut) return "";
+      this.#results += result;
+      this.#count++;
+    }
+    return this.#results;
+  }
+
+  #handle(event: GuestEvent): string | Promise<string> {
+    if ((event.flags & 1) !== 0) this.#failedKeys.delete(event.key);
+    else if (this.#failedKeys.has(event.key)) return "\x03";
+    const effects = new Effects(this.#options.outputBytes);
+    const startedAt = Date.now();
+    this.#current = { event, effects, startedAt };
+    try {
+      const parts = { options: this.#options, state: this.#state, startedAt };
+      const returned = this.#definition.handler(event, new Context(event, effects, parts));
+      if (isThenable(returned) || effects.state.size > 0) return this.#settle(returned, event, effects);
+      this.#current = undefined;
+      return effects.encode();
+    } catch (error) {
+      return this.#fail(error, event, effects);
+    }
+  }
+
+  async #settle(returned: unknown, event: GuestEvent, effects: Effects): Promise<string> {
+    try {
+      await returned;
+      if (effects.state.size > 0) {
+        // A key that was written without being read is loaded now, so that the next message sees both.
+        await this.#state.load([event.key]);
+        this.#state.check(event.key, effects.state);
+        this.#state.apply(event.key, effects.state);
+      }
+      this.#current = undefined;
+      return effects.encode();
+    } catch (error) {
+      return this.#fail(error, event, effects);
+    }
+  }
+
+  #fail(error: unknown, event: GuestEvent, effects: Effects): string {
+    this.#current = undefined;
+    const failure = encodeFailure(error, effects);
+    if (failure.startsWith("\x01") && (event.flags & 2) === 0) this.#failedKeys.add(event.key);
+    return failure;
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value;
+}
+
+function definitionOf(exported: unknown): Definition {
+  const found = typeof exported === "object" && exported !== null && "default" in exported ? exported.default : undefined;
+  if (typeof found !== "object" || found === null || !("handler" in found) || typeof found.handler !== "function") {
+    throw new TypeError("the entry has no default export made by defineFunction({ handler })");
+  }
+  return found as Definition;
+}
+
+function installConsole(log: (level: number, values: readonly unknown[]) => void): void {
+  const console: Record<string, (...values: unknown[]) => void> = { log: (...values) => log(1, values) };
+  LEVELS.forEach((level, index) => (console[level] = (...values) => log(index, values)));
+  Object.defineProperty(globalThis, "console", { value: console, writable: true, configurable: true });
+}

@@ -1,0 +1,82 @@
+/**
+ * The host process: holds isolates and does what comes in over descriptor 3. It has no other descriptor that leads anywhere, no
+ * environment, and Node's permission model keeps it from files, network, processes and threads.
+ */
+import { Socket } from "node:net";
+import type { Instance, RunOutcome } from "./engine.ts";
+import { type Fault, FRAME, frame, FrameReader, type LoadSpec, u32 } from "./frames.ts";
+import { isolatedVmEngine } from "./isolated-vm.ts";
+
+/** One isolate and the batches that wait for it. */
+interface Slot {
+  readonly ready: Promise<Instance | undefined>;
+  tail: Promise<void>;
+}
+
+const STUCK_EXIT_CODE = 86;
+const pipe = new Socket({ fd: 3, readable: true, writable: true });
+const slots = new Map<number, Slot>();
+const engine = isolatedVmEngine((reason) => {
+  process.stderr.write(`${reason}\n`);
+  process.exit(STUCK_EXIT_CODE);
+});
+
+function send(kind: number, instance: number, ...parts: readonly Uint8Array[]): void {
+  pipe.write(frame(kind, instance, ...parts));
+}
+
+async function load(id: number, spec: LoadSpec): Promise<Instance | undefined> {
+  const startedAt = performance.now();
+  try {
+    const instance = await engine.create(spec, {
+      loadState: (request, keys) => send(FRAME.STATE_GET, id, u32(request), Buffer.from(keys)),
+    });
+    send(FRAME.LOADED, id, Buffer.from(JSON.stringify({ ms: performance.now() - startedAt })));
+    return instance;
+  } catch (error) {
+    slots.delete(id);
+    const fault: Fault = { code: "FUNCTION_LOAD_FAILED", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    send(FRAME.FAILED, id, Buffer.from(JSON.stringify(fault)));
+    return undefined;
+  }
+}
+
+async function run(id: number, slot: Slot, body: Buffer): Promise<void> {
+  const instance = await slot.ready;
+  if (instance === undefined) return; // The gateway has been told with FAILED and takes its batches back.
+  const batch = body.subarray(0, 4);
+  const limits = { timeoutMs: body.readUInt32BE(4), wallMs: body.readUInt32BE(8) };
+  const outcome: RunOutcome = await instance.run(body.toString("latin1", 12), limits);
+  const results = Buffer.from(outcome.results, "latin1");
+  if (outcome.done) {
+    send(FRAME.RESULT, id, batch, results);
+    return;
+  }
+  const fault = Buffer.from(JSON.stringify(outcome.fault));
+  const finished = Buffer.from([outcome.finished >> 8, outcome.finished & 255]);
+  slots.delete(id);
+  send(FRAME.CUT, id, batch, u32(fault.length), fault, finished, u32(outcome.elapsedMs), results);
+}
+
+function receive(kind: number, id: number, body: Buffer): void {
+  const slot = slots.get(id);
+  if (kind === FRAME.LOAD) {
+    slots.set(id, { ready: load(id, JSON.parse(body.toString()) as LoadSpec), tail: Promise.resolve() });
+  } else if (slot === undefined) {
+    // It was cut off or unloaded while this frame was on its way.
+  } else if (kind === FRAME.RUN) {
+    slot.tail = slot.tail.then(() => (slots.get(id) === slot ? run(id, slot, body) : undefined));
+  } else if (kind === FRAME.STATE) {
+    void slot.ready.then((instance) => instance?.stateLoaded(body.readUInt32BE(0), body.toString("utf8", 4)));
+  } else if (kind === FRAME.UNLOAD) {
+    slots.delete(id);
+    void slot.tail.then(async () => (await slot.ready)?.dispose());
+  }
+}
+
+const reader = new FrameReader(receive);
+pipe.on("data", (chunk: Buffer) => reader.push(chunk));
+// Without its gateway a host has no purpose, and whatever it was doing will be done again.
+pipe.on("close", () => process.exit(0));
+pipe.on("error", () => process.exit(0));
+send(FRAME.READY, 0);

@@ -1,0 +1,368 @@
+import { backoffMs } from "../core/clock.ts";
+import { once } from "../core/lifecycle.ts";
+import type { JournaledMessage } from "../core/message.ts";
+import type { Manifest } from "../core/manifest.ts";
+import { decodeResults, type GuestError, type ItemResult } from "./effects.ts";
+import type { Fault } from "./host/frames.ts";
+import type { InstanceEvents, InstanceHandle } from "./hosts.ts";
+import type { Turns } from "./turns.ts";
+
+/** Two batches under way keep an isolate busy while the answer to the first is on its way back. */
+const BATCHES_MAX = 2;
+const BATCH_ITEMS_MAX = 256;
+const BATCH_BYTES_MAX = 1024 * 1024;
+
+/** One message for one function. */
+export interface Item {
+  readonly message: JournaledMessage;
+  /** Everything from this seq on up to the message is done with it: what lies between does not concern the function. */
+  readonly start: number;
+  readonly trigger: number;
+  readonly key: string;
+  readonly keyBytes: Buffer;
+  attempt: number;
+  /** The guest holds the key back since an attempt failed, and may go on with this item. */
+  resume: boolean;
+  /** It was under way when something went wrong that may have been its doing: it is handled alone from now on. */
+  suspect: boolean;
+}
+
+/** What became of an item. Deferred and waiting ones do not appear: they come again. */
+export interface Outcome {
+  readonly item: Item;
+  readonly result: ItemResult;
+  /** Given up: `result` carries the error. */
+  readonly dead: boolean;
+}
+
+/** What a lane needs from its function. */
+export interface LaneOwner {
+  readonly manifest: Manifest;
+  readonly turns: Turns;
+  load(events: InstanceEvents): Promise<InstanceHandle>;
+  /**
+   * Commits what is finished. Called for a batch at a time, in order. Answers with an item that the isolate believes done and that was
+   * refused: what the isolate remembers is then not what is stored, so it has to be replaced, and nothing behind that item was taken.
+   */
+  settle(outcomes: readonly Outcome[]): Item | undefined;
+  /** State as of everything settled so far. */
+  loadState(keys: readonly string[]): Promise<string>;
+  /** Nothing new is to be sent for now; `pump` follows when that has changed. */
+  readonly held: boolean;
+  /** No instance could be made; the lane tries again. */
+  loadFailed(error: unknown): void;
+}
+
+interface Batch {
+  readonly id: number;
+  readonly items: readonly Item[];
+  readonly sentAt: number;
+}
+
+interface Blocked {
+  readonly items: Item[];
+  timer: NodeJS.Timeout | undefined;
+}
+
+/**
+ * One isolate of a function and the messages of the keys that belong to it. Messages of one key are handled in order: while one waits for
+ * its retry, those behind it wait too, and those of other keys go on.
+ */
+export class Lane {
+  readonly #owner: LaneOwner;
+  readonly #queue: Item[] = [];
+  readonly #blocked = new Map<string, Blocked>();
+  /** Keys whose retry is due and waits for messages of the key that are still under way. */
+  readonly #due = new Set<string>();
+  readonly #underWay: Batch[] = [];
+  /** Sends nothing more and waits for what is under way. What was not handled is left to whoever reads the journal next. */
+  readonly stop: () => Promise<void>;
+  #handle: InstanceHandle | undefined;
+  #loading = false;
+  #loadAttempts = 0;
+  #stopped = false;
+  #nextBatch = 1;
+  /** Whether it is this lane's turn to try a suspect. */
+  #turn: "none" | "waiting" | "taken" = "none";
+  #msPerItem = 0.05;
+  #quiet: (() => void) | undefined;
+
+  constructor(owner: LaneOwner) {
+    this.#owner = owner;
+    this.stop = once(async () => {
+      this.#stopped = true;
+      if (this.#underWay.length > 0) await new Promise<void>((resolve) => (this.#quiet = resolve));
+      for (const { timer } of this.#blocked.values()) clearTimeout(timer);
+      this.#handle?.unload();
+      this.#handle = undefined;
+    });
+  }
+
+  /** Makes the isolate. @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
+  async warm(): Promise<void> {
+    this.#handle = await this.#owner.load(this.#events());
+  }
+
+  offer(item: Item): void {
+    const blocked = this.#blocked.get(item.key);
+    if (blocked === undefined) this.#queue.push(item);
+    else blocked.items.push(item);
+  }
+
+  /** Sends what can be sent. Called after offering, so that what arrives together travels together. */
+  pump(): void {
+    while (
+      !this.#stopped &&
+      !this.#owner.held &&
+      this.#handle !== undefined &&
+      this.#queue.length > 0 &&
+      this.#underWay.length < BATCHES_MAX
+    ) {
+      if (this.#underWay.length > 0 && (this.#turn === "taken" || this.#queue[0]?.suspect === true)) return;
+      if (this.#queue[0]?.suspect === true && !this.#takeTurn()) return;
+      this.#send(this.#handle, this.#take());
+    }
+  }
+
+  #takeTurn(): boolean {
+    if (this.#turn !== "none") return this.#turn === "taken";
+    const go = (): void => {
+      // Meanwhile it may have stopped, lost its isolate or found something else to do; then it asks again when it has to.
+      this.#turn = this.#underWay.length === 0 && this.#queue[0]?.suspect === true ? "taken" : "none";
+      if (this.#turn === "taken") this.pump();
+      else this.#owner.turns.release();
+      if (this.#underWay.length === 0) this.#endTurn();
+    };
+    this.#turn = this.#owner.turns.take(go) ? "taken" : "waiting";
+    return this.#turn === "taken";
+  }
+
+  #endTurn(): void {
+    if (this.#turn !== "taken") return;
+    this.#turn = "none";
+    this.#owner.turns.release();
+  }
+
+  /** A suspect alone, or what stands before the next one. */
+  #take(): Item[] {
+    const { cpuMs } = this.#owner.manifest.limits;
+    const fitting = Math.max(1, Math.floor(cpuMs / 2 / this.#msPerItem));
+    const count = this.#queue[0]?.suspect === true ? 1 : Math.min(this.#queue.length, BATCH_ITEMS_MAX, fitting);
+    let bytes = 0;
+    let end = 0;
+    while (end < count && (end === 0 || (bytes < BATCH_BYTES_MAX && this.#queue[end]?.suspect !== true))) {
+      bytes += this.#queue[end++]?.message.record.length ?? 0;
+    }
+    return this.#queue.splice(0, end);
+  }
+
+  #send(handle: InstanceHandle, items: readonly Item[]): void {
+    const { limits, retry } = this.#owner.manifest;
+    const parts: Uint8Array[] = [];
+    for (const item of items) parts.push(itemHead(item, item.attempt >= retry.attempts), item.keyBytes, item.message.record);
+    const batch: Batch = { id: this.#nextBatch++, items, sentAt: performance.now() };
+    this.#underWay.push(batch);
+    for (const item of items) item.resume = false;
+    handle.run(batch.id, { timeoutMs: limits.cpuMs * 2, wallMs: limits.wallMs }, parts);
+  }
+
+  #events(): InstanceEvents {
+    return {
+      result: (id, results) => this.#result(id, results),
+      cut: (id, cut) => this.#cut(id, cut),
+      // Other isolates may have been at work in the host; only a suspect in its turn is known to be the cause.
+      lost: (reason) => this.#lost({ code: "HOST_CRASHED", message: `the host process died: ${reason}` }, this.#turn === "taken"),
+      stateGet: (request, keys) => {
+        const handle = this.#handle;
+        this.#owner.loadState(keys).then(
+          (entries) => handle?.stateLoaded(request, entries),
+          // The journal has failed and the gateway is stopping; the message is handled again after that.
+          () => undefined,
+        );
+      },
+    };
+  }
+
+  #result(id: number, bytes: Buffer): void {
+    const batch = this.#underWay[0];
+    if (batch?.id !== id) return;
+    const results = tryDecode(bytes, batch.items.length);
+    if (results === undefined || results.length !== batch.items.length) {
+      this.#handle?.unload();
+      this.#lost({ code: "FUNCTION_THREW", message: "the isolate gave an answer that cannot be read" }, batch.items.length === 1);
+      return;
+    }
+    this.#underWay.shift();
+    this.#learn(batch, batch.items.length);
+    if (this.#settle(batch.items, results)) this.#replace();
+    this.#next();
+  }
+
+  /** A new isolate, and whatever was under way in the old one again. */
+  #replace(): void {
+    this.#handle?.unload();
+    this.#handle = undefined;
+    this.#requeue(this.#underWay.splice(0).flatMap((batch) => batch.items));
+    if (!this.#stopped) void this.#reload();
+  }
+
+  /** How long an item takes decides how many make a batch, so that a batch stays well within the limit of one item. */
+  #learn(batch: Batch, count: number): void {
+    const perItem = (performance.now() - batch.sentAt) / Math.max(1, count);
+    this.#msPerItem = Math.max(0.005, this.#msPerItem * 0.8 + perItem * 0.2);
+  }
+
+  #cut(id: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void {
+    const batch = this.#underWay[0];
+    if (batch?.id !== id) return;
+    const results = tryDecode(cut.results, batch.items.length) ?? [];
+    const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
+    const rest = batch.items.slice(finished.length);
+    this.#learn(batch, finished.length);
+    this.#underWay[0] = { ...batch, items: rest };
+    const refused = finished.length > 0 && this.#settle(batch.items, finished);
+    // Many items that were each within the limit may exceed it together; then nobody is to blame.
+    const { cpuMs, wallMs } = this.#owner.manifest.limits;
+    const ownMs = { LIMIT_CPU: cpuMs, LIMIT_WALL: wallMs / 2 }[cut.fault.code] ?? Infinity;
+    this.#lost(cut.fault, !refused && (batch.items.length === 1 || cut.elapsedMs >= ownMs));
+  }
+
+  /** The isolate is gone. The first item is charged with an attempt if it is known to be guilty; everything else that was under way comes again. */
+  #lost(fault: Fault, guilty: boolean): void {
+    const items = this.#underWay.flatMap((batch) => batch.items);
+    const first = items[0];
+    if (first !== undefined && guilty) {
+      this.#underWay.splice(0, this.#underWay.length, { id: 0, items: items.slice(1), sentAt: 0 });
+      first.suspect = true;
+      const error: GuestError = { code: fault.code, name: "Error", message: fault.message, stack: "" };
+      this.#settle([first], [{ status: "retry", logs: [], error }]);
+    } else {
+      for (const item of items) item.suspect = true;
+    }
+    this.#replace();
+    this.#next();
+  }
+
+  async #reload(): Promise<void> {
+    if (this.#loading) return;
+    this.#loading = true;
+    while (!this.#stopped && this.#handle === undefined) {
+      try {
+        const handle = await this.#owner.load(this.#events());
+        if (this.#stopped) handle.unload();
+        else this.#handle = handle;
+        this.#loadAttempts = 0;
+      } catch (error) {
+        this.#owner.loadFailed(error);
+        const wait = backoffMs(++this.#loadAttempts, { minMs: 10, maxMs: 10_000 });
+        await new Promise<void>((resolve) => setTimeout(resolve, wait).unref());
+      }
+    }
+    this.#loading = false;
+    this.pump();
+  }
+
+  /** Back to the head of the queue, in order; behind a waiting retry of the same key where there is one. */
+  #requeue(items: readonly Item[]): void {
+    const free: Item[] = [];
+    for (const item of items) {
+      const blocked = this.#blocked.get(item.key);
+      if (blocked === undefined) free.push(item);
+      else insertBySeq(blocked.items, item);
+    }
+    this.#queue.unshift(...free);
+  }
+
+  /** True when the isolate has to be replaced, because one of the results was refused. The items behind that one are under way again. */
+  #settle(items: readonly Item[], results: readonly ItemResult[]): boolean {
+    const outcomes = results.flatMap((result, index) => {
+      const item = items[index];
+      return item === undefined ? [] : [{ item, result, dead: this.#isDead(item, result) }];
+    });
+    const refused = this.#owner.settle(outcomes);
+    const taken = refused === undefined ? outcomes.length : items.indexOf(refused) + 1;
+    if (refused !== undefined) this.#underWay.unshift({ id: 0, items: items.slice(taken, results.length), sentAt: 0 });
+    const deferred: Item[] = [];
+    for (const { item, result, dead } of outcomes.slice(0, taken)) {
+      if (result.status !== "retry") item.suspect = false;
+      if (result.status === "deferred") deferred.push(item);
+      else if (result.status !== "done" && !dead) this.#block(item);
+    }
+    if (deferred.length > 0) this.#release(deferred);
+    return refused !== undefined;
+  }
+
+  #isDead(item: Item, { status }: ItemResult): boolean {
+    const { attempts, maxAgeMs } = this.#owner.manifest.retry;
+    return status === "failed" || (status === "retry" && (item.attempt >= attempts || Date.now() - item.message.time > maxAgeMs));
+  }
+
+  /** A deferred item whose key no longer waits goes first, and tells the guest so. */
+  #release(deferred: readonly Item[]): void {
+    const freed = new Set<string>();
+    for (const item of deferred) {
+      if (this.#blocked.has(item.key) || freed.has(item.key)) continue;
+      freed.add(item.key);
+      item.resume = true;
+    }
+    this.#requeue(deferred);
+  }
+
+  #block(item: Item): void {
+    const wait = backoffMs(item.attempt, this.#owner.manifest.retry);
+    item.attempt++;
+    item.resume = true;
+    const blocked: Blocked = { items: [item], timer: undefined };
+    blocked.timer = setTimeout(() => {
+      this.#due.add(item.key);
+      this.#wake(item.key);
+      this.pump();
+    }, wait);
+    this.#blocked.set(item.key, blocked);
+    // What was queued behind it must not overtake it.
+    const behind = this.#queue.filter((other) => other.key === item.key);
+    if (behind.length === 0) return;
+    blocked.items.push(...behind);
+    const rest = this.#queue.filter((other) => other.key !== item.key);
+    this.#queue.splice(0, this.#queue.length, ...rest);
+  }
+
+  /** Lets a key go on with its retry. Messages of the key that are under way come back deferred, and have to take their place in line first. */
+  #wake(key: string): void {
+    if (this.#underWay.some((batch) => batch.items.some((item) => item.key === key))) return;
+    this.#due.delete(key);
+    this.#queue.unshift(...(this.#blocked.get(key)?.items ?? []));
+    this.#blocked.delete(key);
+  }
+
+  #next(): void {
+    if (this.#underWay.length === 0) this.#endTurn();
+    for (const key of this.#due) this.#wake(key);
+    if (this.#underWay.length === 0 && this.#quiet !== undefined) this.#quiet();
+    this.pump();
+  }
+}
+
+function insertBySeq(items: Item[], item: Item): void {
+  const at = items.findIndex((other) => other.message.seq > item.message.seq);
+  items.splice(at === -1 ? items.length : at, 0, item);
+}
+
+export function itemHead(item: Item, last: boolean): Buffer {
+  const head = Buffer.allocUnsafe(11);
+  head[0] = (item.resume ? 1 : 0) | (last ? 2 : 0);
+  head[1] = Math.min(item.attempt, 255);
+  head[2] = item.trigger;
+  head.writeUIntBE(item.message.seq, 3, 6);
+  head.writeUInt16BE(item.keyBytes.length, 9);
+  return head;
+}
+
+function tryDecode(bytes: Buffer, max: number): ItemResult[] | undefined {
+  try {
+    return decodeResults(bytes, max);
+  } catch {
+    // What comes out of a host is not trusted; the caller treats it as a fault of the function.
+    return undefined;
+  }
+}

@@ -1,0 +1,64 @@
+import { type LogLevel, LOG_LEVELS, type LogRecord } from "../core/stats.ts";
+
+export interface LogQuery {
+  /** Only of this function. */
+  readonly function?: string;
+  /** This level and everything above it. */
+  readonly level: LogLevel;
+  /** Only records with a higher `n`, the oldest of them; without it the newest records. */
+  readonly after?: number;
+  readonly limit: number;
+}
+
+/** The newest records that functions logged; the oldest give way. */
+export class LogRing {
+  readonly #records: LogRecord[] = [];
+  readonly #max: number;
+  readonly #waiting = new Set<() => void>();
+  #next = 1;
+
+  constructor(recordsMax: number) {
+    this.#max = recordsMax;
+  }
+
+  add(record: Omit<LogRecord, "n" | "time">): void {
+    const n = this.#next++;
+    this.#records[n % this.#max] = { n, time: Date.now(), ...record };
+    for (const wake of this.#waiting) wake();
+  }
+
+  /** Oldest first. `next` is the `after` of the query that goes on from here. */
+  query(query: LogQuery): { records: readonly LogRecord[]; next: number } {
+    const oldest = Math.max(1, this.#next - this.#max);
+    const records: LogRecord[] = [];
+    if (query.after === undefined) {
+      for (let n = this.#next - 1; n >= oldest && records.length < query.limit; n--) this.#pick(n, query, records);
+      return { records: records.toReversed(), next: this.#next - 1 };
+    }
+    let n = Math.max(oldest, query.after + 1);
+    for (; n < this.#next && records.length < query.limit; n++) this.#pick(n, query, records);
+    return { records, next: n - 1 };
+  }
+
+  #pick(n: number, query: LogQuery, into: LogRecord[]): void {
+    const record = this.#records[n % this.#max];
+    if (record === undefined || LOG_LEVELS.indexOf(record.level) < LOG_LEVELS.indexOf(query.level)) return;
+    if (query.function === undefined || record.function === query.function) into.push(record);
+  }
+
+  /** Resolves once a record with a higher `n` exists; rejects with the signal's reason. */
+  async more(after: number, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#next - 1 > after) return;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const abort = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
+    this.#waiting.add(resolve);
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      await promise;
+    } finally {
+      this.#waiting.delete(resolve);
+      signal.removeEventListener("abort", abort);
+    }
+  }
+}

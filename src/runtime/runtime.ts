@@ -1,0 +1,255 @@
+import type { Bundle } from "../core/bundle.ts";
+import { systemClock } from "../core/clock.ts";
+import { Cursor } from "../core/cursor.ts";
+import { MillraceError, messageOf } from "../core/errors.ts";
+import { once } from "../core/lifecycle.ts";
+import type { Logger } from "../core/log.ts";
+import type { JournaledMessage, Message } from "../core/message.ts";
+import type { FunctionStats, InvokeResult } from "../core/stats.ts";
+import { DeployedFunction, type FunctionParts, type RuntimeJournal } from "./function.ts";
+import { HostPool } from "./hosts.ts";
+import { invokeIn } from "./invoke.ts";
+import { LogRing } from "./logs.ts";
+import { RouteTable, type Trigger } from "./route.ts";
+
+const LOG_RECORDS_MAX = 10_000;
+/** What is under way gets this long to finish when the gateway stops. */
+const CLOSE_MS_MAX = 1_000;
+
+export interface RuntimeOptions {
+  readonly gateway: string;
+  readonly hosts: number;
+  /** Messages that a function holds in memory; what comes above it is read from the journal later. */
+  readonly pendingMax: number;
+}
+
+/** What the runtime needs of the journal beside what its functions need. */
+export interface DeploymentJournal extends RuntimeJournal {
+  readonly nextSeq: number;
+  /** The lowest seq that a function has to handle which was at work before the last start and for which `running` does not answer. */
+  restingFloor(running: (name: string) => boolean): number;
+  functionRecord(name: string): { readonly version: number; readonly digest: string; readonly from: number } | undefined;
+  saveFunction(name: string, record: { version: number; digest: string; from: number }, cursor: Cursor): Promise<void>;
+  removeFunction(name: string): Promise<void>;
+  cursor(consumer: string): Promise<Cursor | undefined>;
+}
+
+export interface Target {
+  readonly name: string;
+  readonly version: number;
+  readonly digest: string;
+}
+
+type Hold = "restore" | "delivery";
+
+/** A version that could not take over; what ran before goes on. */
+interface Failure extends Target {
+  readonly error: string;
+}
+
+/** The functions of a gateway: which there are, which messages wake them, and the hosts that run them. */
+export class Runtime implements AsyncDisposable {
+  readonly logs = new LogRing(LOG_RECORDS_MAX);
+  readonly close: () => Promise<void>;
+  readonly #options: RuntimeOptions;
+  readonly #journal: DeploymentJournal;
+  readonly #hosts: HostPool;
+  readonly #functions = new Map<string, DeployedFunction>();
+  readonly #failures = new Map<string, Failure>();
+  readonly #parts: FunctionParts;
+  #routes = new RouteTable<DeployedFunction>([]);
+  #head: number;
+  /** Why no function may begin anything new. */
+  readonly #holds = new Set<Hold>(["restore"]);
+  #changes: Promise<unknown> = Promise.resolve();
+  #closing = false;
+
+  private constructor(options: RuntimeOptions, journal: DeploymentJournal, logger: Logger) {
+    this.#options = options;
+    this.#journal = journal;
+    this.#head = journal.nextSeq;
+    this.#hosts = new HostPool(options.hosts, logger);
+    this.#parts = {
+      gateway: options.gateway,
+      pendingMax: options.pendingMax,
+      hosts: this.#hosts,
+      journal,
+      logger,
+      logs: this.logs,
+      head: () => this.#head,
+      held: () => this.#holds.size > 0,
+      matches: (topic) => this.matches(topic),
+      route: (owner, topic) => this.#routes.match(topic).find((route) => route.owner === owner),
+    };
+    this.close = once(async () => {
+      this.#closing = true;
+      const stopped = Promise.all([...this.#functions.values()].map((deployed) => deployed.stop()));
+      // Whatever takes longer is handled again after the next start.
+      const late = new AbortController();
+      await Promise.race([stopped, systemClock.sleep(CLOSE_MS_MAX, late.signal)]).finally(() => late.abort());
+      await this.#hosts.close();
+    });
+  }
+
+  /** Functions handle nothing before `begin`. @throws MillraceError HOST_CRASHED when host processes cannot be started here */
+  static async start(options: RuntimeOptions, journal: DeploymentJournal, logger: Logger): Promise<Runtime> {
+    const runtime = new Runtime(options, journal, logger);
+    try {
+      await runtime.#hosts.ready();
+      return runtime;
+    } catch (error) {
+      await runtime.#hosts.close();
+      throw error;
+    }
+  }
+
+  /** Whether a message with this topic wakes a function, and so belongs into the journal. */
+  matches(topic: string): boolean {
+    return this.#routes.match(topic).length > 0;
+  }
+
+  /** New messages are on disk; they go to the functions without being read back. */
+  accept(messages: readonly JournaledMessage[]): void {
+    const last = messages.at(-1);
+    if (last === undefined) return;
+    this.#head = last.seq + 1;
+    const woken = new Set<DeployedFunction>();
+    for (const message of messages) {
+      for (const route of this.#routes.match(message.topic)) {
+        route.owner.offerLive(message, route);
+        woken.add(route.owner);
+      }
+    }
+    for (const deployed of woken) deployed.pump();
+  }
+
+  /**
+   * The functions that ran before are deployed again, and all of them begin. Not one after another: what one publishes would be lost for
+   * another that is not there yet.
+   */
+  begin(): void {
+    this.#hold("restore", false);
+  }
+
+  /** Lets no function begin anything new while subscribers are too far behind with what functions publish. */
+  hold(on: boolean): void {
+    this.#hold("delivery", on);
+  }
+
+  #hold(why: Hold, on: boolean): void {
+    if (on) this.#holds.add(why);
+    else this.#holds.delete(why);
+    if (this.#holds.size === 0) for (const deployed of this.#functions.values()) deployed.pump();
+  }
+
+  /**
+   * Makes `target` the version that handles the function's messages. It is warmed first; then the version before it finishes what it has
+   * under way, and the new one goes on from exactly there. Changes are made one after another.
+   * @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED; what ran before goes on
+   */
+  deploy(target: Target, bundle: Bundle): Promise<void> {
+    return this.#change(async () => {
+      const before = this.#functions.get(target.name);
+      if (before?.digest === target.digest && before.version === target.version) {
+        this.#failures.delete(target.name);
+        return;
+      }
+      const next = new DeployedFunction(target, bundle, this.#parts);
+      try {
+        await next.warm();
+      } catch (error) {
+        await next.stop();
+        this.#failures.set(target.name, { ...target, error: messageOf(error) });
+        throw error;
+      }
+      await this.#switch(before, next);
+      this.#failures.delete(target.name);
+    });
+  }
+
+  async #switch(before: DeployedFunction | undefined, next: DeployedFunction): Promise<void> {
+    const { name, version, digest } = next;
+    const cursor = (await before?.stop()) ?? (await this.#journal.cursor(name)) ?? new Cursor(this.#journal.nextSeq);
+    const known = this.#journal.functionRecord(name);
+    const same = known?.digest === digest && known.version === version;
+    const from = same ? known.from : cursor.floor;
+    if (!same) await this.#journal.saveFunction(name, { version, digest, from }, cursor);
+    if (this.#closing) {
+      await next.stop();
+      throw new MillraceError("JOURNAL_CLOSED", `the gateway is stopping; version ${version} of "${name}" takes over at the next start`);
+    }
+    Object.assign(next.counters, before?.counters);
+    this.#functions.set(name, next);
+    this.#reroute();
+    next.start(cursor, from);
+    this.logs.add({ level: "info", function: name, version, message: `version ${version} handles messages from position ${from} on` });
+  }
+
+  /** The function handles nothing more; its state stays. */
+  remove(name: string): Promise<void> {
+    return this.#change(async () => {
+      this.#failures.delete(name);
+      const deployed = this.#functions.get(name);
+      this.#functions.delete(name);
+      this.#reroute();
+      await deployed?.stop();
+      if (this.#journal.functionRecord(name) !== undefined) await this.#journal.removeFunction(name);
+    });
+  }
+
+  /** A version that never got as far as being loaded, such as one with a wrong digest; shown with the function until another takes over. */
+  refuse(target: Target, error: unknown): void {
+    this.#failures.set(target.name, { ...target, error: messageOf(error) });
+  }
+
+  /** @throws MillraceError FUNCTION_UNKNOWN, and what invokeIn throws */
+  async invoke(name: string, message: Message): Promise<InvokeResult> {
+    const deployed = this.#functions.get(name);
+    if (deployed === undefined) throw new MillraceError("FUNCTION_UNKNOWN", `no function "${name}" is deployed on this gateway`);
+    const { bundle, version } = deployed;
+    const { gateway } = this.#options;
+    return invokeIn(bundle, message, { hosts: this.#hosts, gateway, version, state: (key) => this.#journal.loadState(name, key) });
+  }
+
+  stats(): { hosts: number; hostRestarts: number; functions: FunctionStats[] } {
+    const functions: FunctionStats[] = [...this.#functions.values()].map((deployed) => {
+      const { name, version, digest, from, backlog, counters } = deployed;
+      const error = this.#failures.get(name)?.error;
+      return { name, version, digest, from, backlog, ...counters, state: "active", ...(error === undefined ? {} : { error }) };
+    });
+    for (const { name, version, digest, error } of this.#failures.values()) {
+      if (this.#functions.has(name)) continue;
+      const counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, emitted: 0, published: 0 };
+      functions.push({ name, version, digest, error, state: "failed", from: 0, backlog: 0, ...counters });
+    }
+    return { hosts: this.#hosts.size, hostRestarts: this.#hosts.restarts, functions };
+  }
+
+  /** Every function is done with the messages below this seq, also those that could not be started again so far. */
+  get floor(): number {
+    let floor = Math.min(
+      this.#head,
+      this.#journal.restingFloor((name) => this.#functions.has(name)),
+    );
+    for (const deployed of this.#functions.values()) floor = Math.min(floor, deployed.floor);
+    return floor;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #reroute(): void {
+    const triggers: Trigger<DeployedFunction>[] = [];
+    for (const owner of this.#functions.values()) {
+      owner.filters.forEach((filter, index) => triggers.push({ owner, index, filter, key: owner.manifest.key }));
+    }
+    this.#routes = new RouteTable(triggers);
+  }
+
+  #change(work: () => Promise<void>): Promise<void> {
+    const result = this.#changes.then(work);
+    this.#changes = result.catch(() => undefined); // The caller gets the error; the next change does not depend on it.
+    return result;
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * What the author of a function imports as `millrace`. Everything here but `defineFunction` and `PermanentError` is types: the bundle of a
+ * function carries nothing of Millrace.
+ */
+export type { Measurement } from "../core/event.ts";
+
+/** What becomes JSON by `JSON.stringify`: text, numbers, true and false, null, lists and plain objects of them. */
+export type JsonValue = string | number | boolean | null | object;
+
+/**
+ * One message, as a handler sees it. `T` is the shape that the author expects of `data`; nothing checks it.
+ */
+export interface FunctionEvent<T = unknown> {
+  /** The same for each try of the same message, different for any other: `GATEWAY:SEQ`. */
+  readonly id: string;
+  /** The MQTT client id that published it, or `fn:NAME` for a function. */
+  readonly source: string;
+  /** What kind of trigger woke the function; `mqtt` in this version. */
+  readonly type: string;
+  /** The topic. */
+  readonly subject: string;
+  /** When the message arrived at the gateway, in milliseconds since the epoch. */
+  readonly time: number;
+  /**
+   * The payload, decoded when it is first read: text when the content type starts with `text/`, bytes when it is
+   * `application/octet-stream`, JSON otherwise.
+   * @throws Error PAYLOAD_INVALID when it is not JSON; unless the handler catches it, the message goes to the dead letters at once.
+   */
+  readonly data: T;
+  /** The payload as it came. */
+  readonly bytes: Uint8Array;
+  /** The payload as UTF-8 text; bytes that are none become U+FFFD. */
+  readonly text: string;
+  /** What the named wildcards of the first trigger that matches stand for in the topic. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly mqtt: MqttDetails;
+  /** 1 for the first try, 2 for the first retry, and so on. */
+  readonly attempt: number;
+}
+
+/** What MQTT said about a message. */
+export interface MqttDetails {
+  readonly topic: string;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly properties: MqttProperties;
+}
+
+/** The properties of an MQTT 5 PUBLISH (section 3.3.2.3); empty for older clients. */
+export interface MqttProperties {
+  readonly contentType?: string;
+  readonly responseTopic?: string;
+  /** Base64. */
+  readonly correlationData?: string;
+  readonly user?: Readonly<Record<string, string | readonly string[]>>;
+}
+
+/**
+ * What a handler may do. All of it takes effect together, after the handler has finished, or not at all when it throws; only logs stay.
+ */
+export interface FunctionContext {
+  /** Values of this function for this message's key; kept over restarts and new versions. */
+  readonly state: FunctionState;
+  /**
+   * Publishes on this gateway. Text and bytes go out as they are, any other value as JSON.
+   * @throws Error PERMISSION_DENIED when no filter in `permissions.publish` matches `topic`, LIMIT_OUTPUT when the message has produced
+   * too much; TypeError when it is not a topic to publish to. The first two are not retried.
+   */
+  publish(topic: string, payload: JsonValue | Uint8Array, options?: PublishOptions): void;
+  /**
+   * Sends a fact to the cloud, once, with the time of the message; while the link is down it waits on the gateway.
+   * @param type Such as `measurement` or `com.example.alarm`; 1 to 200 characters.
+   * @param data Becomes JSON; for measurements use the fields of `Measurement`.
+   * @throws Error PERMISSION_DENIED when nothing in `permissions.emit` matches `type`, LIMIT_OUTPUT as for `publish`.
+   */
+  emit(type: string, data: JsonValue, options?: EmitOptions): void;
+  readonly log: FunctionLog;
+  /** `env` of the manifest. */
+  readonly env: Readonly<Record<string, string>>;
+  /** The time of the message in milliseconds since the epoch: the same for each try, so that a retry decides the same. */
+  now(): number;
+  /** When `limits.wall` ends this try, in milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Names this try in the logs: `SEQ.ATTEMPT`. */
+  readonly invocation: string;
+  readonly function: { readonly name: string; readonly version: number };
+}
+
+export interface FunctionState {
+  /**
+   * The value under `name`, with the writes of this handler already in it; undefined when there is none. A copy: changing it does not
+   * change the state.
+   */
+  get<T = unknown>(name: string): Promise<T | undefined>;
+  /**
+   * @param name 1 to 1,024 characters.
+   * @param value Becomes JSON.
+   * @throws Error LIMIT_STATE when the JSON is over `limits.state`; it is not retried.
+   */
+  set(name: string, value: JsonValue): void;
+  delete(name: string): void;
+}
+
+export interface PublishOptions {
+  /** Default 1. */
+  readonly qos?: 0 | 1 | 2;
+  /** Default false. */
+  readonly retain?: boolean;
+}
+
+export interface EmitOptions {
+  /** What the event is about; default the topic of the message. */
+  readonly subject?: string;
+}
+
+/** Lines for `millrace logs`, at most 100 for one message. `fields` are appended as JSON. `console` writes to the same place. */
+export interface FunctionLog {
+  debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  info(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  warn(message: string, fields?: Readonly<Record<string, unknown>>): void;
+  error(message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+export interface FunctionDefinition<T = unknown> {
+  /**
+   * Handles one message. Messages of one key come one after the other, in order. When it throws, the message is tried again as `retry` of
+   * the manifest says and then goes to the dead letters; a `PermanentError` sends it there at once.
+   */
+  handler(event: FunctionEvent<T>, ctx: FunctionContext): void | Promise<void>;
+}
+
+/** Declares a function; the entry module exports the result as default. Returns what it is given. */
+export function defineFunction<T = unknown>(definition: FunctionDefinition<T>): FunctionDefinition<T> {
+  return definition;
+}
+
+/** Thrown by a handler when trying again cannot help, such as for a payload that it does not understand. The message says why. */
+export class PermanentError extends Error {
+  override readonly name = "PermanentError";
+}

@@ -1,0 +1,144 @@
+import { MillraceError } from "../core/errors.ts";
+import { compilePermissions, type Manifest } from "../core/manifest.ts";
+import type { LogLevel } from "../core/stats.ts";
+import { topicProblem } from "../core/topic.ts";
+import { formatSize } from "../core/units.ts";
+import type { FunctionContext, FunctionEvent, FunctionLog, FunctionState, JsonValue } from "./index.ts";
+
+export interface TestPublish {
+  readonly topic: string;
+  /** Text and bytes as they were given, any other value as its JSON reads back. */
+  readonly payload: unknown;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+}
+
+export interface TestEvent {
+  readonly type: string;
+  readonly subject: string;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  /** As its JSON reads back. */
+  readonly data: unknown;
+}
+
+export interface TestLog {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}
+
+export interface StateChange {
+  readonly name: string;
+  /** Undefined when the value is deleted. */
+  readonly json: string | undefined;
+}
+
+/** What one handler wants so far. */
+export interface Effects {
+  readonly publishes: TestPublish[];
+  readonly events: TestEvent[];
+  readonly logs: TestLog[];
+  readonly state: StateChange[];
+}
+
+interface Invocation {
+  readonly event: FunctionEvent;
+  readonly effects: Effects;
+  /** What is stored for the key of the event: JSON text by name. */
+  readonly stored: ReadonlyMap<string, string>;
+  readonly manifest: Manifest;
+  readonly seq: number;
+}
+
+export function createContext(invocation: Invocation): FunctionContext {
+  const { event, effects, manifest, seq } = invocation;
+  const spend = outputBudget(manifest);
+  return {
+    state: createState(invocation, spend),
+    ...createOutlets(invocation, spend),
+    log: createLog(effects),
+    env: manifest.env,
+    now: () => event.time,
+    deadline: Date.now() + manifest.limits.wallMs,
+    invocation: `${seq}.${event.attempt}`,
+    function: { name: manifest.name, version: 1 },
+  };
+}
+
+type Spend = (text: string | Uint8Array) => void;
+
+/** Everything that one message publishes, emits and stores counts against one limit. */
+function outputBudget({ limits }: Manifest): Spend {
+  let left = limits.outputBytes;
+  return (text) => {
+    left -= typeof text === "string" ? Buffer.byteLength(text) : text.length;
+    if (left < 0) throw new MillraceError("LIMIT_OUTPUT", `one message produced more than ${formatSize(limits.outputBytes)}`);
+  };
+}
+
+function createOutlets({ event, effects, manifest }: Invocation, spend: Spend): Pick<FunctionContext, "publish" | "emit"> {
+  const permissions = compilePermissions(manifest.permissions);
+  return {
+    publish(topic, payload, { qos = 1, retain = false } = {}): void {
+      const problem = topicProblem(topic);
+      if (problem !== undefined) throw new TypeError(`cannot publish to "${topic}": ${problem}`);
+      if (!permissions.mayPublish(topic))
+        throw new MillraceError("PERMISSION_DENIED", `permissions.publish of function.yaml does not allow "${topic}"`);
+      const asIs = typeof payload === "string" || payload instanceof Uint8Array;
+      const sent = asIs ? payload : jsonOf(payload);
+      spend(topic);
+      spend(sent);
+      effects.publishes.push({ topic, payload: asIs ? payload : JSON.parse(String(sent)), qos, retain });
+    },
+    emit(type, data, { subject = event.mqtt.topic } = {}): void {
+      if (type.length === 0 || type.length > 200) throw new TypeError("the type of an event is a text of 1 to 200 characters");
+      if (!permissions.mayEmit(type))
+        throw new MillraceError("PERMISSION_DENIED", `permissions.emit of function.yaml does not allow "${type}"`);
+      const json = jsonOf(data);
+      spend(json);
+      effects.events.push({ type, subject, time: event.time, data: JSON.parse(json) });
+    },
+  };
+}
+
+function createState({ effects, stored, manifest }: Invocation, spend: Spend): FunctionState {
+  const { stateValueBytes } = manifest.limits;
+  return {
+    get<T>(name: string): Promise<T | undefined> {
+      const change = effects.state.findLast((candidate) => candidate.name === name);
+      const json = change === undefined ? stored.get(name) : change.json;
+      return Promise.resolve(json === undefined ? undefined : (JSON.parse(json) as T));
+    },
+    set(name, value): void {
+      if (name.length === 0 || name.length > 1_024) throw new TypeError("the name of a state value is a text of 1 to 1,024 characters");
+      const json = jsonOf(value);
+      if (Buffer.byteLength(json) > stateValueBytes) {
+        throw new MillraceError("LIMIT_STATE", `the value of "${name}" is over limits.state, ${formatSize(stateValueBytes)}`);
+      }
+      spend(json);
+      effects.state.push({ name, json });
+    },
+    delete(name): void {
+      effects.state.push({ name, json: undefined });
+    },
+  };
+}
+
+const LOG_LINES_MAX = 100;
+
+function createLog({ logs }: Effects): FunctionLog {
+  const line =
+    (level: LogLevel) =>
+    (message: string, fields?: Readonly<Record<string, unknown>>): void => {
+      if (logs.length < LOG_LINES_MAX) logs.push({ level, message, ...(fields === undefined ? {} : { fields }) });
+    };
+  return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
+}
+
+/** @throws TypeError for what JSON cannot hold. */
+function jsonOf(value: JsonValue): string {
+  const json = JSON.stringify(value) as string | undefined;
+  if (json === undefined) throw new TypeError(`${typeof value} is not a JSON value`);
+  return json;
+}

@@ -1,0 +1,139 @@
+/**
+ * The test kit, imported as `millrace/testing`: runs a function's handler in plain Node, with what Millrace promises a handler and without a
+ * gateway. Limits of time and memory are not applied.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { MillraceError } from "../core/errors.ts";
+import type { Manifest } from "../core/manifest.ts";
+import { parseTopicFilter, topicParams, TopicTrie, type TopicFilter } from "../core/topic.ts";
+import { parseManifest } from "../runtime/build/manifest-file.ts";
+import { createContext, type Effects, type StateChange, type TestLog } from "./testing-context.ts";
+import { createEvent, type TestMessage } from "./testing-event.ts";
+import type { FunctionDefinition, JsonValue } from "./index.ts";
+
+export type { TestMessage } from "./testing-event.ts";
+export type { TestEvent, TestLog, TestPublish } from "./testing-context.ts";
+
+/** Whether what a handler threw sends the message to the dead letters at once, without a retry. */
+export function isPermanent(error: unknown): boolean {
+  return error instanceof MillraceError || (error instanceof Error && error.name === "PermanentError");
+}
+
+/** State by key and name, such as `{ "boiler-1": { on: true } }`. */
+export type TestState = Readonly<Record<string, Readonly<Record<string, JsonValue>>>>;
+
+export interface TestOptions {
+  /** The folder that holds function.yaml, usually `import.meta.dirname`. */
+  readonly folder?: string;
+  /** The text of a function.yaml, instead of `folder`. With neither, every topic wakes the function and it may publish anywhere. */
+  readonly manifest?: string;
+  /** Settings over those of the manifest. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly state?: TestState;
+}
+
+/** What one message did. */
+export type TestResult = Pick<Effects, "publishes" | "events" | "logs">;
+
+export interface FunctionHarness {
+  /**
+   * Handles one message. State is kept for the next one; messages are handled one after the other, in the order of the calls.
+   * @throws What the handler threw; its effects are dropped then. Error when no trigger matches the topic.
+   */
+  send(message: TestMessage): Promise<TestResult>;
+  /** What is stored for `key` now. */
+  state(key: string): Record<string, unknown>;
+  /** Everything published and emitted so far by handlers that did not throw, and everything logged by any. */
+  readonly all: TestResult;
+}
+
+const ANY = "name: test\napi: 1\ntriggers:\n  - mqtt: '#'\npermissions:\n  publish: ['#']\n";
+
+/**
+ * @throws MillraceError MANIFEST_INVALID; Error when `folder` has no function.yaml.
+ */
+export function testFunction<T>(definition: FunctionDefinition<T>, options: TestOptions = {}): FunctionHarness {
+  return new Harness(definition, readManifest(options), options);
+}
+
+function readManifest({ folder, manifest }: TestOptions): Manifest {
+  if (folder === undefined) return parseManifest(manifest ?? ANY, "manifest");
+  const file = join(folder, "function.yaml");
+  return parseManifest(readFileSync(file, "utf8"), file);
+}
+
+class Harness<T> implements FunctionHarness {
+  readonly #definition: FunctionDefinition<T>;
+  readonly #manifest: Manifest;
+  readonly #triggers: readonly TopicFilter[];
+  readonly #routes = new TopicTrie<TopicFilter>();
+  /** Values as JSON text, as the journal keeps them. */
+  readonly #state = new Map<string, Map<string, string>>();
+  readonly #publishes: Effects["publishes"] = [];
+  readonly #events: Effects["events"] = [];
+  readonly #logs: TestLog[] = [];
+  #seq = 0;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(definition: FunctionDefinition<T>, manifest: Manifest, { env, state }: TestOptions) {
+    this.#definition = definition;
+    this.#manifest = { ...manifest, env: { ...manifest.env, ...env } };
+    this.#triggers = manifest.triggers.map(({ mqtt }) => parseTopicFilter(mqtt));
+    for (const trigger of this.#triggers) this.#routes.add(trigger, trigger);
+    for (const [key, values] of Object.entries(state ?? {})) {
+      const entries = Object.entries(values).map(([name, value]): [string, string] => [name, JSON.stringify(value)]);
+      this.#state.set(key, new Map(entries));
+    }
+  }
+
+  get all(): TestResult {
+    return { publishes: this.#publishes, events: this.#events, logs: this.#logs };
+  }
+
+  state(key: string): Record<string, unknown> {
+    const values = [...(this.#state.get(key) ?? [])].map(([name, json]): [string, unknown] => [name, JSON.parse(json)]);
+    return Object.fromEntries(values);
+  }
+
+  send(message: TestMessage): Promise<TestResult> {
+    const run = (): Promise<TestResult> => this.#handle(message);
+    const result = this.#last.then(run, run);
+    this.#last = result;
+    return result;
+  }
+
+  async #handle(message: TestMessage): Promise<TestResult> {
+    const seq = ++this.#seq;
+    const matching = this.#routes.match(message.topic);
+    const trigger = this.#triggers.find((candidate) => matching.has(candidate));
+    if (trigger === undefined) throw new Error(`no trigger of function "${this.#manifest.name}" matches topic "${message.topic}"`);
+    const params = { ...topicParams(trigger, message.topic), ...message.params };
+    // A wildcard that stands for nothing orders nothing, so the topic takes its place.
+    const key = params[this.#manifest.key ?? ""] || message.topic;
+    const event = createEvent<T>({ message, seq, params });
+    const effects: Effects = { publishes: [], events: [], logs: [], state: [] };
+    const stored = this.#state.get(key) ?? new Map<string, string>();
+    const ctx = createContext({ event, effects, stored, manifest: this.#manifest, seq });
+    try {
+      await this.#definition.handler(event, ctx);
+    } finally {
+      this.#logs.push(...effects.logs);
+    }
+    this.#commit(key, stored, effects);
+    const { publishes, events, logs } = effects;
+    return { publishes, events, logs };
+  }
+
+  #commit(key: string, stored: Map<string, string>, { publishes, events, state }: Effects): void {
+    this.#publishes.push(...publishes);
+    this.#events.push(...events);
+    for (const change of state) applyChange(stored, change);
+    this.#state.set(key, stored);
+  }
+}
+
+function applyChange(stored: Map<string, string>, { name, json }: StateChange): void {
+  if (json === undefined) stored.delete(name);
+  else stored.set(name, json);
+}

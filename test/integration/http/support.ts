@@ -1,0 +1,94 @@
+import { setMaxListeners } from "node:events";
+import { MillraceError } from "../../../src/core/errors.ts";
+import type { Message } from "../../../src/core/message.ts";
+import { type GatewayStats, type InvokeResult, LOG_LEVELS, type LogRecord } from "../../../src/core/stats.ts";
+import type { HttpParts, LogPage, LogQuery } from "../../../src/http/parts.ts";
+
+export const STATS: GatewayStats = {
+  gateway: "milan-1",
+  version: "0.1.0",
+  startedAt: "2026-11-21T00:00:00.000Z",
+  pid: 7,
+  labels: { site: "milan" },
+  broker: { clients: 3, received: 1000, delivered: 900, refused: 1 },
+  journal: { appended: 800, seq: 812, floor: 700, commits: 790 },
+  runtime: { hosts: 1, hostRestarts: 2 },
+  outbox: { pending: 4, uploaded: 400, rejected: 0 },
+  link: { connected: true, url: "mqtt://127.0.0.1:8884" },
+  functions: [
+    {
+      name: "normalize",
+      version: 3,
+      digest: "ab",
+      state: "active",
+      from: 1,
+      handled: 780,
+      failed: 5,
+      retried: 4,
+      deadLettered: 1,
+      emitted: 404,
+      published: 0,
+      backlog: 22,
+    },
+  ],
+};
+
+/** A gateway without anything behind it: logs in memory, invocations that answer with what they were given. */
+export class Parts implements HttpParts {
+  readonly invoked: { name: string; message: Message }[] = [];
+  isReady = true;
+  readonly #records: LogRecord[] = [];
+  #more = Promise.withResolvers<void>();
+  waiting = 0;
+
+  stats(): GatewayStats {
+    return STATS;
+  }
+
+  ready(): boolean {
+    return this.isReady;
+  }
+
+  log(record: Partial<LogRecord>): void {
+    this.#records.push({ n: this.#records.length + 1, time: 0, level: "info", function: "normalize", version: 3, message: "m", ...record });
+    this.#more.resolve();
+    this.#more = Promise.withResolvers();
+  }
+
+  logs({ function: name, level, after, limit }: LogQuery): LogPage {
+    const wanted = this.#records.filter(
+      (each) =>
+        each.n > (after ?? 0) && (name ?? each.function) === each.function && LOG_LEVELS.indexOf(each.level) >= LOG_LEVELS.indexOf(level),
+    );
+    if (after === undefined) return { records: wanted.slice(-limit), next: this.#records.length };
+    const records = wanted.slice(0, limit);
+    return { records, next: wanted.length > limit ? (records.at(-1)?.n ?? after) : this.#records.length };
+  }
+
+  async waitForLogs(after: number, signal: AbortSignal): Promise<void> {
+    const gone = Promise.withResolvers<never>();
+    setMaxListeners(0, signal);
+    signal.addEventListener("abort", () => gone.reject(signal.reason as Error), { once: true });
+    this.waiting++;
+    try {
+      while (this.#records.length <= after) {
+        signal.throwIfAborted();
+        await Promise.race([this.#more.promise, gone.promise]);
+      }
+    } finally {
+      this.waiting--;
+    }
+  }
+
+  async invoke(name: string, message: Message): Promise<InvokeResult> {
+    if (message.topic === "crash") throw new Error("secret inside");
+    if (message.topic === "closed") throw new MillraceError("JOURNAL_CLOSED", "stopping");
+    this.invoked.push({ name, message });
+    return { ok: true, state: [], publishes: [], events: [], logs: [], durationMs: 1 };
+  }
+
+  async deadLetters(query: { function?: string; limit: number }): Promise<[]> {
+    if (query.function === "missing") throw new MillraceError("NOT_FOUND", "nothing");
+    return [];
+  }
+}

@@ -1,0 +1,28 @@
+import { expect, it } from "vitest";
+import { Core } from "../../support/core.ts";
+import { functionOf } from "../../support/functions.ts";
+import { TempFolder } from "../../support/temp-folder.ts";
+
+const first = functionOf({ name: "first", handler: `ctx.publish('mid/x', event.text);` });
+const second = functionOf({ name: "second", triggers: ["mid/+k"], handler: `ctx.emit('arrived', event.text);` });
+
+it("after a start no function handles anything before those that it wakes are back", async () => {
+  await using folder = await TempFolder.make();
+  {
+    await using before = await Core.open({ folder: folder.path });
+    await before.deploy(first, second);
+    await before.drained();
+  }
+  {
+    await using stopped = await Core.open({ folder: folder.path, begin: false });
+    await stopped.deploy(first, second);
+    for (let i = 0; i < 100; i++) await stopped.send("in/x", String(i));
+  }
+  await using core = await Core.open({ folder: folder.path, begin: false });
+  await core.deploy(first);
+  await core.deploy(second);
+  expect(core.stats("first").handled).toBe(0);
+  core.runtime.begin();
+  await core.drained();
+  expect((await core.events("arrived")).map(({ data }) => data)).toEqual(Array.from({ length: 100 }, (_, i) => String(i)));
+});

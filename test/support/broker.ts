@@ -1,0 +1,164 @@
+import { once } from "node:events";
+import { connect as connectSocket, type Socket } from "node:net";
+import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
+import { generate, type Packet, parser } from "mqtt-packet";
+import { Broker, type BrokerOptions, type Intake } from "../../src/broker/broker.ts";
+import { silentLogger } from "../../src/core/log.ts";
+import { decodeMessage, type Message } from "../../src/core/message.ts";
+
+/** What a journal does for a broker, in memory; answers are held back while `holding`, and fail while `failing` is set. */
+export class TestIntake implements Intake {
+  readonly taken: Message[] = [];
+  readonly held: (() => void)[] = [];
+  holding = false;
+  failing: Error | undefined;
+  readonly #ids = new Set<string>();
+  readonly ledger = {
+    has: (client: string, packetId: number): boolean => this.#ids.has(`${client} ${packetId}`),
+    release: async (client: string, packetId: number): Promise<void> => void this.#ids.delete(`${client} ${packetId}`),
+    clear: async (client: string): Promise<void> => {
+      for (const id of this.#ids) if (id.startsWith(`${client} `)) this.#ids.delete(id);
+    },
+  };
+
+  get openIds(): readonly string[] {
+    return [...this.#ids];
+  }
+
+  matches(topic: string): boolean {
+    return topic.startsWith("in/");
+  }
+
+  append(entry: Parameters<Intake["append"]>[0], done: Parameters<Intake["append"]>[1]): void {
+    const answer = (): void => {
+      if (this.failing === undefined) this.taken.push(decodeMessage(entry.record));
+      done(this.failing);
+    };
+    if (this.holding) this.held.push(answer);
+    else setImmediate(answer);
+  }
+
+  appendOnce(client: string, packetId: number, entry: Parameters<Intake["append"]>[0], done: Parameters<Intake["append"]>[1]): void {
+    const id = `${client} ${packetId}`;
+    if (this.#ids.has(id)) return done(undefined, true);
+    this.append(entry, (error) => {
+      if (error === undefined) this.#ids.add(id);
+      done(error);
+    });
+  }
+
+  /** Topic and text of what was taken. */
+  get texts(): string[] {
+    return this.taken.map(({ topic, payload }) => `${topic}=${Buffer.from(payload).toString()}`);
+  }
+}
+
+export async function startBroker(intake: Intake, folder: string, options: Partial<BrokerOptions> = {}): Promise<Broker> {
+  const broker = await Broker.create(
+    {
+      gateway: "g",
+      endpoint: { host: "127.0.0.1", port: 0 },
+      location: `${folder}/sessions`,
+      payloadBytesMax: 10_000,
+      clientsMax: 100,
+      inflightMax: 100,
+      ...options,
+    },
+    intake,
+    silentLogger,
+  );
+  await broker.listen();
+  return broker;
+}
+
+export interface TestClient extends AsyncDisposable {
+  readonly mqtt: MqttClient;
+  readonly heard: string[];
+}
+
+/** A client that keeps what it hears as `topic=text`. */
+export async function connectClient(address: string, options: IClientOptions = {}): Promise<TestClient> {
+  const heard: string[] = [];
+  const mqtt = await connectAsync(address, { reconnectPeriod: 0, ...options });
+  mqtt.on("message", (topic, payload) => heard.push(`${topic}=${payload.toString()}`));
+  return { mqtt, heard, [Symbol.asyncDispose]: () => mqtt.endAsync(true) };
+}
+
+/** A client that speaks in single packets, so that a test can send and leave out what a library would not. */
+export class RawClient implements AsyncDisposable {
+  readonly received: Packet[] = [];
+  readonly socket: Socket;
+  readonly #version: 4 | 5;
+  closed = false;
+
+  private constructor(socket: Socket, version: 4 | 5) {
+    this.socket = socket;
+    this.#version = version;
+    const packets = parser({ protocolVersion: version });
+    packets.on("packet", (packet) => this.received.push(packet));
+    socket.on("data", (chunk: Buffer) => void packets.parse(chunk));
+    socket.on("error", () => undefined); // A broker that closes is what some tests wait for.
+    socket.on("close", () => (this.closed = true));
+  }
+
+  static async connect(
+    address: string,
+    options: { id: string; clean?: boolean; version?: 4 | 5; will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean } },
+  ): Promise<RawClient> {
+    const { hostname, port } = new URL(address);
+    const { id, clean = true, version = 4, will } = options;
+    const socket = connectSocket({ host: hostname, port: Number(port), noDelay: true });
+    await once(socket, "connect");
+    const client = new RawClient(socket, version);
+    client.send({
+      cmd: "connect",
+      clientId: id,
+      protocolId: "MQTT",
+      protocolVersion: version,
+      clean,
+      keepalive: 0,
+      ...(version === 5 ? { properties: { sessionExpiryInterval: clean ? 0 : 1_000 } } : {}),
+      ...(will === undefined ? {} : { will }),
+    });
+    await client.next("connack");
+    return client;
+  }
+
+  send(packet: Packet): void {
+    this.socket.write(generate(packet, { protocolVersion: this.#version }));
+  }
+
+  publish(
+    topic: string,
+    text: string,
+    more: { qos?: 0 | 1 | 2; messageId?: number; dup?: boolean; retain?: boolean; properties?: object } = {},
+  ): void {
+    this.send({ cmd: "publish", topic, payload: text, qos: 0, dup: false, retain: false, ...more });
+  }
+
+  /** The first packet of this kind, removed from what was received; waits for it. */
+  async next(cmd: Packet["cmd"]): Promise<Packet> {
+    for (;;) {
+      const at = this.received.findIndex((packet) => packet.cmd === cmd);
+      const [found] = at < 0 ? [] : this.received.splice(at, 1);
+      if (found !== undefined) return found;
+      if (this.closed) throw new Error(`the connection was closed while waiting for ${cmd}`);
+      await Promise.race([once(this.socket, "data"), once(this.socket, "close")]);
+    }
+  }
+
+  /** Everything that the broker had to say so far has arrived when it answers this. */
+  async ping(): Promise<void> {
+    this.send({ cmd: "pingreq" });
+    await this.next("pingresp");
+  }
+
+  async ended(): Promise<void> {
+    if (!this.closed) await once(this.socket, "close");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.socket.destroy();
+    await this.ended();
+  }
+}

@@ -1,0 +1,45 @@
+import { type Bundle, digestOf, encodeBundle } from "../../src/core/bundle.ts";
+import type { Manifest } from "../../src/core/manifest.ts";
+import type { Target } from "../../src/runtime/runtime.ts";
+
+export interface FunctionPlan {
+  readonly name?: string;
+  readonly version?: number;
+  readonly triggers?: readonly string[];
+  readonly key?: string;
+  readonly concurrency?: number;
+  readonly limits?: Partial<Manifest["limits"]>;
+  readonly retry?: Partial<Manifest["retry"]>;
+  readonly publish?: readonly string[];
+  readonly emit?: readonly string[];
+  /** Statements that run when the isolate is made. */
+  readonly prelude?: string;
+  /** The body of `async handler(event, ctx)`. */
+  readonly handler: string;
+}
+
+export interface TestFunction {
+  readonly target: Target;
+  readonly bundle: Bundle;
+}
+
+/** A deployable function from a few lines of JavaScript. It listens to `in/+k` with key `k`, may publish and emit everything. */
+export function functionOf(plan: FunctionPlan): TestFunction {
+  const { name = "f", version = 1, triggers = ["in/+k"], concurrency = 1, publish = ["#"], emit = ["*"] } = plan;
+  const key = plan.key ?? (plan.triggers === undefined ? "k" : undefined);
+  const manifest: Manifest = {
+    name,
+    api: 1,
+    description: "",
+    triggers: triggers.map((mqtt) => ({ mqtt })),
+    ...(key === undefined ? {} : { key }),
+    concurrency,
+    limits: { cpuMs: 200, wallMs: 5_000, memoryBytes: 32 * 2 ** 20, outputBytes: 2 ** 20, stateValueBytes: 65_536, ...plan.limits },
+    retry: { attempts: 3, minMs: 1, maxMs: 20, maxAgeMs: 3_600_000, ...plan.retry },
+    permissions: { publish: [...publish], emit: [...emit] },
+    env: {},
+  };
+  const code = `${plan.prelude ?? ""};var __millrace={default:{async handler(event,ctx){${plan.handler}\n}}};`;
+  const bundle: Bundle = { manifest, code, sourceMap: "" };
+  return { bundle, target: { name, version, digest: digestOf(encodeBundle(bundle)) } };
+}

@@ -1,0 +1,23 @@
+import type { FunctionStats, GatewayStats } from "../../../src/core/stats.ts";
+
+export function functionStats(name: string, change: Partial<FunctionStats> = {}): FunctionStats {
+  const counters = { handled: 12_345, failed: 0, retried: 0, deadLettered: 0, emitted: 0, published: 0, backlog: 0 };
+  return { name, version: 3, digest: "ab", state: "active", from: 0, ...counters, ...change };
+}
+
+export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {
+  return {
+    gateway: "dev",
+    version: "0.1.0",
+    startedAt: "2026-01-02T03:04:05.000Z",
+    pid: 1,
+    labels: {},
+    broker: { clients: 7, received: 123_456, delivered: 1, refused: 0 },
+    journal: { appended: 1, seq: 1, floor: 0, commits: 1 },
+    runtime: { hosts: 1, hostRestarts: 0 },
+    outbox: { pending: 3, uploaded: 1, rejected: 0 },
+    link: { connected: true, url: "mqtt://127.0.0.1:8884" },
+    functions: [],
+    ...change,
+  };
+}

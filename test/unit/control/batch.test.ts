@@ -1,0 +1,63 @@
+import { encode } from "cbor-x";
+import { describe, expect, it } from "vitest";
+import type { OutboxEvent } from "../../../src/core/event.ts";
+import { encodeLink } from "../../../src/core/link.ts";
+import { readBatch } from "../../../src/control/batch.ts";
+
+const event = (changes: Partial<OutboxEvent> = {}): OutboxEvent => ({
+  id: "gw:1:f:0",
+  function: "f",
+  version: 1,
+  type: "measurement",
+  subject: "sensors/1",
+  time: 1_700_000_000_000,
+  data: '{"v":1}',
+  ...changes,
+});
+
+const read = (...events: OutboxEvent[]): ReturnType<typeof readBatch> => readBatch("gw", encodeLink({ batch: 7, events }));
+
+describe("reading a batch of events", () => {
+  it("makes one row of each event, with its data as it is", () => {
+    const batch = read(event(), event({ id: "gw:2:f:0", subject: 'a"b', data: "[1, 2]" }));
+    expect(batch).toMatchObject({ gateway: "gw", batch: 7, rejected: 0 });
+    expect(JSON.parse(`[${batch?.rows.join(",")}]`)).toEqual([
+      { i: "gw:1:f:0", f: "f", v: 1, t: "measurement", s: "sensors/1", m: 1_700_000_000_000, d: { v: 1 } },
+      { i: "gw:2:f:0", f: "f", v: 1, t: "measurement", s: 'a"b', m: 1_700_000_000_000, d: [1, 2] },
+    ]);
+  });
+
+  it.each<[string, Partial<OutboxEvent>]>([
+    ["another gateway's id", { id: "other:1:f:0" }],
+    ["an id that only begins like this gateway's", { id: "gw2:1:f:0" }],
+    ["an endless id", { id: `gw:${"1".repeat(600)}` }],
+    ["data that is no JSON", { data: "{" }],
+    ["data that would break out of its row", { data: '1},{"i":"gw:9:f:0"' }],
+    ["a NUL in the data", { data: String.raw`{"a":["\u0000"]}` }],
+    ["a NUL in a key of the data", { data: String.raw`{"\u0000":1}` }],
+    ["a NUL in an attribute", { subject: "a\0b" }],
+    ["data nested so deep that it would end the engine", { data: "[".repeat(5_000) + "]".repeat(5_000) }],
+    ["a version that no integer column holds", { version: 2 ** 31 }],
+    ["a time that has no date", { time: -1 }],
+    ["a time after the year 9999", { time: 9e15 }],
+  ])("rejects %s and keeps its neighbours", (_, changes) => {
+    const batch = read(event(), event(changes), event({ id: "gw:3:f:0" }));
+    expect(batch).toMatchObject({ rejected: 1, reason: expect.any(String) });
+    expect(batch?.rows).toHaveLength(2);
+  });
+
+  it.each<[string, string]>([
+    ["an escaped backslash before u0000", String.raw`{"a":"\\u0000"}`],
+    ["many brackets in a string", JSON.stringify("[".repeat(5_000))],
+    ["a wide array of arrays", JSON.stringify(Array.from({ length: 5_000 }, () => []))],
+  ])("takes %s, which only looks like one", (_, data) => {
+    expect(read(event({ data }))).toMatchObject({ rejected: 0 });
+  });
+
+  it("rejects a malformed event alone, and a batch only when it has no number", () => {
+    const { data: _, ...half } = event();
+    expect(readBatch("gw", encode({ batch: 3, events: [event(), half, "nothing"] }))).toMatchObject({ batch: 3, rejected: 2 });
+    expect(readBatch("gw", encode({ events: [event()] }))).toBeUndefined();
+    expect(readBatch("gw", Buffer.from("rubbish"))).toBeUndefined();
+  });
+});

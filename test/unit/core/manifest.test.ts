@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { compilePermissions, manifestSchema } from "../../../src/core/manifest.ts";
+
+describe("permissions", () => {
+  const permissions = compilePermissions({ publish: ["cmd/+device/fan", "alarm/#"], emit: ["measurement", "com.example.*"] });
+
+  it.each([
+    ["cmd/boiler-1/fan", true],
+    ["cmd/boiler-1/pump", false],
+    ["cmd/fan", false],
+    ["alarm", true],
+    ["alarm/milan/fire", true],
+    ["alarms", false],
+  ])("publishing to %s: %s", (topic, allowed) => {
+    expect(permissions.mayPublish(topic)).toBe(allowed);
+  });
+
+  it.each([
+    ["measurement", true],
+    ["measurement.minute", false],
+    ["com.example.", true],
+    ["com.example.alarm", true],
+    ["com.example", false],
+    ["", false],
+  ])("emitting %s: %s", (type, allowed) => {
+    expect(permissions.mayEmit(type)).toBe(allowed);
+  });
+
+  it("allow nothing when nothing is named, and every event with *", () => {
+    expect(compilePermissions({ publish: [], emit: [] }).mayPublish("a")).toBe(false);
+    expect(compilePermissions({ publish: [], emit: [] }).mayEmit("a")).toBe(false);
+    expect(compilePermissions({ publish: [], emit: ["*"] }).mayEmit("anything at all")).toBe(true);
+  });
+});
+
+describe("the schema of a normalized manifest", () => {
+  const manifest = {
+    name: "a",
+    api: 1,
+    description: "",
+    triggers: [{ mqtt: "a" }],
+    concurrency: 1,
+    limits: { cpuMs: 50, wallMs: 5_000, memoryBytes: 1, outputBytes: 1, stateValueBytes: 1 },
+    retry: { attempts: 1, minMs: 0, maxMs: 0, maxAgeMs: 1 },
+    permissions: { publish: [], emit: [] },
+    env: {},
+  };
+
+  it("accepts what the runtime can obey and nothing it does not know", () => {
+    expect(manifestSchema.parse(manifest)).toEqual(manifest);
+    expect(manifestSchema.safeParse({ ...manifest, batch: {} }).success).toBe(false);
+    expect(manifestSchema.safeParse({ ...manifest, triggers: [] }).success).toBe(false);
+    expect(manifestSchema.safeParse({ ...manifest, concurrency: 65 }).success).toBe(false);
+  });
+});

@@ -1,0 +1,61 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parseTopicFilter } from "../../../src/core/topic.ts";
+import { laneOf, RouteTable, type Trigger } from "../../../src/runtime/route.ts";
+
+function triggers(owner: string, key: string | undefined, ...filters: readonly string[]): Trigger<string>[] {
+  return filters.map((filter, index) => ({ owner, index, key, filter: parseTopicFilter(filter) }));
+}
+
+const show = (table: RouteTable<string>, topic: string): string[] =>
+  table
+    .match(topic)
+    .map(({ owner, index, key, keyBytes }) => `${owner} ${index} ${key} ${keyBytes.toString() || "-"}`)
+    .toSorted();
+
+describe("routes", () => {
+  it("wake each function once, through the first of its triggers that match, under its key", () => {
+    const table = new RouteTable([
+      ...triggers("f", "device", "a/+device/x", "a/+device/+", "a/+/+device"),
+      ...triggers("g", undefined, "#"),
+      ...triggers("h", "site", "b/+site"),
+    ]);
+    expect(show(table, "a/d1/x")).toEqual(["f 0 d1 d1", "g 0 a/d1/x -"]);
+    expect(show(table, "a/d1/y")).toEqual(["f 1 d1 d1", "g 0 a/d1/y -"]);
+    expect(show(table, "b/milan")).toEqual(["g 0 b/milan -", "h 0 milan milan"]);
+    expect(show(table, "c")).toEqual(["g 0 c -"]);
+  });
+
+  it("use the topic as key where the wildcard is empty", () => {
+    expect(show(new RouteTable(triggers("f", "k", "a/+k")), "a/")).toEqual(["f 0 a/ -"]);
+  });
+
+  it("are the same however many topics were asked for before", () => {
+    const table = new RouteTable(triggers("f", "k", "in/+k"));
+    const before = show(table, "in/x");
+    for (let i = 0; i < 25_000; i++) table.match(`in/${i}`);
+    expect(show(table, "in/x")).toEqual(before);
+  });
+});
+
+describe("the lane of a key", () => {
+  it("is always the same, and one of the lanes", () => {
+    fc.assert(
+      fc.property(fc.string(), fc.integer({ min: 1, max: 64 }), (key, lanes) => {
+        const lane = laneOf(key, lanes);
+        expect(lane).toBe(laneOf(key, lanes));
+        expect(lane >= 0 && lane < lanes && Number.isInteger(lane)).toBe(true);
+      }),
+    );
+  });
+
+  it("spreads keys evenly", () => {
+    const counts = Array.from({ length: 8 }, () => 0);
+    for (let i = 0; i < 8_000; i++) {
+      const lane = laneOf(`device-${i}`, 8);
+      counts[lane] = (counts[lane] ?? 0) + 1;
+    }
+    expect(Math.min(...counts)).toBeGreaterThan(800);
+    expect(Math.max(...counts)).toBeLessThan(1_200);
+  });
+});

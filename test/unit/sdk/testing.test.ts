@@ -1,0 +1,206 @@
+import { defineFunction, PermanentError } from "millrace";
+import { isPermanent, testFunction } from "millrace/testing";
+import { describe, expect, it } from "vitest";
+
+const MANIFEST = `
+name: counter
+api: 1
+triggers:
+  - mqtt: sensors/+site/+device/temp
+  - mqtt: raw/+device
+key: device
+permissions: {publish: [cmd/+/fan], emit: [count]}
+limits: {output: 1KB, state: 1KB}
+env: {UNIT: Cel, HIGH: "80"}
+`;
+const TOPIC = "sensors/milan/boiler-1/temp";
+
+/** Runs one handler on one message and hands out what it saw. */
+async function seen<T>(
+  look: (...args: Parameters<Parameters<typeof defineFunction>[0]["handler"]>) => T | Promise<T>,
+  message: object = {},
+): Promise<T> {
+  let result: { value: T } | undefined;
+  const run = testFunction(
+    defineFunction({
+      async handler(event, ctx) {
+        result = { value: await look(event, ctx) };
+      },
+    }),
+    { manifest: MANIFEST, env: { HIGH: "90" } },
+  );
+  await run.send({ topic: TOPIC, payload: { v: 1 }, ...message });
+  if (result === undefined) throw new Error("the handler did not run");
+  return result.value;
+}
+
+const counter = defineFunction<{ by?: number; fail?: boolean }>({
+  async handler(event, ctx) {
+    const count = ((await ctx.state.get<number>("count")) ?? 0) + (event.data.by ?? 1);
+    ctx.state.set("count", count);
+    ctx.emit("count", { count });
+    ctx.publish(`cmd/${event.params["device"]}/fan`, { count });
+    ctx.log.info("counted", { count });
+    if (event.data.fail === true) throw new Error("told to fail");
+  },
+});
+
+describe("the event of a test", () => {
+  it("has what the message and the manifest say", async () => {
+    const properties = { contentType: "application/json", user: { a: ["1", "2"] } };
+    const event = await seen(
+      ({ id, source, type, subject, time, data, text, bytes, params, mqtt, attempt }) => ({
+        id,
+        source,
+        type,
+        subject,
+        time,
+        data,
+        text,
+        bytes,
+        params,
+        mqtt,
+        attempt,
+      }),
+      {
+        qos: 2,
+        retain: true,
+        time: 1_700_000_000_000,
+        source: "boiler-1",
+        attempt: 3,
+        properties,
+      },
+    );
+    expect(event).toEqual({
+      id: "test:1",
+      source: "boiler-1",
+      type: "mqtt",
+      subject: TOPIC,
+      time: 1_700_000_000_000,
+      data: { v: 1 },
+      text: '{"v":1}',
+      bytes: new TextEncoder().encode('{"v":1}'),
+      params: { site: "milan", device: "boiler-1" },
+      mqtt: { topic: TOPIC, qos: 2, retain: true, properties },
+      attempt: 3,
+    });
+  });
+
+  it("decodes data by content type, JSON when there is none", async () => {
+    const data = (payload: string, contentType?: string) =>
+      seen((event) => event.data, { payload, ...(contentType === undefined ? {} : { properties: { contentType } }) });
+    expect(await data("[1]")).toEqual([1]);
+    expect(await data("[1]", "text/plain")).toBe("[1]");
+    expect(await data("[1]", "application/octet-stream")).toEqual(new TextEncoder().encode("[1]"));
+    await expect(data("[1")).rejects.toMatchObject({ code: "PAYLOAD_INVALID", message: expect.stringContaining(TOPIC) });
+    expect(await seen((event) => event.text, { payload: "[1" })).toBe("[1");
+  });
+
+  it("decodes data once", async () => {
+    expect(await seen((event) => event.data === event.data)).toBe(true);
+  });
+
+  it("takes params from the first trigger that matches, and more by hand", async () => {
+    expect(await seen((event) => event.params, { topic: "raw/x", params: { line: "7" } })).toEqual({ device: "x", line: "7" });
+  });
+});
+
+describe("the context of a test", () => {
+  it("has the env of the manifest under that of the test, the time of the message and names", async () => {
+    const before = Date.now();
+    const self = await seen(
+      (_event, ctx) => ({ env: ctx.env, now: ctx.now(), deadline: ctx.deadline, invocation: ctx.invocation, function: ctx.function }),
+      { time: 5, attempt: 2 },
+    );
+    expect(self).toMatchObject({ env: { UNIT: "Cel", HIGH: "90" }, now: 5, invocation: "1.2", function: { name: "counter", version: 1 } });
+    expect(self.deadline).toBeGreaterThanOrEqual(before + 5_000);
+  });
+
+  it("lets a handler read its own writes, as copies", async () => {
+    const list = await seen(async (_event, { state }) => {
+      const value = { inner: [1] };
+      state.set("a", value);
+      value.inner.push(2);
+      const first = await state.get<{ inner: number[] }>("a");
+      first?.inner.push(3);
+      const second = await state.get("a");
+      state.delete("a");
+      return [second, await state.get("a")];
+    });
+    expect(list).toEqual([{ inner: [1] }, undefined]);
+  });
+
+  it.each<[string, Parameters<typeof seen>[0], string]>([
+    [
+      "publishing where it may not",
+      (_event, ctx) => ctx.publish("alarm", 1),
+      'permissions.publish of function.yaml does not allow "alarm"',
+    ],
+    ["publishing to a filter", (_event, ctx) => ctx.publish("cmd/+/fan", 1), "a wildcard or NUL character is not allowed"],
+    ["emitting what it may not", (_event, ctx) => ctx.emit("alarm", 1), 'permissions.emit of function.yaml does not allow "alarm"'],
+    ["emitting without a type", (_event, ctx) => ctx.emit("", 1), "1 to 200 characters"],
+    [
+      "a state value that is too large",
+      (_event, ctx) => ctx.state.set("a", "x".repeat(1_023)),
+      'the value of "a" is over limits.state, 1KB',
+    ],
+    [
+      "too much output",
+      (_event, ctx) => [1, 2, 3].forEach(() => ctx.publish("cmd/a/fan", "x".repeat(400))),
+      "one message produced more than 1KB",
+    ],
+    ["what JSON cannot hold", (_event, ctx) => ctx.emit("count", () => 1), "function is not a JSON value"],
+  ])("refuses %s", async (_what, look, reason) => {
+    await expect(seen(look)).rejects.toThrow(reason);
+  });
+});
+
+const harness = () => testFunction(counter, { manifest: MANIFEST });
+
+describe("testFunction", () => {
+  it("keeps state by key and hands out what each message did", async () => {
+    const run = harness();
+    await run.send({ topic: TOPIC, payload: {} });
+    const second = await run.send({ topic: "raw/boiler-1", payload: { by: 10 }, time: 7 });
+    expect(second).toEqual({
+      publishes: [{ topic: "cmd/boiler-1/fan", payload: { count: 11 }, qos: 1, retain: false }],
+      events: [{ type: "count", subject: "raw/boiler-1", time: 7, data: { count: 11 } }],
+      logs: [{ level: "info", message: "counted", fields: { count: 11 } }],
+    });
+    expect((await run.send({ topic: "raw/boiler-2", payload: {} })).events).toMatchObject([{ data: { count: 1 } }]);
+    expect(run.state("boiler-1")).toEqual({ count: 11 });
+    expect(run.all.events).toHaveLength(3);
+  });
+
+  it("drops everything but the logs of a handler that throws", async () => {
+    const run = testFunction(counter, { manifest: MANIFEST, state: { "boiler-1": { count: 5 } } });
+    await expect(run.send({ topic: TOPIC, payload: { fail: true } })).rejects.toThrow("told to fail");
+    expect(run.state("boiler-1")).toEqual({ count: 5 });
+    expect(run.all).toMatchObject({ publishes: [], events: [], logs: [{ message: "counted" }] });
+    expect((await run.send({ topic: TOPIC, payload: {} })).events).toMatchObject([{ data: { count: 6 } }]);
+  });
+
+  it("handles messages in the order of the calls, one after the other", async () => {
+    const run = harness();
+    const sent = [1, 2, 3].map((by) => run.send({ topic: TOPIC, payload: { by, fail: by === 2 } }));
+    expect((await Promise.allSettled(sent)).map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(run.all.events.map(({ data }) => data)).toEqual([{ count: 1 }, { count: 4 }]);
+  });
+
+  it("refuses a topic that wakes nothing", async () => {
+    await expect(harness().send({ topic: "other", payload: {} })).rejects.toThrow('no trigger of function "counter" matches topic "other"');
+  });
+
+  it("lets everything pass without a manifest", async () => {
+    const { publishes } = await testFunction(defineFunction({ handler: (event, ctx) => ctx.publish("any/where", event.bytes) })).send({
+      topic: "a",
+    });
+    expect(publishes).toEqual([{ topic: "any/where", payload: new Uint8Array(), qos: 1, retain: false }]);
+  });
+
+  it("says which failures are not tried again", async () => {
+    expect(isPermanent(new PermanentError("no"))).toBe(true);
+    expect(isPermanent(await seen((event) => event.data, { payload: "?" }).catch((error: unknown) => error))).toBe(true);
+    expect(isPermanent(new Error("maybe"))).toBe(false);
+  });
+});
