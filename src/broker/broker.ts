@@ -6,10 +6,10 @@ import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { decodeMessage, encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
-import { topicProblem } from "../core/topic.ts";
 import { coalesceWrites } from "./coalesce.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { Engine } from "./engine.ts";
+import { KnownTopics } from "./known-topics.ts";
 import { messageOfPacket } from "./packet.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 
@@ -53,6 +53,7 @@ export class Broker implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly counters = { received: 0, delivered: 0, refused: 0 };
+  readonly #topics = new KnownTopics();
   #endpoint: Endpoint;
 
   private constructor(aedes: Aedes, store: SessionStore, endpoint: Endpoint) {
@@ -169,7 +170,7 @@ export class Broker implements AsyncDisposable {
     to: { intake: Intake; options: BrokerOptions; callback: (error?: Error | null) => void },
   ): void {
     const { intake, options, callback } = to;
-    const problem = topicProblem(packet.topic) ?? payloadProblem(packet, options.payloadBytesMax);
+    const problem = this.#topics.problem(packet.topic) ?? payloadProblem(packet, options.payloadBytesMax);
     if (problem !== undefined) {
       callback(new Error(`topic "${packet.topic.slice(0, 100)}": ${problem}`));
       return;

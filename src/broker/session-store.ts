@@ -86,6 +86,7 @@ export class SessionStore extends AsyncLevelPersistence {
   }
 
   override async subscriptionsByTopic(topic: string): Promise<object[]> {
+    if (this.#unwanted.has(topic)) return [];
     const generation = this.#generation;
     const subscriptions = await super.subscriptionsByTopic(topic);
     if (subscriptions.length === 0 && generation === this.#generation) {

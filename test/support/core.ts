@@ -72,10 +72,8 @@ export class Core implements AsyncDisposable {
     return new Core(core.journal, core.runtime, own.move());
   }
 
-  /** What is deployed first begins when all of these are there. */
   async deploy(...functions: readonly TestFunction[]): Promise<void> {
     for (const { target, bundle } of functions) await this.runtime.deploy(target, bundle);
-    this.runtime.begin();
   }
 
   /** Resolves when the message is durable. Text stays text, everything else is sent as JSON. */

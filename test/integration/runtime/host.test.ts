@@ -87,7 +87,9 @@ describe("a host process", () => {
     const parent = String(process.pid);
     for (let round = 0; round < 4; round++) {
       const sending = Promise.all(Array.from({ length: 400 }, (_, i) => core.send(`in/k${i % 7}`, round * 400 + i)));
-      for (const pid of await childrenOf(parent)) process.kill(pid, "SIGKILL");
+      const before = core.runtime.stats().hostRestarts;
+      for (const pid of await vi.waitUntil(() => childrenOf(parent).then((pids) => pids.length > 0 && pids))) process.kill(pid, "SIGKILL");
+      await vi.waitUntil(() => core.runtime.stats().hostRestarts > before);
       await sending;
     }
     await core.drained();
