@@ -128,6 +128,11 @@ export class DeployedFunction implements LaneOwner {
     await Promise.all(this.#lanes.map((lane) => lane.warm()));
   }
 
+  /** For a version that ran before and does not start now: it keeps its messages and tries again. */
+  recover(): void {
+    for (const lane of this.#lanes) lane.recover();
+  }
+
   /** Begins with the first message that the cursor does not call done. `from` is where this version took over. */
   start(cursor: Cursor, from: number): void {
     this.#cursor = cursor;

@@ -103,6 +103,11 @@ export class Lane {
     this.#handle = await this.#owner.load(this.#events());
   }
 
+  /** Makes the isolate as soon as that succeeds, however long it takes; until then messages wait. */
+  recover(): void {
+    if (this.#handle === undefined) void this.#reload();
+  }
+
   offer(item: Item): void {
     const blocked = this.#blocked.get(item.key);
     if (blocked === undefined) this.#queue.push(item);

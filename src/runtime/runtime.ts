@@ -158,13 +158,21 @@ export class Runtime implements AsyncDisposable {
       try {
         await next.warm();
       } catch (error) {
-        await next.stop();
         this.#failures.set(target.name, { ...target, error: messageOf(error) });
+        await this.#giveUp(before, next);
         throw error;
       }
       await this.#switch(before, next);
       this.#failures.delete(target.name);
     });
+  }
+
+  /** The version before goes on. One that ran before the last stop takes its place all the same: its messages are to be journaled and to wait. */
+  async #giveUp(before: DeployedFunction | undefined, next: DeployedFunction): Promise<void> {
+    const ran = this.#journal.functionRecord(next.name)?.digest === next.digest;
+    if (before !== undefined || !ran) return next.stop().then(() => undefined);
+    await this.#switch(undefined, next);
+    next.recover();
   }
 
   async #switch(before: DeployedFunction | undefined, next: DeployedFunction): Promise<void> {

@@ -26,3 +26,24 @@ it("after a start no function handles anything before those that it wakes are ba
   await core.drained();
   expect((await core.events("arrived")).map(({ data }) => data)).toEqual(Array.from({ length: 100 }, (_, i) => String(i)));
 });
+
+it("a function that does not start any more keeps its messages until it does", async () => {
+  await using folder = await TempFolder.make();
+  {
+    await using before = await Core.open({ folder: folder.path });
+    await before.deploy(second);
+    await before.drained();
+  }
+  {
+    await using broken = await Core.open({ folder: folder.path });
+    const bundle = { ...second.bundle, code: "throw new Error('not today')" };
+    await expect(broken.runtime.deploy(second.target, bundle)).rejects.toMatchObject({ code: "FUNCTION_LOAD_FAILED" });
+    expect(broken.runtime.matches("mid/x")).toBe(true);
+    await broken.send("mid/x", "kept");
+    expect(broken.stats("second")).toMatchObject({ error: expect.stringContaining("not today") as unknown });
+  }
+  await using core = await Core.open({ folder: folder.path });
+  await core.deploy(second);
+  await core.drained();
+  expect((await core.events("arrived")).map(({ data }) => data)).toEqual(["kept"]);
+});
