@@ -47,7 +47,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   wakes.runtime = runtime;
   const deliveries = new Deliveries(broker, (on) => runtime.hold(on));
   journal.subscribe({
-    durable: (messages) => runtime.accept(messages),
+    incoming: (messages) => runtime.accept(messages),
     publishes: (number, records) => deliveries.deliver(records, () => journal.delivered(number)),
   });
   const sync = stack.use(createSync(config, { journal, runtime }, logger));

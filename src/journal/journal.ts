@@ -49,8 +49,8 @@ export interface FunctionRecord {
 }
 
 export interface JournalEvents {
-  /** New messages are on disk, in order. */
-  durable(messages: readonly JournaledMessage[]): void;
+  /** New messages are being written, in order; they may be handled at once, because every commit is written after them. */
+  incoming(messages: readonly JournaledMessage[]): void;
   /** Publishes are committed; answer with `delivered(number)` when the broker has taken them all. */
   publishes(number: number, records: readonly Uint8Array[]): void;
 }
@@ -66,7 +66,7 @@ export class Journal implements AsyncDisposable {
   readonly #writer: Writer;
   readonly #functions: Map<string, FunctionRecord>;
   readonly #floors: ReadonlyMap<string, number>;
-  #events: JournalEvents = { durable: () => undefined, publishes: () => undefined };
+  #events: JournalEvents = { incoming: () => undefined, publishes: () => undefined };
   #appended = 0;
   #trimmed = 0;
 
@@ -82,9 +82,9 @@ export class Journal implements AsyncDisposable {
       database,
       { nextSeq: found.nextSeq, nextPublish: found.nextPublish, writesMax: batchMax },
       {
-        durable: (messages) => {
+        incoming: (messages) => {
           this.#appended += messages.length;
-          this.#events.durable(messages);
+          this.#events.incoming(messages);
         },
         publishes: (number, records) => this.#events.publishes(number, records),
         failed: reject,
@@ -127,7 +127,7 @@ export class Journal implements AsyncDisposable {
       entries: commit.derived,
       cursor: { consumer: commit.consumer, value: commit.cursor.encode() },
       publishes: commit.publishes,
-      // A message must be on disk before anything acts on it, also one that comes from a function.
+      // What a message causes is never seen before the message is on disk, also when it comes from a function.
       sync: commit.derived.length > 0,
       done: (error) => {
         if (error === undefined) this.outbox.added(commit.events.length);
@@ -147,8 +147,9 @@ export class Journal implements AsyncDisposable {
     for (const [key, value] of entries) this.#events.publishes(numberOf(key), splitRecords(value));
   }
 
-  /** Messages from `from` on, at most about `max` (whole blocks are read). Empty at the end of the journal. */
+  /** Messages from `from` on, everything that was announced before included, at most about `max` (whole blocks are read). Empty at the end of the journal. */
   async read(from: number, max: number): Promise<readonly JournaledMessage[]> {
+    await this.#writer.announced();
     const [before] = await this.#database.keys({ gte: numberKey("j", 0), lte: numberKey("j", from), reverse: true, limit: 1 }).all();
     const messages: JournaledMessage[] = [];
     const iterator = this.#database.iterator({ gte: before ?? numberKey("j", from), lt: Buffer.from("k") });

@@ -28,8 +28,11 @@ export interface Write {
 }
 
 export interface WriterEvents {
-  /** New messages are on disk, in the order of their seqs. Called before `done` of the writes that brought them. */
-  durable(messages: readonly JournaledMessage[]): void;
+  /**
+   * New messages are being written, in the order of their seqs. They may be handled at once: whatever is submitted because of them is written
+   * after them, and when their write fails nothing is written any more. Their `done` follows when they are on disk.
+   */
+  incoming(messages: readonly JournaledMessage[]): void;
   /** Publishes are on disk under `number`; to be answered with `delivered(number)`. Called after `done`. */
   publishes(number: number, records: readonly Uint8Array[]): void;
   /** A write failed. LevelDB takes no more writes after that, so this is the end of the writer. */
@@ -52,6 +55,7 @@ export class Writer {
   #idle: (() => void)[] = [];
   #delivered: number[] = [];
   #nextSeq: number;
+  #writing: Promise<unknown> = Promise.resolve();
   #nextPublish: number;
   batches = 0;
 
@@ -66,6 +70,11 @@ export class Writer {
   /** The seq that the next message will get. */
   get nextSeq(): number {
     return this.#nextSeq;
+  }
+
+  /** Resolves when every message that was announced so far is on disk; rejects when it cannot get there. */
+  async announced(): Promise<void> {
+    await this.#writing;
   }
 
   submit(write: Write): void {
@@ -107,14 +116,15 @@ export class Writer {
     while (this.#queue.length > 0) {
       const writes = this.#take();
       const batch = this.#build(writes);
+      this.#writing = this.#database.batch(batch.ops, { sync: batch.sync });
+      if (batch.messages.length > 0) this.#events.incoming(batch.messages);
       try {
-        await this.#database.batch(batch.ops, { sync: batch.sync });
+        await this.#writing;
       } catch (cause) {
         this.#fail(describeWriteFailure(cause), writes);
         break;
       }
       this.batches++;
-      if (batch.messages.length > 0) this.#events.durable(batch.messages);
       for (const write of writes) write.done();
       if (batch.publishes.length > 0) this.#events.publishes(batch.number, batch.publishes);
     }

@@ -48,7 +48,7 @@ export interface FunctionParts {
   readonly logger: Logger;
   /** Messages that a function holds in memory. */
   readonly pendingMax: number;
-  /** Seq after the newest message on disk. */
+  /** Seq after the newest message that came in. */
   head(): number;
   /** Whether functions have to wait because what they publish is not taken. */
   held(): boolean;
@@ -156,7 +156,7 @@ export class DeployedFunction implements LaneOwner {
     return cursor;
   }
 
-  /** A message that was just written. Those that come while the function is behind are read from the journal later. */
+  /** A message that has just come in. Those that come while the function is behind are read from the journal later. */
   offerLive(message: JournaledMessage, route: Route<DeployedFunction>): void {
     if (!this.#live || message.seq < this.#position) return;
     if (this.#full()) {

@@ -108,7 +108,7 @@ export class Runtime implements AsyncDisposable {
     return this.#routes.match(topic).length > 0;
   }
 
-  /** New messages are on disk; they go to the functions without being read back. */
+  /** New messages are on their way to the disk; they go to the functions without being read back. */
   accept(messages: readonly JournaledMessage[]): void {
     const last = messages.at(-1);
     if (last === undefined) return;

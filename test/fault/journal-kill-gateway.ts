@@ -29,7 +29,7 @@ const broker = own.use(
 const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 500 }, journal, silentLogger));
 wakes.runtime = runtime;
 journal.subscribe({
-  durable: (messages) => runtime.accept(messages),
+  incoming: (messages) => runtime.accept(messages),
   publishes: (number, records) => broker.deliver(records, () => journal.delivered(number)),
 });
 for (const { target, bundle } of [counting, relayed]) await runtime.deploy(target, bundle);

@@ -42,7 +42,7 @@ export class Core implements AsyncDisposable {
     this.runtime = runtime;
     this.#own = own;
     journal.subscribe({
-      durable: (messages) => runtime.accept(messages),
+      incoming: (messages) => runtime.accept(messages),
       publishes: (number, records) => {
         for (const record of records) {
           const { topic, payload, source, hops } = decodeMessage(record);

@@ -34,7 +34,7 @@ export function appendOnce(journal: Journal, client: string, packetId: number, e
 
 export async function openJournal(location: string, events?: Partial<JournalEvents>): Promise<Journal> {
   const journal = await Journal.open({ location, batchMax: 256 });
-  journal.subscribe({ durable: () => undefined, publishes: () => undefined, ...events });
+  journal.subscribe({ incoming: () => undefined, publishes: () => undefined, ...events });
   return journal;
 }
 

@@ -49,7 +49,7 @@ describe("messages", () => {
   it("are handed on as written, in order, before their appends are answered", async () => {
     const heard: string[] = [];
     journal.subscribe({
-      durable: (messages) => heard.push(...messages.map((message) => `${message.seq}:${message.topic}:${textOf(message)}`)),
+      incoming: (messages) => heard.push(...messages.map((message) => `${message.seq}:${message.topic}:${textOf(message)}`)),
       publishes: () => undefined,
     });
     journal.append(entryOf("a", "x"), () => heard.push("done a"));
@@ -168,7 +168,7 @@ describe("publishes", () => {
     const events = {
       publishes: (number: number, records: readonly Uint8Array[]) => handed.push([number, records.map((record) => textOf({ record }))]),
     };
-    journal.subscribe({ durable: () => undefined, ...events });
+    journal.subscribe({ incoming: () => undefined, ...events });
     const publish = (text: string): Promise<void> =>
       commit(journal, commitOf("f", new Cursor(1), { publishes: [entryOf("o", text).record, entryOf("o", `${text}'`).record] }));
     await publish("one");
