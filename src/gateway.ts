@@ -2,6 +2,7 @@ import { join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { Broker, type Intake } from "./broker/broker.ts";
 import { Deliveries } from "./broker/deliveries.ts";
+import { Drops } from "./core/drops.ts";
 import type { GatewayConfig } from "./core/gateway-config.ts";
 import { once, type Service } from "./core/lifecycle.ts";
 import type { Logger } from "./core/log.ts";
@@ -27,6 +28,7 @@ interface Parts {
   readonly broker: Broker;
   readonly runtime: Runtime;
   readonly sync: Sync;
+  readonly drops: Drops;
   readonly startedAt: string;
   closing: boolean;
 }
@@ -54,7 +56,8 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   await sync.restore();
   await journal.redeliver();
   runtime.begin();
-  const parts: Parts = { config, journal, broker, runtime, sync, startedAt: new Date().toISOString(), closing: false };
+  const drops = new Drops();
+  const parts: Parts = { config, journal, broker, runtime, sync, drops, startedAt: new Date().toISOString(), closing: false };
   const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
   await broker.listen();
   if (config.control.url !== "") sync.connect();
@@ -135,7 +138,7 @@ function httpParts(parts: Parts): Parameters<typeof startHttp>[1] {
   };
 }
 
-function statsOf({ config, journal, broker, runtime, sync, startedAt }: Parts): GatewayStats {
+function statsOf({ config, journal, broker, runtime, sync, drops, startedAt }: Parts): GatewayStats {
   const { functions, hosts, hostRestarts } = runtime.stats();
   const { uploaded, rejected, ...link } = sync.status();
   return {
@@ -149,6 +152,7 @@ function statsOf({ config, journal, broker, runtime, sync, startedAt }: Parts): 
     runtime: { hosts, hostRestarts },
     outbox: { pending: journal.outbox.pending, uploaded, rejected },
     link,
+    drops: drops.all(),
     functions,
   };
 }

@@ -1,3 +1,5 @@
+import type { Dropped } from "./drops.ts";
+
 /** What the gateway says of itself at `/v1/stats`. Counters start at zero with the process; positions are of the journal. */
 export interface GatewayStats {
   readonly gateway: string;
@@ -10,6 +12,7 @@ export interface GatewayStats {
   readonly runtime: { readonly hosts: number; readonly hostRestarts: number };
   readonly outbox: { readonly pending: number; readonly uploaded: number; readonly rejected: number };
   readonly link: { readonly connected: boolean; readonly url: string; readonly since?: string; readonly error?: string };
+  readonly drops: readonly Dropped[];
   readonly functions: readonly FunctionStats[];
 }
 

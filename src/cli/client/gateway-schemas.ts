@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DROP_REASONS } from "../../core/drops.ts";
 import type { FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
 
 const level = z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[]);
@@ -32,6 +33,7 @@ export const gatewayStatsSchema = z.looseObject({
   runtime: z.looseObject({ hosts: counter, hostRestarts: counter }),
   outbox: z.looseObject({ pending: counter, uploaded: counter, rejected: counter }),
   link: z.looseObject({ connected: z.boolean(), url: z.string(), since: z.string().exactOptional(), error: z.string().exactOptional() }),
+  drops: z.array(z.object({ function: z.string(), reason: z.enum(DROP_REASONS), count: counter })),
   functions: z.array(functionStats),
 }) satisfies z.ZodType<GatewayStats>;
 export type GatewayStatsAnswer = z.infer<typeof gatewayStatsSchema>;

@@ -14,6 +14,7 @@ export const STATS: GatewayStats = {
   journal: { appended: 800, seq: 812, floor: 700, commits: 790 },
   runtime: { hosts: 1, hostRestarts: 2 },
   outbox: { pending: 4, uploaded: 400, rejected: 0 },
+  drops: [],
   link: { connected: true, url: "mqtt://127.0.0.1:8884" },
   functions: [
     {

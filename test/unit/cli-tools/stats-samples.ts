@@ -17,6 +17,7 @@ export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {
     runtime: { hosts: 1, hostRestarts: 0 },
     outbox: { pending: 3, uploaded: 1, rejected: 0 },
     link: { connected: true, url: "mqtt://127.0.0.1:8884" },
+    drops: [],
     functions: [],
     ...change,
   };
