@@ -1,7 +1,53 @@
 import { ClassicLevel } from "classic-level";
 import { MillraceError, systemCode } from "../core/errors.ts";
 
-export type Database = ClassicLevel<Buffer, Buffer>;
+/**
+ * Why something is written. Every write to the database names its point, so that tests can crash before and after each of them.
+ *
+ *   append         messages enter the journal
+ *   qos2-append    the same, together with the packet id that keeps them from entering twice
+ *   qos2-release   packet ids are forgotten: the client released them, or its session is over
+ *   commit         the effects of handled messages, with their cursor
+ *   delivered      the broker has taken publishes
+ *   switch         another version of a function handles messages from here on
+ *   remove         a function is not deployed any more
+ *   trim           messages that nobody needs are deleted
+ *   upload         events that the cloud has confirmed are deleted
+ */
+export const WRITE_POINTS = ["append", "qos2-append", "qos2-release", "commit", "delivered", "switch", "remove", "trim", "upload"] as const;
+export type WritePoint = (typeof WRITE_POINTS)[number];
+
+export interface Range {
+  readonly gt?: Buffer;
+  readonly gte?: Buffer;
+  readonly lt?: Buffer;
+  readonly lte?: Buffer;
+  readonly reverse?: boolean;
+  readonly limit?: number;
+}
+
+interface Rows<T> extends AsyncIterable<T> {
+  next(): Promise<T | undefined>;
+  all(): Promise<T[]>;
+  close(): Promise<void>;
+}
+
+/** What the journal uses of LevelDB. A ClassicLevel is one as it stands: the points are options that it does not look at. */
+export interface Database {
+  get(key: Buffer): Promise<Buffer | undefined>;
+  iterator(range: Range): Rows<[Buffer, Buffer]>;
+  keys(range: Range): Rows<Buffer>;
+  values(range: Range): Rows<Buffer>;
+  /** All of it is written or nothing; synced, it and everything that was written before survives a power cut. */
+  batch(ops: LevelOp[], options: { readonly sync: boolean; readonly points: ReadonlySet<WritePoint> }): Promise<void>;
+  /** Deletes a range; not atomic, and never synced. */
+  clear(range: Range & { readonly point: WritePoint }): Promise<void>;
+  close(): Promise<void>;
+}
+
+export type OpenDatabase = (location: string) => Promise<Database>;
+
+export type LevelOp = { type: "put"; key: Buffer; value: Buffer } | { type: "del"; key: Buffer };
 
 /** A write inside a batch; no value deletes the key. */
 export interface Op {
@@ -11,7 +57,7 @@ export interface Op {
 
 /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL, DATA_CORRUPT */
 export async function openDatabase(location: string): Promise<Database> {
-  const database: Database = new ClassicLevel(location, {
+  const database = new ClassicLevel<Buffer, Buffer>(location, {
     keyEncoding: "buffer",
     valueEncoding: "buffer",
     writeBufferSize: 16 * 1024 * 1024,

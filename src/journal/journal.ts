@@ -6,7 +6,7 @@ import type { OutboxEvent } from "../core/event.ts";
 import { once } from "../core/lifecycle.ts";
 import { type JournaledMessage, peekMessage } from "../core/message.ts";
 import type { DeadLetter } from "../core/stats.ts";
-import { type Database, type Op, openDatabase } from "./database.ts";
+import { type Database, type Op, type OpenDatabase, openDatabase, type WritePoint } from "./database.ts";
 import { deadLetterKey, nameKey, nameOf, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
 import { Outbox } from "./outbox.ts";
 import { Qos2Ledger } from "./qos2.ts";
@@ -99,9 +99,9 @@ export class Journal implements AsyncDisposable {
   }
 
   /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL, DATA_CORRUPT */
-  static async open(options: JournalOptions): Promise<Journal> {
+  static async open(options: JournalOptions, open: OpenDatabase = openDatabase): Promise<Journal> {
     await makeFolder(options.location);
-    const database = await openDatabase(options.location);
+    const database = await open(options.location);
     return new Journal(database, await look(database), options.batchMax);
   }
 
@@ -112,7 +112,7 @@ export class Journal implements AsyncDisposable {
 
   /** `done` is called when the message is on disk, or with the error that kept it from getting there. */
   append(entry: Entry, done: (error?: MillraceError) => void): void {
-    this.#writer.submit({ entries: [entry], ops: [], publishes: [], sync: true, done });
+    this.#writer.submit({ point: "append", entries: [entry], ops: [], publishes: [], sync: true, done });
   }
 
   commit(commit: Commit, done: (error?: MillraceError) => void): void {
@@ -123,6 +123,7 @@ export class Journal implements AsyncDisposable {
     for (const letter of commit.deadLetters) ops.push({ key: deadLetterKey(letter.function, letter.seq), value: encode(letter) });
     if (commit.events.length > 0) ops.push(...this.outbox.stage(commit.events));
     this.#writer.submit({
+      point: "commit",
       ops,
       entries: commit.derived,
       cursor: { consumer: commit.consumer, value: commit.cursor.encode() },
@@ -193,7 +194,7 @@ export class Journal implements AsyncDisposable {
 
   /** Makes durable that this version handles messages from `record.from` on, with the cursor as it stands then. */
   async saveFunction(name: string, record: FunctionRecord, cursor: Cursor): Promise<void> {
-    await this.#write([
+    await this.#write("switch", [
       { key: nameKey("f", name), value: Buffer.from(JSON.stringify(record)) },
       { key: nameKey("c", name), value: cursor.encode() },
     ]);
@@ -202,7 +203,7 @@ export class Journal implements AsyncDisposable {
 
   /** The function's state stays, for the day it is deployed again. */
   async removeFunction(name: string): Promise<void> {
-    await this.#write([{ key: nameKey("f", name) }, { key: nameKey("c", name) }]);
+    await this.#write("remove", [{ key: nameKey("f", name) }, { key: nameKey("c", name) }]);
     this.#functions.delete(name);
   }
 
@@ -231,7 +232,7 @@ export class Journal implements AsyncDisposable {
     // The floor was read from memory. What the messages below it brought about must be on disk before they are gone.
     await this.#writer.settled();
     const [keep] = await this.#database.keys({ gte: numberKey("j", 0), lte: numberKey("j", floor), reverse: true, limit: 1 }).all();
-    if (keep !== undefined) await this.#database.clear({ gte: numberKey("j", 0), lt: keep });
+    if (keep !== undefined) await this.#database.clear({ gte: numberKey("j", 0), lt: keep, point: "trim" });
     this.#trimmed = floor;
   }
 
@@ -239,9 +240,9 @@ export class Journal implements AsyncDisposable {
     await this.close();
   }
 
-  #write(ops: readonly Op[]): Promise<void> {
+  #write(point: WritePoint, ops: readonly Op[]): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#writer.submit({ ops, entries: [], publishes: [], sync: true, done: (error) => (error ? reject(error) : resolve()) });
+      this.#writer.submit({ point, ops, entries: [], publishes: [], sync: true, done: (error) => (error ? reject(error) : resolve()) });
     });
   }
 }

@@ -52,7 +52,7 @@ export class Outbox {
   /** Forgets every event up to and including this position. */
   async remove(upTo: number): Promise<void> {
     // Not from zero: what was deleted before is still in the way of an iterator.
-    await this.#database.clear({ gte: numberKey("o", this.#first), lte: numberKey("o", upTo) });
+    await this.#database.clear({ gte: numberKey("o", this.#first), lte: numberKey("o", upTo), point: "upload" });
     this.#first = Math.max(this.#first, upTo + 1);
   }
 

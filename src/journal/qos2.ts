@@ -33,6 +33,7 @@ export class Qos2Ledger {
     }
     this.#pending.set(text, []);
     this.#writer.submit({
+      point: "qos2-append",
       entries: [entry],
       ops: [{ key, value: Buffer.alloc(0) }],
       publishes: [],
@@ -73,7 +74,7 @@ export class Qos2Ledger {
         resolve();
       };
       const ops = keys.map((key) => ({ key: Buffer.from(key, "latin1") }));
-      this.#writer.submit({ ops, entries: [], publishes: [], sync: true, done });
+      this.#writer.submit({ point: "qos2-release", ops, entries: [], publishes: [], sync: true, done });
     });
   }
 }

@@ -1,6 +1,6 @@
 import type { JournaledMessage } from "../core/message.ts";
 import { MillraceError } from "../core/errors.ts";
-import { type Database, describeWriteFailure, type Op } from "./database.ts";
+import { type Database, describeWriteFailure, type LevelOp, type Op, type WritePoint } from "./database.ts";
 import { nameKey, numberKey } from "./keys.ts";
 
 /** A batch takes no more writes once its messages have this size. */
@@ -16,6 +16,8 @@ export interface Entry {
 
 /** Something to be written with others. Either all of it is written or nothing. */
 export interface Write {
+  /** "none" is for a write that only waits for those before it. */
+  readonly point: WritePoint | "none";
   readonly ops: readonly Op[];
   readonly entries: readonly Entry[];
   /** Only the newest value of a consumer is written, however many commits share a batch. */
@@ -100,7 +102,14 @@ export class Writer {
   /** Resolves when everything that was submitted before is written. @throws MillraceError when it is not */
   settled(): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.submit({ ops: [], entries: [], publishes: [], sync: false, done: (error) => (error ? reject(error) : resolve()) });
+      this.submit({
+        point: "none",
+        ops: [],
+        entries: [],
+        publishes: [],
+        sync: false,
+        done: (error) => (error ? reject(error) : resolve()),
+      });
     });
   }
 
@@ -116,7 +125,7 @@ export class Writer {
     while (this.#queue.length > 0) {
       const writes = this.#take();
       const batch = this.#build(writes);
-      this.#writing = this.#database.batch(batch.ops, { sync: batch.sync });
+      this.#writing = this.#database.batch(batch.ops, { sync: batch.sync, points: batch.points });
       if (batch.messages.length > 0) this.#events.incoming(batch.messages);
       try {
         await this.#writing;
@@ -147,10 +156,12 @@ export class Writer {
     const messages: JournaledMessage[] = [];
     const publishes: Uint8Array[] = [];
     const cursors = new Map<string, Buffer>();
+    const points = new Set<WritePoint>();
     const first = this.#nextSeq;
     let sync = false;
     for (const write of writes) {
       sync ||= write.sync;
+      if (write.point !== "none") points.add(write.point);
       for (const op of write.ops) ops.push(levelOp(op));
       for (const { topic, time, hops, record } of write.entries) messages.push({ seq: this.#nextSeq++, topic, time, hops, record });
       if (write.cursor !== undefined) cursors.set(write.cursor.consumer, write.cursor.value);
@@ -160,13 +171,14 @@ export class Writer {
       ops.push({ type: "put", key: numberKey("j", first), value: Buffer.concat(messages.map((message) => message.record)) });
     }
     for (const [consumer, value] of cursors) ops.push({ type: "put", key: nameKey("c", consumer), value });
+    if (this.#delivered.length > 0) points.add("delivered");
     for (const number of this.#delivered.splice(0)) ops.push({ type: "del", key: numberKey("p", number) });
     const number = this.#nextPublish;
     if (publishes.length > 0) {
       this.#nextPublish++;
       ops.push({ type: "put", key: numberKey("p", number), value: Buffer.concat(publishes) });
     }
-    return { ops, sync, messages, publishes, number };
+    return { ops, sync, points, messages, publishes, number };
   }
 
   #fail(error: MillraceError, writes: readonly Write[]): void {
@@ -177,11 +189,10 @@ export class Writer {
   }
 }
 
-type LevelOp = { type: "put"; key: Buffer; value: Buffer } | { type: "del"; key: Buffer };
-
 interface Batch {
   readonly ops: LevelOp[];
   readonly sync: boolean;
+  readonly points: ReadonlySet<WritePoint>;
   readonly messages: readonly JournaledMessage[];
   readonly publishes: readonly Uint8Array[];
   readonly number: number;

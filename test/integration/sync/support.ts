@@ -48,7 +48,8 @@ export class TestOutbox implements AsyncDisposable {
       const id = `${GATEWAY}:${++this.#added}:celsius:0`;
       return { id, function: "celsius", version: 1, type: "measurement", subject: `d${this.#added}`, time: 1_700_000_000_000, data };
     });
-    await this.#database.batch(this.outbox.stage(events).map(({ key, value = Buffer.alloc(0) }) => ({ type: "put", key, value })));
+    const ops = this.outbox.stage(events).map(({ key, value = Buffer.alloc(0) }) => ({ type: "put", key, value }) as const);
+    await this.#database.batch(ops, { sync: false, points: new Set(["commit"]) });
     this.outbox.added(events.length);
   }
 
