@@ -15,7 +15,7 @@ export interface Deployed {
   readonly name: string;
   readonly latest: number;
   readonly digest: string;
-  readonly manifest: Pick<Manifest, "triggers">;
+  readonly manifest: { readonly triggers: Pick<Manifest["triggers"][number], "mqtt">[] };
   readonly createdAt: Date;
 }
 

@@ -1,21 +1,52 @@
 import { z } from "zod";
 import { parseTopicFilter, topicProblem, TopicTrie } from "./topic.ts";
 
-/** A manifest with every default filled in, durations in milliseconds and sizes in bytes: what a bundle carries and the runtime obeys. */
+/** What may happen to messages of a function when the journal is full. */
+export const OVERFLOWS = ["block", "drop-oldest", "drop-newest", "keep-latest"] as const;
+
+export const ORDERS = ["strict", "relaxed"] as const;
+
+/** `data.` and a path of names into a JSON payload, or `property:` and the name of an MQTT 5 user property. */
+export const IDEMPOTENCY_KEY = /^(data(\.[^.\s]+)+|property:.+)$/;
+
+/**
+ * A manifest with every default filled in, durations in milliseconds and sizes in bytes: what a bundle carries and the runtime obeys. Keys with
+ * a default here are younger than the first bundles, which do not have them.
+ */
 export const manifestSchema = z.strictObject({
   name: z.string(),
   api: z.literal(1),
   description: z.string(),
-  triggers: z.array(z.strictObject({ mqtt: z.string() })).min(1),
+  triggers: z
+    .array(
+      z.strictObject({
+        mqtt: z.string(),
+        /** Whether a message is on disk before it is acknowledged; otherwise it never gets there. */
+        durable: z.boolean().default(true),
+      }),
+    )
+    .min(1),
   /** Name of a wildcard that every trigger has; undefined means the topic. */
   key: z.string().optional(),
+  /** Whether a message that waits for its retry holds back those behind it with the same key. */
+  order: z.enum(ORDERS).default("strict"),
+  idempotency: z
+    .strictObject({ key: z.string().regex(IDEMPOTENCY_KEY), windowMs: z.int().positive(), entries: z.int().positive() })
+    .optional(),
+  overflow: z.enum(OVERFLOWS).default("block"),
   concurrency: z.int().min(1).max(64),
   limits: z.strictObject({
     cpuMs: z.int().positive(),
     wallMs: z.int().positive(),
     memoryBytes: z.int().positive(),
     outputBytes: z.int().positive(),
+    /** One value in the state. */
     stateValueBytes: z.int().positive(),
+    /** Everything that the function keeps. */
+    stateBytes: z
+      .int()
+      .positive()
+      .default(64 * 2 ** 20),
   }),
   retry: z.strictObject({ attempts: z.int().min(1), minMs: z.int().min(0), maxMs: z.int().min(0), maxAgeMs: z.int().positive() }),
   permissions: z.strictObject({ publish: z.array(z.string()), emit: z.array(z.string()) }),

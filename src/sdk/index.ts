@@ -95,7 +95,7 @@ export interface FunctionState {
   /**
    * @param name 1 to 1,024 characters.
    * @param value Becomes JSON.
-   * @throws Error LIMIT_STATE when the JSON is over `limits.state`; it is not retried.
+   * @throws Error LIMIT_STATE when the JSON is over `limits.stateValue`; it is not retried.
    */
   set(name: string, value: JsonValue): void;
   delete(name: string): void;

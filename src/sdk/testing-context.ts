@@ -114,7 +114,7 @@ function createState({ effects, stored, manifest }: Invocation, spend: Spend): F
       if (name.length === 0 || name.length > 1_024) throw new TypeError("the name of a state value is a text of 1 to 1,024 characters");
       const json = jsonOf(value);
       if (Buffer.byteLength(json) > stateValueBytes) {
-        throw new MillraceError("LIMIT_STATE", `the value of "${name}" is over limits.state, ${formatSize(stateValueBytes)}`);
+        throw new MillraceError("LIMIT_STATE", `the value of "${name}" is over limits.stateValue, ${formatSize(stateValueBytes)}`);
       }
       spend(json);
       effects.state.push({ name, json });

@@ -1,11 +1,16 @@
 import { type Bundle, digestOf, encodeBundle } from "../../src/core/bundle.ts";
-import type { Manifest } from "../../src/core/manifest.ts";
+import { type Manifest, manifestSchema } from "../../src/core/manifest.ts";
 import type { Target } from "../../src/runtime/runtime.ts";
 
 export interface FunctionPlan {
   readonly name?: string;
   readonly version?: number;
   readonly triggers?: readonly string[];
+  /** Triggers whose messages are not to be written to disk. */
+  readonly volatile?: readonly string[];
+  readonly order?: Manifest["order"];
+  readonly idempotency?: Manifest["idempotency"];
+  readonly overflow?: Manifest["overflow"];
   readonly key?: string;
   readonly concurrency?: number;
   readonly limits?: Partial<Manifest["limits"]>;
@@ -27,18 +32,21 @@ export interface TestFunction {
 export function functionOf(plan: FunctionPlan): TestFunction {
   const { name = "f", version = 1, triggers = ["in/+k"], concurrency = 1, publish = ["#"], emit = ["*"] } = plan;
   const key = plan.key ?? (plan.triggers === undefined ? "k" : undefined);
-  const manifest: Manifest = {
+  const manifest = manifestSchema.parse({
     name,
     api: 1,
     description: "",
-    triggers: triggers.map((mqtt) => ({ mqtt })),
+    triggers: triggers.map((mqtt) => ({ mqtt, durable: plan.volatile?.includes(mqtt) !== true })),
     ...(key === undefined ? {} : { key }),
+    order: plan.order,
+    idempotency: plan.idempotency,
+    overflow: plan.overflow,
     concurrency,
     limits: { cpuMs: 200, wallMs: 5_000, memoryBytes: 32 * 2 ** 20, outputBytes: 2 ** 20, stateValueBytes: 65_536, ...plan.limits },
     retry: { attempts: 3, minMs: 1, maxMs: 20, maxAgeMs: 3_600_000, ...plan.retry },
     permissions: { publish: [...publish], emit: [...emit] },
     env: {},
-  };
+  });
   const code = `${plan.prelude ?? ""};var __millrace={default:{async handler(event,ctx){${plan.handler}\n}}};`;
   const bundle: Bundle = { manifest, code, sourceMap: "" };
   return { bundle, target: { name, version, digest: digestOf(encodeBundle(bundle)) } };

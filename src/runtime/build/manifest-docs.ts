@@ -53,7 +53,7 @@ function rowsOf(schema: unknown, path: string): string[] {
 
 function defaultText(preset: unknown, required: boolean): string {
   if (required) return "required";
-  if (preset === "") return "";
+  if (preset === "" || preset === undefined) return "";
   if (typeof preset === "string") return `\`${preset}\``;
   return typeof preset === "object" && preset !== null && !Array.isArray(preset) ? "" : `\`${JSON.stringify(preset)}\``;
 }

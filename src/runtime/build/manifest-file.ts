@@ -3,7 +3,7 @@ import { MillraceError } from "../../core/errors.ts";
 import type { Manifest } from "../../core/manifest.ts";
 import { nearest, suggestion } from "../../core/nearest.ts";
 import { parseTopicFilter } from "../../core/topic.ts";
-import { keySchema, manifestFileSchema, NOT_YET, triggersSchema, type ManifestFile } from "./manifest-schema.ts";
+import { idempotencySchema, keySchema, manifestFileSchema, NOT_YET, triggersSchema, type ManifestFile } from "./manifest-schema.ts";
 import { keyText, readYaml, type Mistake, type Path } from "./yaml-source.ts";
 
 export const MANIFEST_BYTES_MAX = 64 * 1024;
@@ -54,20 +54,26 @@ function invalid(file: string, mistakes: readonly Mistake[]): MillraceError {
 }
 
 function normalize(file: ManifestFile): Manifest {
-  const { name, api, description, triggers, key, concurrency, limits, retry, permissions, env } = file;
+  const { name, api, description, triggers, key, order, idempotency, overflow, concurrency, limits, retry, permissions, env } = file;
   return {
     name,
     api,
     description,
     triggers,
     ...(key === "topic" ? {} : { key }),
+    order,
+    ...(idempotency === undefined
+      ? {}
+      : { idempotency: { key: idempotency.key, windowMs: idempotency.window, entries: idempotency.entries } }),
+    overflow,
     concurrency,
     limits: {
       cpuMs: limits.cpu,
       wallMs: limits.wall,
       memoryBytes: limits.memory,
       outputBytes: limits.output,
-      stateValueBytes: limits.state,
+      stateValueBytes: limits.stateValue,
+      stateBytes: limits.state,
     },
     retry: { attempts: retry.attempts, ...retry.backoff, maxAgeMs: retry.maxAge },
     permissions,
@@ -133,6 +139,7 @@ function knownKeys(place: string): readonly string[] {
     "": shape,
     "triggers[]": triggersSchema.element.shape,
     limits: shape.limits.unwrap().shape,
+    idempotency: idempotencySchema.shape,
     retry: shape.retry.unwrap().shape,
     permissions: shape.permissions.unwrap().shape,
   };
@@ -174,5 +181,11 @@ function envMistakes(value: unknown): Found[] {
 }
 
 function limitMistakes({ limits }: ManifestFile): Found[] {
-  return limits.wall < limits.cpu ? [{ path: ["limits", "wall"], problem: "must not be below limits.cpu" }] : [];
+  const mistakes: Found[] = [];
+  if (limits.wall < limits.cpu) mistakes.push({ path: ["limits", "wall"], problem: "must not be below limits.cpu" });
+  if (limits.state < limits.stateValue) {
+    const problem = "must not be below limits.stateValue, which bounds one value; limits.state bounds everything the function keeps";
+    mistakes.push({ path: ["limits", "state"], problem });
+  }
+  return mistakes;
 }

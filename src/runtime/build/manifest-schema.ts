@@ -1,82 +1,13 @@
 import { z } from "zod";
 import { MillraceError } from "../../core/errors.ts";
+import { IDEMPOTENCY_KEY, ORDERS, OVERFLOWS } from "../../core/manifest.ts";
 import { parseTopicFilter } from "../../core/topic.ts";
-import { formatDuration, formatSize, parseDuration, parseSize } from "../../core/units.ts";
+import { type Bounds, choice, DURATION, quantity, readQuantity, SIZE } from "./manifest-values.ts";
 
 /**
  * function.yaml as people write it. Everything that is said about a manifest comes from here: what is accepted, function.schema.json and
  * docs/reference/manifest.md.
  */
-
-interface Quantity {
-  readonly parse: (text: string) => number | undefined;
-  readonly format: (amount: number) => string;
-  readonly example: string;
-  readonly units: string;
-  readonly pattern: string;
-}
-
-const DURATION: Quantity = {
-  parse: parseDuration,
-  format: formatDuration,
-  example: "50ms",
-  units: "ms, s, m, h, d",
-  pattern: String.raw`\d+(\.\d+)?(ms|s|m|h|d)`,
-};
-const SIZE: Quantity = {
-  parse: parseSize,
-  format: formatSize,
-  example: "32MB",
-  units: "B, KB, MB, GB",
-  pattern: String.raw`\d+(\.\d+)?(B|KB|MB|GB|TB)`,
-};
-
-/** What is wrong with `input` as a quantity, with the nearest thing that would be right. */
-function quantityProblem(kind: Quantity, input: unknown): string {
-  const unit = kind.example.replace(/^\d+/, "");
-  if (typeof input === "number") return `${input} has no unit; try "${Math.abs(input)}${unit}"`;
-  if (typeof input !== "string") return `must be a number with a unit (${kind.units}), such as "${kind.example}"`;
-  const near = [...kind.units.split(", "), "sec", "secs", "min", "mins"].map((candidate) => repaired(kind, input, candidate)).find(Boolean);
-  return `"${input}" is not a number with a unit (${kind.units}); try "${near ?? kind.example}"`;
-}
-
-/** `50 ms`, `64mb`, `5 Sec` → the same in the form that is understood, when `unit` is the one that was meant. */
-function repaired(kind: Quantity, input: string, unit: string): string | undefined {
-  const [, amount, typed] = /^\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*$/.exec(input) ?? [];
-  if (amount === undefined || typed === undefined) return undefined;
-  if (typed === "") return `${amount}${kind.example.replace(/^\d+/, "")}`;
-  if (typed.toLowerCase() !== unit.toLowerCase()) return undefined;
-  const known = { sec: "s", secs: "s", min: "m", mins: "m" }[unit] ?? unit;
-  const text = `${amount}${known}`;
-  return kind.parse(text) === undefined ? undefined : text;
-}
-
-interface Bounds {
-  readonly min: string;
-  readonly max: string;
-}
-
-function readQuantity(kind: Quantity, text: string, bounds: Bounds): { amount: number } | { problem: string } {
-  const amount = kind.parse(text);
-  if (amount === undefined || text !== text.trim()) return { problem: quantityProblem(kind, text) };
-  const min = kind.parse(bounds.min) ?? 0;
-  const max = kind.parse(bounds.max) ?? Number.MAX_SAFE_INTEGER;
-  if (amount < min || amount > max) return { problem: `"${text}" is out of bounds: ${bounds.min} to ${bounds.max} are allowed` };
-  return { amount };
-}
-
-function quantity(kind: Quantity, preset: string, bounds: Bounds, description: string) {
-  return z
-    .string({ error: (issue) => quantityProblem(kind, issue.input) })
-    .transform((text, ctx): number => {
-      const read = readQuantity(kind, text, bounds);
-      if ("amount" in read) return read.amount;
-      ctx.addIssue({ code: "custom", message: read.problem, input: text });
-      return z.NEVER;
-    })
-    .prefault(preset)
-    .meta({ description: `${description} ${bounds.min} to ${bounds.max}.`, pattern: `^${kind.pattern}$` });
-}
 
 const BACKOFF_BOUNDS: Bounds = { min: "10ms", max: "1h" };
 
@@ -121,7 +52,15 @@ const topicFilter = z
   });
 
 export const triggersSchema = z
-  .array(z.strictObject({ mqtt: topicFilter.meta({ description: "MQTT topic filter; `+name` is a wildcard with a name." }) }))
+  .array(
+    z.strictObject({
+      mqtt: topicFilter.meta({ description: "MQTT topic filter; `+name` is a wildcard with a name." }),
+      durable: z.boolean({ error: "must be true or false" }).prefault(true).meta({
+        description:
+          "`false` for telemetry that may be lost: acknowledged at once, never on disk, gone when the gateway stops or is behind.",
+      }),
+    }),
+  )
   .min(1, { error: "at least one trigger is needed" })
   .max(32, { error: "at most 32 triggers are allowed" })
   .meta({
@@ -137,16 +76,51 @@ export const keySchema = z
     examples: ["device"],
   });
 
+export const idempotencySchema = z
+  .strictObject({
+    key: z
+      .string({ error: 'must be a path such as "data.id" or a user property such as "property:message-id"' })
+      .max(200)
+      .regex(IDEMPOTENCY_KEY, { error: (issue) => idempotencyKeyProblem(String(issue.input)) })
+      .meta({
+        description: "Where a message says which one it is: a path into the JSON payload, or `property:` and an MQTT 5 user property.",
+        examples: ["data.id", "property:message-id"],
+      }),
+    window: quantity(
+      DURATION,
+      "10m",
+      { min: "1s", max: "30d" },
+      "A message with a key that was handled within this time is not handled again.",
+    ),
+    entries: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .prefault(100_000)
+      .meta({ description: "Keys that are remembered; the oldest give way. 1 to 1000000." }),
+  })
+  .meta({
+    description: "Recognizes messages that were sent again. Without it, a QoS 1 message that a client sends anew counts as another one.",
+    examples: [{ key: "data.id", window: "10m" }],
+  });
+
+function idempotencyKeyProblem(text: string): string {
+  const near =
+    text.startsWith("data") || text.includes(":") ? "" : `; try "data.${text.replaceAll(/^\.+|\.+$/g, "")}" or "property:${text}"`;
+  return `"${text}" is neither a path such as "data.id" nor a user property such as "property:message-id"${near}`;
+}
+
 const limitsSchema = z
   .strictObject({
     cpu: quantity(DURATION, "50ms", { min: "1ms", max: "10s" }, "Computing time for one message."),
     wall: quantity(DURATION, "5s", { min: "1ms", max: "5m" }, "Time for one message, waiting included; not below `cpu`."),
     memory: quantity(SIZE, "32MB", { min: "8MB", max: "1GB" }, "Heap of the isolate."),
     output: quantity(SIZE, "1MB", { min: "1KB", max: "8MB" }, "Everything that one message publishes, emits and stores."),
-    state: quantity(SIZE, "64KB", { min: "1KB", max: "1MB" }, "One value in the state, as JSON."),
+    state: quantity(SIZE, "64MB", { min: "1KB", max: "16GB" }, "Everything that the function keeps; not below `stateValue`."),
+    stateValue: quantity(SIZE, "64KB", { min: "1KB", max: "1MB" }, "One value in the state, as JSON."),
   })
   .prefault({})
-  .meta({ description: "Bounds of one handled message; over one of them it fails." });
+  .meta({ description: "Bounds of one handled message, and of what is kept; over one of them the message fails." });
 
 const retrySchema = z
   .strictObject({
@@ -222,6 +196,17 @@ export const manifestFileSchema = z
       .meta({ description: "The module whose default export is the function, relative to function.yaml." }),
     triggers: triggersSchema,
     key: keySchema,
+    order: choice(
+      ORDERS,
+      "strict",
+      "`strict`: a message that waits for its retry holds back those behind it with the same key. `relaxed`: it does not.",
+    ),
+    idempotency: idempotencySchema.optional(),
+    overflow: choice(
+      OVERFLOWS,
+      "block",
+      "At the journal's quota: `block` makes publishers wait; `drop-oldest`, `drop-newest` and `keep-latest` (of each key) drop messages, counted.",
+    ),
     concurrency: z.int().min(1).max(64).prefault(1).meta({ description: "Isolates that share the keys. 1 to 64." }),
     limits: limitsSchema,
     retry: retrySchema,
@@ -244,7 +229,7 @@ export type ManifestFile = z.infer<typeof manifestFileSchema>;
 
 /** Keys of the design that later versions understand, by the path they stand at (`[]` for a list's items). */
 export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
-  "": ["batch", "overflow", "warm", "idle", "isolation", "secrets"],
+  "": ["batch", "warm", "idle", "isolation", "secrets"],
   "triggers[]": ["schedule", "http", "event", "state"],
   permissions: ["http", "secrets"],
 };

@@ -26,9 +26,21 @@ describe("what is written down about manifests", async () => {
 
   it("the reference has a row for each key that a manifest may have", () => {
     const rows = [...manifestReference().matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1]);
-    const top = ["name", "api", "description", "entry", "triggers", "triggers[].mqtt", "key", "concurrency"];
-    const limits = ["limits", "limits.cpu", "limits.wall", "limits.memory", "limits.output", "limits.state"];
+    const top = ["name", "api", "description", "entry", "triggers", "triggers[].mqtt", "triggers[].durable", "key", "order"];
+    const limits = ["limits", "limits.cpu", "limits.wall", "limits.memory", "limits.output", "limits.state", "limits.stateValue"];
+    const idempotency = ["idempotency", "idempotency.key", "idempotency.window", "idempotency.entries"];
     const retry = ["retry", "retry.attempts", "retry.backoff", "retry.maxAge"];
-    expect(rows).toEqual([...top, ...limits, ...retry, "permissions", "permissions.publish", "permissions.emit", "env"]);
+    expect(rows).toEqual([
+      ...top,
+      ...idempotency,
+      "overflow",
+      "concurrency",
+      ...limits,
+      ...retry,
+      "permissions",
+      "permissions.publish",
+      "permissions.emit",
+      "env",
+    ]);
   });
 });

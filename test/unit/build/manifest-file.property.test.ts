@@ -25,6 +25,12 @@ const manifest = fc.record(
     entry: fc.oneof(fc.constantFrom("index.ts", "a/b.mjs", "../a.ts"), scalar),
     triggers: fc.oneof(fc.array(record<unknown>({ mqtt: filter, schedule: scalar }), { maxLength: 4 }), scalar),
     key: fc.oneof(fc.constantFrom("b", "topic", "data.id"), scalar),
+    order: fc.oneof(fc.constantFrom("strict", "relaxed"), scalar),
+    idempotency: fc.oneof(
+      record<unknown>({ key: fc.oneof(fc.constantFrom("data.id", "property:a"), scalar), window: quantity, entries: scalar }),
+      scalar,
+    ),
+    overflow: fc.oneof(fc.constantFrom("block", "keep-latest"), scalar),
     concurrency: fc.oneof(fc.integer({ min: -1, max: 70 }), scalar),
     limits: fc.oneof(record({ cpu: quantity, wall: quantity, memory: quantity, output: quantity, state: quantity }), scalar),
     retry: fc.oneof(record<unknown>({ attempts: scalar, backoff: quantity, maxAge: quantity }), scalar),

@@ -24,9 +24,18 @@ describe("parseManifest", () => {
       name: "a",
       api: 1,
       description: "",
-      triggers: [{ mqtt: "sensors/+site/+device/temp" }],
+      triggers: [{ mqtt: "sensors/+site/+device/temp", durable: true }],
+      order: "strict",
+      overflow: "block",
       concurrency: 1,
-      limits: { cpuMs: 50, wallMs: 5_000, memoryBytes: 32 * 1024 ** 2, outputBytes: 1024 ** 2, stateValueBytes: 64 * 1024 },
+      limits: {
+        cpuMs: 50,
+        wallMs: 5_000,
+        memoryBytes: 32 * 1024 ** 2,
+        outputBytes: 1024 ** 2,
+        stateValueBytes: 64 * 1024,
+        stateBytes: 64 * 1024 ** 2,
+      },
       retry: { attempts: 5, minMs: 1_000, maxMs: 60_000, maxAgeMs: 3_600_000 },
       permissions: { publish: [], emit: ["*"] },
       env: {},
@@ -37,11 +46,15 @@ describe("parseManifest", () => {
 
   it("reads everything that can be said", () => {
     const text = `${MINIMAL}  - mqtt: raw/+device
+    durable: false
 description: Something
 entry: lib/main.mts
 key: device
+order: relaxed
+idempotency: {key: data.header.id, window: 1h, entries: 500}
+overflow: keep-latest
 concurrency: 4
-limits: {cpu: 0.5s, wall: 1m, memory: 64MB, output: 512KB, state: 1KB}
+limits: {cpu: 0.5s, wall: 1m, memory: 64MB, output: 512KB, state: 2MB, stateValue: 1KB}
 retry: {attempts: 1, backoff: 100ms..1m, maxAge: 2d}
 permissions: {publish: ["cmd/#"], emit: [measurement, com.example.*]}
 env: {HIGH: "80", EMPTY: ""}
@@ -52,10 +65,23 @@ env: {HIGH: "80", EMPTY: ""}
         name: "a",
         api: 1,
         description: "Something",
-        triggers: [{ mqtt: "sensors/+site/+device/temp" }, { mqtt: "raw/+device" }],
+        triggers: [
+          { mqtt: "sensors/+site/+device/temp", durable: true },
+          { mqtt: "raw/+device", durable: false },
+        ],
         key: "device",
+        order: "relaxed",
+        idempotency: { key: "data.header.id", windowMs: 3_600_000, entries: 500 },
+        overflow: "keep-latest",
         concurrency: 4,
-        limits: { cpuMs: 500, wallMs: 60_000, memoryBytes: 64 * 1024 ** 2, outputBytes: 512 * 1024, stateValueBytes: 1024 },
+        limits: {
+          cpuMs: 500,
+          wallMs: 60_000,
+          memoryBytes: 64 * 1024 ** 2,
+          outputBytes: 512 * 1024,
+          stateValueBytes: 1024,
+          stateBytes: 2 * 1024 ** 2,
+        },
         retry: { attempts: 1, minMs: 100, maxMs: 60_000, maxAgeMs: 2 * 86_400_000 },
         permissions: { publish: ["cmd/#"], emit: ["measurement", "com.example.*"] },
         env: { HIGH: "80", EMPTY: "" },
@@ -111,6 +137,22 @@ env: {HIGH: "80", EMPTY: ""}
     ["limits: {memory: 64mb}", 'limits.memory: "64mb" is not a number with a unit (B, KB, MB, GB); try "64MB"'],
     ["limits: {memory: true}", 'limits.memory: must be a number with a unit (B, KB, MB, GB), such as "32MB"'],
     ["limits: {outptu: 1MB}", 'limits.outptu: is not a key of a manifest; did you mean "output"?'],
+    ["limits: {state: 32KB}", "limits.state: must not be below limits.stateValue"],
+    ["limits: {stateVal: 32KB}", 'limits.stateVal: is not a key of a manifest; did you mean "stateValue"?'],
+    ["triggers:\n  - mqtt: a\n    durable: yes", "3: triggers[0].durable: must be true or false"],
+    ["triggers:\n  - mqtt: a\n    durabel: false", 'triggers[0].durabel: is not a key of a manifest; did you mean "durable"?'],
+    ["order: strickt", 'order: "strickt" is not known here; did you mean "strict"?'],
+    ["order: 5", "order: must be one of strict, relaxed"],
+    ["overflow: drop", 'overflow: "drop" is not known here; valid here: block, drop-oldest, drop-newest, keep-latest'],
+    ["idempotency: {window: 10m}", 'idempotency.key: must be a path such as "data.id" or a user property'],
+    [
+      "idempotency: {key: id}",
+      'idempotency.key: "id" is neither a path such as "data.id" nor a user property such as "property:message-id"; try "data.id"',
+    ],
+    ["idempotency: {key: data}", 'idempotency.key: "data" is neither a path'],
+    ["idempotency: {key: data.id, window: 10}", 'idempotency.window: 10 has no unit; try "10ms"'],
+    ["idempotency: {key: data.id, windw: 10m}", 'idempotency.windw: is not a key of a manifest; did you mean "window"?'],
+    ["idempotency: {key: data.id, entries: 0}", "idempotency.entries: must be at least 1"],
     ["retry: {backoff: 60s..1s}", 'retry.backoff: "60s..1s" starts above its end; try "1s..60s"'],
     ["retry: {backoff: 1s}", 'retry.backoff: "1s" is not two durations; try "1s..60s"'],
     ["retry: {backoff: 1s..2s..3s}", "is not two durations"],

@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Bundle, BUNDLE_BYTES_MAX, decodeBundle, digestOf, encodeBundle, verifyDigest } from "../../../src/core/bundle.ts";
-import type { Manifest } from "../../../src/core/manifest.ts";
+import { type Manifest, manifestSchema } from "../../../src/core/manifest.ts";
 
-const manifest: Manifest = {
+const manifest: Manifest = manifestSchema.parse({
   name: "a",
   api: 1,
   description: "ä",
@@ -13,7 +13,7 @@ const manifest: Manifest = {
   retry: { attempts: 1, minMs: 0, maxMs: 0, maxAgeMs: 1 },
   permissions: { publish: ["z", "a"], emit: [] },
   env: { B: "1", A: "2" },
-};
+});
 const bundle: Bundle = { manifest, code: "var __millrace = {};", sourceMap: "" };
 
 /** The same value with the keys of every object in another order. */
@@ -35,6 +35,12 @@ describe("a bundle", () => {
         expect(decodeBundle(encodeBundle(whole))).toEqual(whole);
       }),
     );
+  });
+
+  it("of the first format lacks the younger keys of a manifest and gets their defaults", () => {
+    const { order: _order, overflow: _overflow, ...rest } = manifest;
+    const old = { ...rest, triggers: [{ mqtt: "b" }, { mqtt: "a" }] };
+    expect(decodeBundle(Buffer.from(JSON.stringify({ format: 1, manifest: old, code: "", sourceMap: "" }))).manifest).toEqual(manifest);
   });
 
   it("has the same bytes however its manifest was written, and keeps the order of lists", () => {

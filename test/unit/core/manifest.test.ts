@@ -47,7 +47,9 @@ describe("the schema of a normalized manifest", () => {
   };
 
   it("accepts what the runtime can obey and nothing it does not know", () => {
-    expect(manifestSchema.parse(manifest)).toEqual(manifest);
+    expect(manifestSchema.parse(manifest)).toMatchObject({ ...manifest, triggers: [{ mqtt: "a", durable: true }] });
+    expect(manifestSchema.safeParse({ ...manifest, order: "loose" }).success).toBe(false);
+    expect(manifestSchema.safeParse({ ...manifest, idempotency: { key: "id", windowMs: 1, entries: 1 } }).success).toBe(false);
     expect(manifestSchema.safeParse({ ...manifest, batch: {} }).success).toBe(false);
     expect(manifestSchema.safeParse({ ...manifest, triggers: [] }).success).toBe(false);
     expect(manifestSchema.safeParse({ ...manifest, concurrency: 65 }).success).toBe(false);

@@ -10,7 +10,7 @@ triggers:
   - mqtt: raw/+device
 key: device
 permissions: {publish: [cmd/+/fan], emit: [count]}
-limits: {output: 1KB, state: 1KB}
+limits: {output: 1KB, stateValue: 1KB}
 env: {UNIT: Cel, HIGH: "80"}
 `;
 const TOPIC = "sensors/milan/boiler-1/temp";
@@ -142,7 +142,7 @@ describe("the context of a test", () => {
     [
       "a state value that is too large",
       (_event, ctx) => ctx.state.set("a", "x".repeat(1_023)),
-      'the value of "a" is over limits.state, 1KB',
+      'the value of "a" is over limits.stateValue, 1KB',
     ],
     [
       "too much output",

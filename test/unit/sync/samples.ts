@@ -1,8 +1,8 @@
 import { type Bundle, digestOf, encodeBundle } from "../../../src/core/bundle.ts";
-import type { Manifest } from "../../../src/core/manifest.ts";
+import { type Manifest, manifestSchema } from "../../../src/core/manifest.ts";
 
 export function manifestOf(name: string, filter = "sensors/+device/temp"): Manifest {
-  return {
+  return manifestSchema.parse({
     name,
     api: 1,
     description: "",
@@ -12,7 +12,7 @@ export function manifestOf(name: string, filter = "sensors/+device/temp"): Manif
     retry: { attempts: 5, minMs: 1_000, maxMs: 60_000, maxAgeMs: 3_600_000 },
     permissions: { publish: [], emit: ["*"] },
     env: {},
-  };
+  });
 }
 
 /** A bundle whose code is `code`, of its own digest; `bytes` long at least. */
