@@ -72,7 +72,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   });
   return {
     addresses: { mqtt: broker.address, http: http.address },
-    stopped: Promise.race([journal.stopped, sync.stopped]),
+    stopped: Promise.race([journal.stopped, broker.stopped, sync.stopped]),
     stats: () => statsOf(parts),
     close,
     [Symbol.asyncDispose]: close,

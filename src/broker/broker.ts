@@ -49,6 +49,8 @@ const PACKET_OVERHEAD_BYTES = 128 * 1024;
 /** The MQTT broker of a gateway: mqtt 3.1, 3.1.1 and 5 over TCP. A message that wakes a function is journaled before it is acknowledged. */
 export class Broker implements AsyncDisposable {
   readonly close: () => Promise<void>;
+  /** Resolves when it is closed, rejects when the disk refuses a session's write. */
+  readonly stopped: Promise<void>;
   readonly #aedes: Aedes;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -65,16 +67,20 @@ export class Broker implements AsyncDisposable {
       coalesceWrites(socket);
       aedes.handle(socket);
     });
+    const end = Promise.withResolvers<void>();
     this.close = once(async () => {
       const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
       await new Promise<void>((resolve) => aedes.close(resolve));
       for (const socket of this.#sockets) socket.destroy();
       await closed;
       await store.close();
+      end.resolve();
     });
+    this.stopped = Promise.race([store.failed, end.promise]);
+    this.stopped.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
   }
 
-  /** The broker takes no clients before `listen`. @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE */
+  /** The broker takes no clients before `listen`. @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL */
   static async create(options: BrokerOptions, intake: Intake, logger: Logger): Promise<Broker> {
     const store = await SessionStore.open(options.location, intake.ledger, logger);
     const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });

@@ -1,8 +1,8 @@
 import type { Aedes, Client } from "aedes";
 import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
-import { ClassicLevel } from "classic-level";
-import { MillraceError, messageOf, systemCode } from "../core/errors.ts";
+import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
+import { openSessionDatabase, type SessionDatabase } from "./session-database.ts";
 
 interface PacketReference {
   readonly cmd?: string;
@@ -27,31 +27,27 @@ export const DUPLICATE = Symbol("duplicate");
  * nothing stored, so its acknowledgements need no look-up; and topics that no stored session subscribes to are remembered.
  */
 export class SessionStore extends AsyncLevelPersistence {
-  readonly #database: ClassicLevel<string, Buffer>;
+  /** Rejects when the disk refuses a write: nothing can be stored any more. */
+  readonly failed: Promise<never>;
+  readonly #database: SessionDatabase;
   readonly #ledger: ReleaseLedger;
   readonly #logger: Logger;
   readonly #unwanted = new Set<string>();
   #generation = 0;
 
-  private constructor(database: ClassicLevel<string, Buffer>, ledger: ReleaseLedger, logger: Logger) {
+  private constructor(database: SessionDatabase, ledger: ReleaseLedger, rest: { logger: Logger; failed: Promise<never> }) {
     super(database);
     this.#database = database;
     this.#ledger = ledger;
-    this.#logger = logger;
+    this.#logger = rest.logger;
+    this.failed = rest.failed;
   }
 
-  /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE */
+  /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL */
   static async open(location: string, ledger: ReleaseLedger, logger: Logger): Promise<SessionStore> {
-    const database = new ClassicLevel<string, Buffer>(location, { keyEncoding: "utf8", valueEncoding: "buffer" });
-    try {
-      await database.open();
-    } catch (cause) {
-      const code = systemCode(cause instanceof Error ? cause.cause : cause);
-      if (code === "LEVEL_LOCKED") throw new MillraceError("DATA_LOCKED", `${location} is in use by another process`, { cause });
-      const reason = messageOf(cause instanceof Error ? (cause.cause ?? cause) : cause);
-      throw new MillraceError("DATA_UNWRITABLE", `the session store ${location} cannot be opened: ${reason}`, { cause });
-    }
-    return new SessionStore(database, ledger, logger);
+    const { promise, reject } = Promise.withResolvers<never>();
+    promise.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
+    return new SessionStore(await openSessionDatabase(location, reject), ledger, { logger, failed: promise });
   }
 
   // The engine tells asynchronous stores from older ones by this method.

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../core/clock.ts";
+import { backoffMs, type Clock, systemClock } from "../core/clock.ts";
 import { MillraceError } from "../core/errors.ts";
 import { aborted } from "../core/lifecycle.ts";
 import type { CommandIo } from "./command.ts";
@@ -14,10 +14,18 @@ export interface Daemon {
 /** A supervisor is promised an end within 3 s; the rest is for the process to leave. */
 const CLOSE_MS_MAX = 2_800;
 
+/** The wait before a daemon that could not go on is started again. */
+const RESTART = { minMs: 500, maxMs: 15_000 };
+
 export interface DaemonRun {
   /** What it calls itself to a person: `gateway milan-1`. */
   readonly title: string;
   start(): Promise<Daemon>;
+  /**
+   * Asked when a daemon that was ready could not go on, and when it could not be started again after that: whether this passes by itself, such
+   * as a full disk. Then it is started again in this process after `waitMs`.
+   */
+  passes?(failure: unknown, waitMs: number): boolean;
   readonly clock?: Clock;
 }
 
@@ -27,14 +35,39 @@ export interface DaemonRun {
  * @throws MillraceError whatever the daemon could not start or go on with, or STOP_TIMEOUT
  */
 export async function runDaemon(io: CommandIo & { readonly json: boolean }, run: DaemonRun): Promise<number> {
-  const daemon = await started(io.signal, run);
+  let daemon: Daemon | undefined = await started(io.signal, run);
   if (!io.signal.aborted) io.stdout(readyLine(run.title, daemon, io.json));
-  const failures: unknown[] = [];
-  await Promise.race([daemon.stopped, aborted(io.signal)]).catch((error: unknown) => failures.push(error));
-  await inTime(run, daemon.close()).catch((error: unknown) => failures.push(error));
-  // What went wrong first is the cause; a daemon that has failed may well fail to close too.
-  if (failures.length > 0) throw failures[0];
+  while (daemon !== undefined) {
+    const failures = await ended(io.signal, daemon, run);
+    if (failures.length === 0) return 0;
+    // What went wrong first is the cause; a daemon that has failed may well fail to close too.
+    daemon = await startedAgain(io.signal, run, failures[0]);
+  }
   return 0;
+}
+
+/** Waits for the daemon's end or for the signal and closes it. Answers with what went wrong, the first first. */
+async function ended(signal: AbortSignal, daemon: Daemon, run: DaemonRun): Promise<unknown[]> {
+  const failures: unknown[] = [];
+  await Promise.race([daemon.stopped, aborted(signal)]).catch((error: unknown) => failures.push(error));
+  await inTime(run, daemon.close()).catch((error: unknown) => failures.push(error));
+  return failures;
+}
+
+/** Undefined when the signal came first. @throws the failure when it does not pass by itself */
+async function startedAgain(signal: AbortSignal, run: DaemonRun, failure: unknown): Promise<Daemon | undefined> {
+  const { clock = systemClock } = run;
+  for (let attempt = 1; ; attempt++) {
+    const wait = backoffMs(attempt, RESTART);
+    if (signal.aborted || run.passes?.(failure, wait) !== true) throw failure;
+    await Promise.race([clock.sleep(wait), aborted(signal)]);
+    if (signal.aborted) return undefined;
+    try {
+      return await started(signal, run);
+    } catch (error) {
+      failure = error;
+    }
+  }
 }
 
 /** A start cannot be taken back half-way, so an abort meanwhile gives it the time that closing has. */

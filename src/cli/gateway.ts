@@ -1,6 +1,7 @@
 import { loadConfig } from "../core/config.ts";
 import { CONTROL_TABLE } from "../core/control-config.ts";
-import { GATEWAY_TABLE } from "../core/gateway-config.ts";
+import { MillraceError } from "../core/errors.ts";
+import { type GatewayConfig, GATEWAY_TABLE } from "../core/gateway-config.ts";
 import { createLogger } from "../core/log.ts";
 import { defineCommand } from "./command.ts";
 import { runDaemon } from "./daemon.ts";
@@ -45,6 +46,28 @@ SIGTERM and SIGINT end it within 3 s with exit code 0.`,
     if (flags.check) return checked(context, flags.config, config);
     const logger = createLogger("gateway", config.log.level);
     const { startGateway } = await import("../gateway.ts");
-    return runDaemon(context, { title: `gateway ${config.id}`, start: () => startGateway(config, { logger }) });
+    let current = config;
+    return runDaemon(context, {
+      title: `gateway ${config.id}`,
+      start: async () => {
+        const gateway = await startGateway(current, { logger });
+        current = atSamePorts(config, gateway.addresses);
+        return gateway;
+      },
+      passes: (failure, waitMs) => {
+        const full = failure instanceof MillraceError && failure.code === "DISK_FULL";
+        if (full) logger.error({ error: failure.message, waitMs }, "the disk is full; the gateway starts again when it can write");
+        return full;
+      },
+    });
   },
 });
+
+/** A port that was picked freely is kept when the gateway starts again. */
+function atSamePorts(config: GatewayConfig, { mqtt, http }: { readonly mqtt: string; readonly http: string }): GatewayConfig {
+  return { ...config, mqtt: { ...config.mqtt, port: portOf(mqtt) }, http: { ...config.http, port: portOf(http) } };
+}
+
+function portOf(address: string): number {
+  return Number(new URL(address).port);
+}

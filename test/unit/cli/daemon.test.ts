@@ -42,6 +42,41 @@ describe("a daemon's runner", () => {
     expect(closes).toHaveLength(1);
   });
 
+  it("starts again what could not go on for a reason that passes, until it does not", async () => {
+    const { io, daemon, fail, closes, out } = setUp();
+    const full = new MillraceError("DISK_FULL", "full");
+    const asked: unknown[] = [];
+    const starts = [
+      async () => daemon,
+      () => Promise.reject(full),
+      async () => ({ ...daemon, stopped: Promise.reject(new Error("other")) }),
+    ];
+    const running = runDaemon(io, {
+      title: "d",
+      start: () => starts.shift()?.() ?? Promise.reject(new Error("no more")),
+      passes: (failure) => asked.push(failure) > 0 && failure === full,
+      clock: { now: () => 0, sleep: async () => undefined },
+    });
+    fail(full);
+    await expect(running).rejects.toThrow("other");
+    expect(asked).toEqual([full, full, new Error("other")]);
+    expect([closes.length, out.length]).toEqual([2, 1]);
+  });
+
+  it("does not start again when it is told to stop meanwhile", async () => {
+    const { io, stop, daemon, fail } = setUp();
+    let starts = 0;
+    const running = runDaemon(io, {
+      title: "d",
+      start: async () => (starts++, daemon),
+      passes: () => true,
+      clock: { now: () => 0, sleep: async (ms) => (ms < 1_000 ? stop.abort() : Promise.withResolvers<void>().promise) },
+    });
+    fail(new MillraceError("DISK_FULL", "full"));
+    expect(await running).toBe(0);
+    expect(starts).toBe(1);
+  });
+
   it("passes on the first error when closing fails as well", async () => {
     const { io, daemon, fail } = setUp();
     const running = runDaemon(io, { title: "d", start: async () => ({ ...daemon, close: () => Promise.reject(new Error("second")) }) });

@@ -1,0 +1,38 @@
+import { ClassicLevel } from "classic-level";
+import { MillraceError, messageOf, systemCode } from "../core/errors.ts";
+
+export type SessionDatabase = ClassicLevel<string, Buffer>;
+
+type Write = (...args: readonly unknown[]) => Promise<unknown>;
+
+/**
+ * Opens the database of the sessions. `failed` is called with the first write that the disk refuses: LevelDB takes no more after that, and
+ * the protocol engine would go on as if it had.
+ * @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL
+ */
+export async function openSessionDatabase(location: string, failed: (error: MillraceError) => void): Promise<SessionDatabase> {
+  const database: SessionDatabase = new ClassicLevel(location, { keyEncoding: "utf8", valueEncoding: "buffer" });
+  try {
+    await database.open();
+  } catch (cause) {
+    throw describe(location, cause);
+  }
+  for (const name of ["_put", "_del", "_batch"]) {
+    const write: Write = Reflect.get(database, name).bind(database);
+    const watched: Write = (...args) =>
+      write(...args).catch((cause: unknown) => {
+        failed(describe(location, cause));
+        throw cause;
+      });
+    Object.defineProperty(database, name, { value: watched });
+  }
+  return database;
+}
+
+function describe(location: string, cause: unknown): MillraceError {
+  const inner = cause instanceof Error ? (cause.cause ?? cause) : cause;
+  if (systemCode(inner) === "LEVEL_LOCKED") return new MillraceError("DATA_LOCKED", `${location} is in use by another process`, { cause });
+  const reason = messageOf(inner);
+  const code = /No space left|ENOSPC|File too large|Disk quota/i.test(reason) ? "DISK_FULL" : "DATA_UNWRITABLE";
+  return new MillraceError(code, `the session store ${location} cannot be written: ${reason}`, { cause });
+}
