@@ -8,7 +8,7 @@ import { once, type Service } from "./core/lifecycle.ts";
 import type { Logger } from "./core/log.ts";
 import type { GatewayStats } from "./core/stats.ts";
 import { startHttp } from "./http/server.ts";
-import { Journal } from "./journal/journal.ts";
+import { Journal, type JournalOptions } from "./journal/journal.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import type { ReportedFunction } from "./sync/reconciler.ts";
 import { startSync, type Sync } from "./sync/sync.ts";
@@ -40,7 +40,7 @@ interface Parts {
 export async function startGateway(config: GatewayConfig, deps: { logger: Logger }): Promise<Gateway> {
   const { logger } = deps;
   await using stack = new AsyncDisposableStack();
-  const journal = stack.use(await Journal.open({ location: join(config.data, "journal"), batchMax: config.journal.batch_max }));
+  const journal = stack.use(await Journal.open(journalOptions(config)));
   const wakes: { runtime?: Runtime } = {};
   const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
   const { id: gateway, runtime: limits } = config;
@@ -76,6 +76,15 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     stats: () => statsOf(parts),
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+function journalOptions({ data, journal }: GatewayConfig): JournalOptions {
+  return {
+    location: join(data, "journal"),
+    batchMax: journal.batch_max,
+    durability: journal.durability,
+    syncIntervalMs: journal.sync_interval,
   };
 }
 

@@ -44,7 +44,9 @@ export type ConfigTable = Readonly<Record<string, Setting>>;
 
 type Head<K extends string> = K extends `${infer H}.${string}` ? H : K;
 type ValueOf<S extends Setting> = S["type"] extends "string"
-  ? string
+  ? S extends { readonly choices: readonly (infer Choice)[] }
+    ? Choice
+    : string
   : S["type"] extends "list"
     ? readonly string[]
     : S["type"] extends "map"

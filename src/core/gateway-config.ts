@@ -87,6 +87,21 @@ export const GATEWAY_TABLE = {
     unit: "messages",
     description: "Messages that one synced write takes at most.",
   },
+  "journal.durability": {
+    type: "string",
+    default: "fsync",
+    choices: ["fsync", "interval", "os"],
+    description:
+      "When a message is safe from a power cut: `fsync` before its acknowledgement, `interval` at most journal.sync_interval later, `os` when " +
+      "the operating system gets to it. A killed process loses nothing in any of them.",
+  },
+  "journal.sync_interval": {
+    type: "duration",
+    default: 100,
+    min: 1,
+    max: 60_000,
+    description: "How long after its acknowledgement a message may be lost with the power when journal.durability is `interval`.",
+  },
   "log.level": {
     type: "string",
     default: "info",

@@ -36,6 +36,8 @@ export interface JournaledMessage {
   readonly time: number;
   readonly hops: number;
   readonly record: Uint8Array;
+  /** It is on no disk and cannot be read again: whoever does not take it when it is announced misses it. */
+  readonly volatile?: true;
 }
 
 export const RECORD_HEADER_BYTES = 14;

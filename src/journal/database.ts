@@ -12,9 +12,21 @@ import { MillraceError, systemCode } from "../core/errors.ts";
  *   switch         another version of a function handles messages from here on
  *   remove         a function is not deployed any more
  *   trim           messages that nobody needs are deleted
+ *   mark           seqs up to here may have been handed out
  *   upload         events that the cloud has confirmed are deleted
  */
-export const WRITE_POINTS = ["append", "qos2-append", "qos2-release", "commit", "delivered", "switch", "remove", "trim", "upload"] as const;
+export const WRITE_POINTS = [
+  "append",
+  "qos2-append",
+  "qos2-release",
+  "commit",
+  "delivered",
+  "switch",
+  "remove",
+  "trim",
+  "mark",
+  "upload",
+] as const;
 export type WritePoint = (typeof WRITE_POINTS)[number];
 
 export interface Range {

@@ -4,21 +4,29 @@ import { Cursor } from "../core/cursor.ts";
 import { MillraceError, systemCode } from "../core/errors.ts";
 import type { OutboxEvent } from "../core/event.ts";
 import { once } from "../core/lifecycle.ts";
-import { type JournaledMessage, peekMessage } from "../core/message.ts";
+import type { JournaledMessage } from "../core/message.ts";
 import type { DeadLetter } from "../core/stats.ts";
+import { decodeBlock, endOfBlock, splitRecords } from "./block.ts";
 import { type Database, type Op, type OpenDatabase, openDatabase, type WritePoint } from "./database.ts";
 import { deadLetterKey, nameKey, nameOf, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
 import { Outbox } from "./outbox.ts";
 import { Qos2Ledger } from "./qos2.ts";
-import { type Entry, Writer } from "./writer.ts";
+import { Seqs } from "./seqs.ts";
+import { type Durability, type Entry, Writer } from "./writer.ts";
 
 export type { Entry } from "./writer.ts";
+
+const SYNC_INTERVAL_MS = 100;
 
 export interface JournalOptions {
   /** Folder of the database; made when it is missing. */
   readonly location: string;
   /** Writes that may share one batch. */
   readonly batchMax: number;
+  /** `fsync` without it. */
+  readonly durability?: Durability;
+  /** How long after an append its sync follows when durability is `interval`; 100 ms without it. */
+  readonly syncIntervalMs?: number;
 }
 
 /** What the handling of some messages of one function brings about; written as a whole or not at all. */
@@ -70,7 +78,7 @@ export class Journal implements AsyncDisposable {
   #appended = 0;
   #trimmed = 0;
 
-  private constructor(database: Database, found: Found, batchMax: number) {
+  private constructor(database: Database, found: Found, options: JournalOptions) {
     this.#database = database;
     this.#functions = found.functions;
     this.#floors = found.floors;
@@ -80,7 +88,13 @@ export class Journal implements AsyncDisposable {
     this.stopped = promise;
     this.#writer = new Writer(
       database,
-      { nextSeq: found.nextSeq, nextPublish: found.nextPublish, writesMax: batchMax },
+      {
+        seqs: new Seqs(found.nextSeq),
+        nextPublish: found.nextPublish,
+        writesMax: options.batchMax,
+        durability: options.durability ?? "fsync",
+        syncIntervalMs: options.syncIntervalMs ?? SYNC_INTERVAL_MS,
+      },
       {
         incoming: (messages) => {
           this.#appended += messages.length;
@@ -102,7 +116,7 @@ export class Journal implements AsyncDisposable {
   static async open(options: JournalOptions, open: OpenDatabase = openDatabase): Promise<Journal> {
     await makeFolder(options.location);
     const database = await open(options.location);
-    return new Journal(database, await look(database), options.batchMax);
+    return new Journal(database, await look(database), options);
   }
 
   /** Who is told of new messages and publishes. Set once, before anything is appended. */
@@ -110,8 +124,12 @@ export class Journal implements AsyncDisposable {
     this.#events = events;
   }
 
-  /** `done` is called when the message is on disk, or with the error that kept it from getting there. */
+  /**
+   * `done` is called when the message is as safe as the journal's durability makes it, or with the error that kept it from getting there. A
+   * volatile entry is announced and forgotten.
+   */
   append(entry: Entry, done: (error?: MillraceError) => void): void {
+    if (entry.volatile === true) return this.#writer.pass(entry, done);
     this.#writer.submit({ point: "append", entries: [entry], ops: [], publishes: [], sync: true, done });
   }
 
@@ -129,7 +147,7 @@ export class Journal implements AsyncDisposable {
       cursor: { consumer: commit.consumer, value: commit.cursor.encode() },
       publishes: commit.publishes,
       // What a message causes is never seen before the message is on disk, also when it comes from a function.
-      sync: commit.derived.length > 0,
+      sync: commit.derived.some((entry) => entry.volatile !== true),
       done: (error) => {
         if (error === undefined) this.outbox.added(commit.events.length);
         done(error);
@@ -158,7 +176,7 @@ export class Journal implements AsyncDisposable {
       while (messages.length < max) {
         const entry = await iterator.next();
         if (entry === undefined) break;
-        messages.push(...parseBlock(numberOf(entry[0]), entry[1]).filter((message) => message.seq >= from));
+        messages.push(...decodeBlock(numberOf(entry[0]), entry[1]).filter((message) => message.seq >= from));
       }
     } finally {
       await iterator.close();
@@ -268,7 +286,7 @@ async function look(database: Database): Promise<Found> {
   const qos2 = new Set<string>();
   for await (const key of database.keys(prefixRange("q"))) qos2.add(key.toString("latin1"));
   return {
-    nextSeq: block === undefined ? 1 : numberOf(block[0]) + splitRecords(block[1]).length,
+    nextSeq: Math.max(Seqs.read(await database.get(Seqs.key)), block === undefined ? 1 : endOfBlock(numberOf(block[0]), block[1])),
     nextPublish: publish === undefined ? 1 : numberOf(publish) + 1,
     functions,
     floors,
@@ -285,21 +303,4 @@ async function makeFolder(folder: string): Promise<void> {
       cause,
     });
   }
-}
-
-function splitRecords(block: Buffer): Buffer[] {
-  const records: Buffer[] = [];
-  for (let at = 0; at < block.length;) {
-    const end = at + 4 + block.readUInt32BE(at);
-    records.push(block.subarray(at, end));
-    at = end;
-  }
-  return records;
-}
-
-function parseBlock(first: number, block: Buffer): JournaledMessage[] {
-  return splitRecords(block).map((record, index) => {
-    const { topic, time, hops } = peekMessage(record, 0);
-    return { seq: first + index, topic, time, hops, record };
-  });
 }

@@ -1,7 +1,9 @@
 import type { JournaledMessage } from "../core/message.ts";
 import { MillraceError } from "../core/errors.ts";
+import { encodeBlock } from "./block.ts";
 import { type Database, describeWriteFailure, type LevelOp, type Op, type WritePoint } from "./database.ts";
 import { nameKey, numberKey } from "./keys.ts";
+import type { Seqs } from "./seqs.ts";
 
 /** A batch takes no more writes once its messages have this size. */
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
@@ -12,6 +14,8 @@ export interface Entry {
   readonly time: number;
   readonly hops: number;
   readonly record: Uint8Array;
+  /** It gets a seq and is announced like the others, but is never written. */
+  readonly volatile?: true;
 }
 
 /** Something to be written with others. Either all of it is written or nothing. */
@@ -27,6 +31,20 @@ export interface Write {
   /** Called once: with an error when nothing of this is written, without when all of it is. */
   readonly done: (error?: MillraceError) => void;
   readonly sync: boolean;
+}
+
+/**
+ * When a write is safe from a power cut. `fsync`: before its `done`. `interval`: `syncIntervalMs` after that at the latest. `os`: when the
+ * operating system gets to it. A process that is killed loses nothing in any of them.
+ */
+export type Durability = "fsync" | "interval" | "os";
+
+export interface WriterOptions {
+  readonly seqs: Seqs;
+  readonly nextPublish: number;
+  readonly writesMax: number;
+  readonly durability: Durability;
+  readonly syncIntervalMs: number;
 }
 
 export interface WriterEvents {
@@ -49,29 +67,40 @@ export interface WriterEvents {
 export class Writer {
   readonly #database: Database;
   readonly #events: WriterEvents;
-  readonly #writesMax: number;
+  readonly #options: WriterOptions;
+  readonly #seqs: Seqs;
   #queue: Write[] = [];
   #busy = false;
   #scheduled = false;
   #failure: MillraceError | undefined;
   #idle: (() => void)[] = [];
   #delivered: number[] = [];
-  #nextSeq: number;
+  /** Entries in the queue: a volatile message must not overtake them. */
+  #queuedEntries = 0;
+  /** Volatile messages that are announced at the end of this turn. */
+  #passing: { readonly entry: Entry; readonly done: () => void }[] = [];
+  /** Whether the next batch has to raise the mark above the seqs that are handed out. */
+  #marking = false;
+  /** Whether the next batch is synced because an earlier one was not. */
+  #syncDue = false;
+  #syncTimer: NodeJS.Timeout | undefined;
   #writing: Promise<unknown> = Promise.resolve();
   #nextPublish: number;
   batches = 0;
 
-  constructor(database: Database, options: { nextSeq: number; nextPublish: number; writesMax: number }, events: WriterEvents) {
+  constructor(database: Database, options: WriterOptions, events: WriterEvents) {
     this.#database = database;
     this.#events = events;
-    this.#nextSeq = options.nextSeq;
+    this.#options = options;
+    this.#seqs = options.seqs;
     this.#nextPublish = options.nextPublish;
-    this.#writesMax = options.writesMax;
+    // From here on messages may be lost whose effects are known outside.
+    this.#marking = options.durability !== "fsync";
   }
 
   /** The seq that the next message will get. */
   get nextSeq(): number {
-    return this.#nextSeq;
+    return this.#seqs.next;
   }
 
   /** Resolves when every message that was announced so far is on disk; rejects when it cannot get there. */
@@ -85,6 +114,25 @@ export class Writer {
       return;
     }
     this.#queue.push(write);
+    this.#queuedEntries += write.entries.length;
+    this.#wake();
+  }
+
+  /**
+   * A volatile message: announced in the order in which it came, never written. `done` follows when it is announced, or when what came before
+   * it is written.
+   */
+  pass(entry: Entry, done: (error?: MillraceError) => void): void {
+    this.#marking = true;
+    if (this.#failure !== undefined || this.#queuedEntries > 0) {
+      this.submit({ point: "none", ops: [], entries: [entry], publishes: [], sync: false, done });
+      return;
+    }
+    this.#passing.push({ entry, done });
+    if (this.#passing.length === 1) setImmediate(() => this.#pass());
+  }
+
+  #wake(): void {
     if (this.#busy || this.#scheduled) return;
     // Waiting for the end of this turn of the event loop lets every socket that is ready now share the batch.
     this.#scheduled = true;
@@ -94,6 +142,21 @@ export class Writer {
     });
   }
 
+  /** What was passed before anything that is in the queue. */
+  #pass(): void {
+    const passing = this.#passing.splice(0);
+    if (passing.length === 0) return;
+    this.#events.incoming(passing.map(({ entry }) => this.#message(entry)));
+    for (const { done } of passing) done();
+    // Before or with the first commit that comes of them, also when nothing else is written.
+    if (this.#seqs.isLow) this.#nudge();
+  }
+
+  /** Has the next batch built, also when there is nothing else to be written. */
+  #nudge(): void {
+    this.submit({ point: "none", ops: [], entries: [], publishes: [], sync: false, done: () => undefined });
+  }
+
   /** The broker has taken the publishes of a batch; their record goes with the next batch. */
   delivered(number: number): void {
     this.#delivered.push(number);
@@ -101,6 +164,7 @@ export class Writer {
 
   /** Resolves when everything that was submitted before is written. @throws MillraceError when it is not */
   settled(): Promise<void> {
+    this.#pass();
     return new Promise((resolve, reject) => {
       this.submit({
         point: "none",
@@ -115,17 +179,22 @@ export class Writer {
 
   /** Writes what is queued, then takes nothing more. */
   async close(): Promise<void> {
+    this.#pass();
     if (this.#delivered.length > 0) await this.settled().catch(() => undefined); // After a failed write there is nothing to be written.
     if (this.#queue.length > 0 || this.#busy) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    clearTimeout(this.#syncTimer);
+    const failed = this.#failure !== undefined;
     this.#failure ??= new MillraceError("JOURNAL_CLOSED", "the journal is closed");
+    if (!failed && this.#seqs.marked) await this.#write({ ops: [levelOp(this.#seqs.exact())], sync: true, points: new Set(["mark"]) });
   }
 
   async #run(): Promise<void> {
     this.#busy = true;
     while (this.#queue.length > 0) {
+      this.#pass();
       const writes = this.#take();
       const batch = this.#build(writes);
-      this.#writing = this.#database.batch(batch.ops, { sync: batch.sync, points: batch.points });
+      this.#writing = this.#write(batch);
       if (batch.messages.length > 0) this.#events.incoming(batch.messages);
       try {
         await this.#writing;
@@ -141,14 +210,20 @@ export class Writer {
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
+  #write({ ops, sync, points }: Pick<Batch, "ops" | "sync" | "points">): Promise<void> {
+    return ops.length === 0 ? Promise.resolve() : this.#database.batch(ops, { sync, points });
+  }
+
   /** As many writes as may share a batch. A block is read as a whole, so it must not grow without bound. */
   #take(): Write[] {
     let bytes = 0;
     let count = 0;
-    while (count < this.#queue.length && count < this.#writesMax && bytes < BATCH_BYTES_MAX) {
+    while (count < this.#queue.length && count < this.#options.writesMax && bytes < BATCH_BYTES_MAX) {
       for (const { record } of this.#queue[count++]?.entries ?? []) bytes += record.length;
     }
-    return this.#queue.splice(0, count);
+    const writes = this.#queue.splice(0, count);
+    for (const { entries } of writes) this.#queuedEntries -= entries.length;
+    return writes;
   }
 
   #build(writes: readonly Write[]): Batch {
@@ -157,19 +232,17 @@ export class Writer {
     const publishes: Uint8Array[] = [];
     const cursors = new Map<string, Buffer>();
     const points = new Set<WritePoint>();
-    const first = this.#nextSeq;
-    let sync = false;
+    let wanted = false;
     for (const write of writes) {
-      sync ||= write.sync;
+      wanted ||= write.sync;
       if (write.point !== "none") points.add(write.point);
       for (const op of write.ops) ops.push(levelOp(op));
-      for (const { topic, time, hops, record } of write.entries) messages.push({ seq: this.#nextSeq++, topic, time, hops, record });
+      for (const entry of write.entries) messages.push(this.#message(entry));
       if (write.cursor !== undefined) cursors.set(write.cursor.consumer, write.cursor.value);
       for (const record of write.publishes) publishes.push(record);
     }
-    if (messages.length > 0) {
-      ops.push({ type: "put", key: numberKey("j", first), value: Buffer.concat(messages.map((message) => message.record)) });
-    }
+    const block = encodeBlock(messages);
+    if (block !== undefined) ops.push({ type: "put", key: numberKey("j", block.first), value: block.value });
     for (const [consumer, value] of cursors) ops.push({ type: "put", key: nameKey("c", consumer), value });
     if (this.#delivered.length > 0) points.add("delivered");
     for (const number of this.#delivered.splice(0)) ops.push({ type: "del", key: numberKey("p", number) });
@@ -178,7 +251,37 @@ export class Writer {
       this.#nextPublish++;
       ops.push({ type: "put", key: numberKey("p", number), value: Buffer.concat(publishes) });
     }
+    const sync = this.#secure(wanted, ops, points);
     return { ops, sync, points, messages, publishes, number };
+  }
+
+  #message({ topic, time, hops, record, volatile }: Entry): JournaledMessage {
+    const seq = this.#seqs.take();
+    return volatile === true ? { seq, topic, time, hops, record, volatile } : { seq, topic, time, hops, record };
+  }
+
+  /** Whether a batch is synced. Adds the mark of the seqs when it has to be raised; that counts only when it is on disk. */
+  #secure(wanted: boolean, ops: LevelOp[], points: Set<WritePoint>): boolean {
+    const due = this.#syncDue;
+    const mark = this.#marking ? (this.#seqs.raise() ?? (due ? this.#seqs.mark : undefined)) : undefined;
+    if (mark !== undefined) {
+      ops.push(levelOp(mark));
+      points.add("mark");
+    }
+    const { durability, syncIntervalMs } = this.#options;
+    const sync = mark !== undefined || (wanted && durability === "fsync");
+    if (sync) {
+      this.#syncDue = false;
+      clearTimeout(this.#syncTimer);
+      this.#syncTimer = undefined;
+    } else if (wanted && durability === "interval") {
+      this.#syncTimer ??= setTimeout(() => {
+        this.#syncTimer = undefined;
+        this.#syncDue = true;
+        this.#nudge();
+      }, syncIntervalMs);
+    }
+    return sync;
   }
 
   #fail(error: MillraceError, writes: readonly Write[]): void {
