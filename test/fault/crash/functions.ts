@@ -1,0 +1,43 @@
+import { functionOf, type TestFunction } from "../../support/functions.ts";
+
+/** Remembers in state which messages of its key it has seen, says so in an event, wakes `relayed`, and tells local subscribers. */
+function counting(version: number): TestFunction {
+  return functionOf({
+    name: "counting",
+    version,
+    concurrency: 2,
+    prelude: `/* version ${version} */`,
+    handler: `
+      const { name, kind } = event.data;
+      if (kind === 'bad' || (kind === 'flaky' && event.attempt === 1)) throw new Error(kind);
+      const seen = [...(await ctx.state.get('seen') ?? []), name];
+      ctx.state.set('seen', seen);
+      ctx.emit('counted', { name, count: seen.length }, { subject: event.params.k });
+      ctx.publish('mid/' + event.params.k, name);
+      ctx.publish('out/' + event.params.k, name);`,
+  });
+}
+
+/** Says in an event what `counting` passed on. */
+function relayed(version: number): TestFunction {
+  return functionOf({
+    name: "relayed",
+    version,
+    triggers: ["mid/+k"],
+    key: "k",
+    handler: `ctx.emit('relayed', event.text, { subject: event.params.k });`,
+  });
+}
+
+/** Does nothing; it is there to be removed. */
+function resting(version: number): TestFunction {
+  return functionOf({ name: "resting", version, triggers: ["in/+k"], key: "k", handler: "" });
+}
+
+const FUNCTIONS: Readonly<Record<string, (version: number) => TestFunction>> = { counting, relayed, resting };
+
+export function functionNamed(name: string, version: number): TestFunction {
+  const make = FUNCTIONS[name];
+  if (make === undefined) throw new Error(`there is no function "${name}"`);
+  return make(version);
+}

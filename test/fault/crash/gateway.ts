@@ -1,0 +1,159 @@
+import { systemClock } from "../../../src/core/clock.ts";
+import { decodeLink } from "../../../src/core/link.ts";
+import { eventBatchSchema } from "../../../src/core/link-messages.ts";
+import { silentLogger } from "../../../src/core/log.ts";
+import { decodeMessage } from "../../../src/core/message.ts";
+import type { OpenDatabase } from "../../../src/journal/database.ts";
+import { Journal } from "../../../src/journal/journal.ts";
+import { Runtime } from "../../../src/runtime/runtime.ts";
+import { Uploader } from "../../../src/sync/uploader.ts";
+import { append, appendOnce, entryOf } from "../../support/journal.ts";
+import { functionNamed } from "./functions.ts";
+import type { Moment, Moments, Outside, Sent } from "./moments.ts";
+
+const CLIENT = "sender";
+const DRAIN_MS_MAX = 5_000;
+
+/** The inner part of a gateway (journal, functions, upload) with a world around it that remembers what it was told. */
+export class CrashGateway implements AsyncDisposable {
+  readonly journal: Journal;
+  readonly runtime: Runtime;
+  readonly outside: Outside;
+  readonly #moments: Moments;
+  readonly #own: AsyncDisposableStack;
+
+  private constructor(parts: { journal: Journal; runtime: Runtime }, world: World, own: AsyncDisposableStack) {
+    this.journal = parts.journal;
+    this.runtime = parts.runtime;
+    this.outside = world.outside;
+    this.#moments = world.moments;
+    this.#own = own;
+  }
+
+  static async open(location: string, world: World, open?: OpenDatabase): Promise<CrashGateway> {
+    await using own = new AsyncDisposableStack();
+    const journal = own.use(await Journal.open({ location, batchMax: 64 }, open));
+    const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 1_000 }, journal, silentLogger));
+    const gateway = new CrashGateway({ journal, runtime }, world, own);
+    journal.subscribe({
+      incoming: (messages) => runtime.accept(messages),
+      publishes: (number, records) => {
+        for (const record of records) gateway.note({ kind: "delivered", text: Buffer.from(decodeMessage(record).payload).toString() });
+        journal.delivered(number);
+      },
+    });
+    own.use(gateway.#upload());
+    own.move();
+    return gateway;
+  }
+
+  /** The versions that the world outside wants, as after a start: what ran before first, then what has been decided since. */
+  async restore(): Promise<void> {
+    for (const [name, version] of this.outside.desired) {
+      const ran = this.journal.functionRecord(name);
+      if (ran !== undefined) await this.#run(name, ran.version);
+      if (version !== ran?.version) await this.#run(name, version);
+    }
+    await this.journal.redeliver();
+    this.runtime.begin();
+  }
+
+  async desire(name: string, version: number): Promise<void> {
+    this.note({ kind: "desired", name, version });
+    await this.#run(name, version);
+  }
+
+  /** Resolves when it is acknowledged: PUBACK, or PUBREC for QoS 2. */
+  async send(message: Sent): Promise<void> {
+    this.note({ kind: "sent", message });
+    await this.resend(message);
+  }
+
+  async resend(message: Sent): Promise<void> {
+    const { key, name, kind, packetId } = message;
+    const entry = entryOf(`in/${key}`, JSON.stringify({ name, kind }), { time: Date.now() });
+    if (packetId === undefined) await append(this.journal, entry);
+    else await appendOnce(this.journal, CLIENT, packetId, entry);
+    this.note({ kind: "acknowledged", message });
+  }
+
+  /** PUBREL and PUBCOMP: the packet id may be used again. */
+  async release(message: Sent): Promise<void> {
+    await this.journal.qos2.release(CLIENT, message.packetId ?? 0);
+    this.note({ kind: "released", message });
+  }
+
+  /**
+   * Resolves when the world outside has seen what every message brings about, and nothing is left to do. It looks only: a write that waits for
+   * those before it would be synced, and secure what a power cut is to take. What is missing after a while is for the checks to name.
+   */
+  async drained(): Promise<void> {
+    const started = Date.now();
+    while (!(await this.#quiet()) && Date.now() - started < DRAIN_MS_MAX) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  /** Writes something behind everything that was submitted so far. */
+  async flushed(): Promise<void> {
+    await this.journal.removeFunction("nobody");
+  }
+
+  async #quiet(): Promise<boolean> {
+    const { sent, cloud } = this.outside;
+    const dead = await this.journal.deadLetters(undefined, 100);
+    const events = [...cloud.values()];
+    const counted = events.filter(({ type }) => type === "counted");
+    const names = new Set(counted.map(({ data }) => (JSON.parse(data) as { name: string }).name));
+    return (
+      sent.every(({ name, kind }) => (kind === "bad" ? dead.length > 0 : names.has(name))) &&
+      events.length === 2 * counted.length &&
+      this.journal.outbox.pending === 0 &&
+      this.runtime.stats().functions.every(({ backlog }) => backlog === 0)
+    );
+  }
+
+  note(moment: Moment): void {
+    this.#moments.note(moment);
+    this.outside.apply(moment);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#own.disposeAsync();
+  }
+
+  async #run(name: string, version: number): Promise<void> {
+    if (version === 0) return this.runtime.remove(name);
+    const { target, bundle } = functionNamed(name, version);
+    await this.runtime.deploy(target, bundle);
+  }
+
+  /** A cloud that is always there; it stores, and its answer comes a turn of the event loop later. */
+  #upload(): AsyncDisposable {
+    const uploader = new Uploader(
+      this.journal.outbox,
+      (payload) => {
+        const batch = decodeLink(eventBatchSchema, payload);
+        if (batch === undefined) throw new Error("the gateway sent events that cannot be read");
+        setImmediate(() => {
+          const stored = batch.events.filter(({ id }) => !this.outside.cloud.has(id)).length;
+          this.note({ kind: "stored", events: batch.events });
+          setImmediate(() => uploader.acked({ batch: batch.batch, stored, duplicates: batch.events.length - stored, rejected: 0 }));
+        });
+      },
+      { logger: silentLogger, clock: systemClock, random: Math.random },
+    );
+    const stop = new AbortController();
+    uploader.connected();
+    const running = uploader.run(stop.signal);
+    return {
+      async [Symbol.asyncDispose]() {
+        stop.abort();
+        await running;
+      },
+    };
+  }
+}
+
+interface World {
+  readonly outside: Outside;
+  readonly moments: Moments;
+}

@@ -1,0 +1,70 @@
+import type { CrashGateway } from "./gateway.ts";
+import type { Outside } from "./moments.ts";
+
+/** What of the promises is broken, one sentence each; `before` is what the world outside knew when the crash came. */
+export async function broken(gateway: CrashGateway, before: Outside): Promise<string[]> {
+  const problems: string[] = [];
+  const expect = (holds: boolean, text: string): void => {
+    if (!holds) problems.push(text);
+  };
+  const { sent, cloud, delivered } = gateway.outside;
+  const events = [...cloud.values()].map(({ type, subject, data }) => ({ type, subject, data: JSON.parse(data) as unknown }));
+  const seen = new Map<string, string[]>();
+  for (const key of ["a", "b", "c"]) seen.set(key, await stateOf(gateway, key));
+  const dead = (await gateway.journal.deadLetters("counting", 100)).map(({ payload }) => nameIn(payload));
+
+  for (const { name, key, kind, packetId } of sent) {
+    const times = (kind === "bad" ? dead : (seen.get(key) ?? [])).filter((other) => other === name).length;
+    // A QoS 1 message that was sent again because its acknowledgement was lost may count twice; nothing else may.
+    const most = packetId === undefined && !before.acknowledged.has(name) && before.sent.some((other) => other.name === name) ? 2 : 1;
+    expect(times >= 1 && times <= most, `"${name}" counts ${times} times`);
+    expect(kind === "bad" || delivered.includes(name), `"${name}" was not delivered to local subscribers`);
+  }
+  for (const [key, names] of seen) {
+    const firsts = [...new Set(names)].filter((name) => !name.startsWith("new"));
+    const order = sent.filter((one) => one.key === key && one.kind !== "bad").map(({ name }) => name);
+    const due = order.filter((name) => firsts.includes(name) && !resent(name, before));
+    expect(
+      same(
+        firsts.filter((name) => due.includes(name)),
+        due,
+      ),
+      `key ${key} was handled in the order ${names.join(", ")}`,
+    );
+    const counted = events.filter((event) => event.type === "counted" && event.subject === key).map(({ data }) => data);
+    const said = names.map((name, index) => JSON.stringify({ name, count: index + 1 }));
+    expect(
+      sameSet(
+        counted.map((data) => JSON.stringify(data)),
+        said,
+      ),
+      `key ${key}: events say ${JSON.stringify(counted)}, state ${names.join(", ")}`,
+    );
+    const passedOn = events.filter((event) => event.type === "relayed" && event.subject === key).map(({ data }) => String(data));
+    expect(sameSet(passedOn, names), `key ${key}: passed on ${passedOn.join(", ")}, state ${names.join(", ")}`);
+  }
+  expect(gateway.journal.outbox.pending === 0, "events are left in the outbox");
+  return problems;
+}
+
+/** Whether the message was sent again, so that others may have come before it. */
+function resent(name: string, before: Outside): boolean {
+  return !before.acknowledged.has(name);
+}
+
+async function stateOf(gateway: CrashGateway, key: string): Promise<string[]> {
+  const stored = (await gateway.journal.loadState("counting", key)).find(({ name }) => name === "seen");
+  return stored === undefined ? [] : (JSON.parse(stored.value.toString()) as string[]);
+}
+
+function nameIn(payload: string): string {
+  return (JSON.parse(Buffer.from(payload, "base64").toString()) as { name: string }).name;
+}
+
+function same(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((text, index) => text === other[index]);
+}
+
+function sameSet(one: readonly string[], other: readonly string[]): boolean {
+  return same(one.toSorted(), other.toSorted());
+}

@@ -1,0 +1,60 @@
+import type { CrashGateway } from "./gateway.ts";
+import type { Sent } from "./moments.ts";
+
+/**
+ * What happens to the gateway while its writes are recorded: every kind of write, alone and together with others. Events reach the cloud
+ * while nothing behind them is synced yet.
+ */
+export async function play(gateway: CrashGateway): Promise<void> {
+  for (const name of ["counting", "relayed", "resting"]) await gateway.desire(name, 1);
+  gateway.runtime.begin();
+  await gateway.send(message("one", "a"));
+  await gateway.drained();
+  const [first, second] = [message("first", "a", { packetId: 1 }), message("second", "b", { packetId: 2 })];
+  await Promise.all([gateway.send(first), gateway.send(second), gateway.send(message("two", "b"))]);
+  await gateway.release(first);
+  await gateway.send(message("third", "a", { packetId: 1 }));
+  await gateway.drained();
+  await behind(gateway);
+  await gateway.release(second);
+  // The next version takes over while messages of the one before wait for it.
+  const sending = ["four", "five", "six"].map((name) => gateway.send(message(name, "b")));
+  await gateway.desire("counting", 2);
+  await Promise.all(sending);
+  await gateway.desire("resting", 0);
+  await gateway.drained();
+  await gateway.send(message("last", "a", { packetId: 2 }));
+  await gateway.drained();
+  await gateway.journal.trim(gateway.runtime.floor);
+}
+
+/** Functions that do not get on: what is in the journal has to stay there, also when it is trimmed. */
+async function behind(gateway: CrashGateway): Promise<void> {
+  gateway.runtime.hold(true);
+  await gateway.send(message("bad", "b", { kind: "bad" }));
+  await gateway.send(message("flaky", "c", { kind: "flaky" }));
+  await gateway.send(message("three", "c"));
+  await gateway.journal.trim(gateway.runtime.floor);
+  gateway.runtime.hold(false);
+  await gateway.drained();
+  await gateway.journal.trim(gateway.runtime.floor);
+}
+
+/** After the crash: the senders send again what was not acknowledged, as MQTT tells them to, and something new. */
+export async function goOn(gateway: CrashGateway): Promise<void> {
+  const { sent, acknowledged, released } = gateway.outside;
+  const open = [...sent];
+  for (const name of ["counting", "relayed"]) if (!gateway.outside.desired.has(name)) await gateway.desire(name, 1);
+  for (const one of open) {
+    if (!acknowledged.has(one.name)) await gateway.resend(one);
+    if (one.packetId !== undefined && !released.has(one.name)) await gateway.release(one);
+  }
+  const fresh = [message("new-a", "a", { packetId: 1 }), message("new-b", "b", { packetId: 2 }), message("new-c", "c")];
+  await Promise.all(fresh.map((one) => gateway.send(one)));
+  await gateway.drained();
+  await gateway.flushed();
+}
+
+function message(name: string, key: string, more: { packetId?: number; kind?: "bad" | "flaky" } = {}): Sent {
+  return { name, key, kind: "plain", ...more };
+}
