@@ -12,6 +12,8 @@ import { functionNamed } from "./functions.ts";
 import type { Moment, Moments, Outside, Sent } from "./moments.ts";
 
 const CLIENT = "sender";
+/** What is sent with this key may be lost, and what came of it too. */
+const VOLATILE_KEY = "v";
 const DRAIN_MS_MAX = 5_000;
 
 /** The inner part of a gateway (journal, functions, upload) with a world around it that remembers what it was told. */
@@ -72,7 +74,8 @@ export class CrashGateway implements AsyncDisposable {
   async resend(message: Sent): Promise<void> {
     const { key, name, kind, packetId } = message;
     const entry = entryOf(`in/${key}`, JSON.stringify({ name, kind }), { time: Date.now() });
-    if (packetId === undefined) await append(this.journal, entry);
+    if (kind === "volatile") await append(this.journal, { ...entry, volatile: true });
+    else if (packetId === undefined) await append(this.journal, entry);
     else await appendOnce(this.journal, CLIENT, packetId, entry);
     this.note({ kind: "acknowledged", message });
   }
@@ -88,8 +91,12 @@ export class CrashGateway implements AsyncDisposable {
    * those before it would be synced, and secure what a power cut is to take. What is missing after a while is for the checks to name.
    */
   async drained(): Promise<void> {
-    const started = Date.now();
-    while (!(await this.#quiet()) && Date.now() - started < DRAIN_MS_MAX) await new Promise((resolve) => setTimeout(resolve, 5));
+    await until(() => this.#quiet());
+  }
+
+  /** Resolves when the cloud has what `counting` says of a message. */
+  async stored(name: string): Promise<void> {
+    await until(() => Promise.resolve([...this.outside.cloud.values()].some(({ data }) => data.includes(name))));
   }
 
   /** Writes something behind everything that was submitted so far. */
@@ -100,11 +107,12 @@ export class CrashGateway implements AsyncDisposable {
   async #quiet(): Promise<boolean> {
     const { sent, cloud } = this.outside;
     const dead = await this.journal.deadLetters(undefined, 100);
-    const events = [...cloud.values()];
+    const events = [...cloud.values()].filter(({ subject }) => subject !== VOLATILE_KEY);
     const counted = events.filter(({ type }) => type === "counted");
     const names = new Set(counted.map(({ data }) => (JSON.parse(data) as { name: string }).name));
+    const seen = ({ kind, name }: Sent): boolean => (kind === "bad" ? dead.length > 0 : kind === "volatile" || names.has(name));
     return (
-      sent.every(({ name, kind }) => (kind === "bad" ? dead.length > 0 : names.has(name))) &&
+      sent.every(seen) &&
       events.length === 2 * counted.length &&
       this.journal.outbox.pending === 0 &&
       this.runtime.stats().functions.every(({ backlog }) => backlog === 0)
@@ -151,6 +159,11 @@ export class CrashGateway implements AsyncDisposable {
       },
     };
   }
+}
+
+async function until(condition: () => Promise<boolean>): Promise<void> {
+  const started = Date.now();
+  while (!(await condition()) && Date.now() - started < DRAIN_MS_MAX) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
 interface World {

@@ -7,7 +7,8 @@ export interface Sent {
   readonly key: string;
   /** QoS 2 when there is one. */
   readonly packetId?: number;
-  readonly kind: "plain" | "bad" | "flaky";
+  /** A bad one is never handled, a flaky one not the first time, a volatile one may be lost. */
+  readonly kind: "plain" | "bad" | "flaky" | "volatile";
 }
 
 /** Whatever the world outside of the gateway can tell, and when each write began and was done. Writes count from 1. */

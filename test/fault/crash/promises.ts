@@ -14,6 +14,7 @@ export async function broken(gateway: CrashGateway, before: Outside): Promise<st
   const dead = (await gateway.journal.deadLetters("counting", 100)).map(({ payload }) => nameIn(payload));
 
   for (const { name, key, kind, packetId } of sent) {
+    if (kind === "volatile") continue;
     const times = (kind === "bad" ? dead : (seen.get(key) ?? [])).filter((other) => other === name).length;
     // A QoS 1 message that was sent again because its acknowledgement was lost may count twice; nothing else may.
     const most = packetId === undefined && !before.acknowledged.has(name) && before.sent.some((other) => other.name === name) ? 2 : 1;

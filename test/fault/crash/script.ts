@@ -17,6 +17,8 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await gateway.drained();
   await behind(gateway);
   await gateway.release(second);
+  await gateway.send(message("light", "v", { kind: "volatile" }));
+  await gateway.stored("light");
   // The next version takes over while messages of the one before wait for it.
   const sending = ["four", "five", "six"].map((name) => gateway.send(message(name, "b")));
   await gateway.desire("counting", 2);
@@ -45,7 +47,7 @@ export async function goOn(gateway: CrashGateway): Promise<void> {
   const { sent, acknowledged, released } = gateway.outside;
   const open = [...sent];
   for (const name of ["counting", "relayed"]) if (!gateway.outside.desired.has(name)) await gateway.desire(name, 1);
-  for (const one of open) {
+  for (const one of open.filter(({ kind }) => kind !== "volatile")) {
     if (!acknowledged.has(one.name)) await gateway.resend(one);
     if (one.packetId !== undefined && !released.has(one.name)) await gateway.release(one);
   }
@@ -55,6 +57,6 @@ export async function goOn(gateway: CrashGateway): Promise<void> {
   await gateway.flushed();
 }
 
-function message(name: string, key: string, more: { packetId?: number; kind?: "bad" | "flaky" } = {}): Sent {
+function message(name: string, key: string, more: { packetId?: number; kind?: Sent["kind"] } = {}): Sent {
   return { name, key, kind: "plain", ...more };
 }
