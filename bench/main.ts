@@ -5,12 +5,13 @@ import { fileURLToPath } from "node:url";
 import { MillraceError } from "../src/core/errors.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { Children } from "./children.ts";
+import { drain } from "./drain.ts";
 import { latency } from "./latency.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
 import { machine, type Report, table } from "./report.ts";
 import { throughput } from "./throughput.ts";
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { throughput, latency };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { throughput, latency, drain };
 
 /** Beside the data of `npm start`, so that it is the same disk; the folder for temporary files may be memory. */
 const DATA = fileURLToPath(new URL("../.millrace/", import.meta.url));

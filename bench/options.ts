@@ -11,6 +11,8 @@ export interface BenchOptions {
   readonly rounds: number;
   readonly topics: number;
   readonly window: number;
+  /** Events in the outbox that is drained. */
+  readonly events: number;
   /** Only cases whose name contains this; empty = all. */
   readonly only: string;
 }
@@ -22,6 +24,7 @@ const FLAGS = {
   rounds: { type: "string", default: "3" },
   topics: { type: "string", default: "64" },
   window: { type: "string", default: "1000" },
+  events: { type: "string", default: "100000" },
   only: { type: "string", default: "" },
 } as const;
 
@@ -31,6 +34,7 @@ const USAGE = `usage: npm run bench -- NAME [flags]
   --rounds N    how often every case is run, taking turns; the median counts (3)
   --topics N    topics the messages are spread over (64)
   --window N    unacknowledged publishes of one publisher (1000)
+  --events N    events in the outbox that is drained (100000)
   --only TEXT   only the cases whose name contains TEXT
   --json        one JSON object on standard output
 `;
@@ -42,7 +46,7 @@ export function parseOptions(parameters: readonly string[], names: readonly stri
   if (!names.includes(name) || rest.length > 0) {
     throw new MillraceError("USAGE", `there is no benchmark "${positionals.join(" ")}"${suggestion(name, names)}\n${USAGE}`);
   }
-  const number = (flag: "seconds" | "warm-up" | "rounds" | "topics" | "window", max: number): number => {
+  const number = (flag: "seconds" | "warm-up" | "rounds" | "topics" | "window" | "events", max: number): number => {
     const value = Number(values[flag]);
     if (Number.isInteger(value) && value >= 1 && value <= max) return value;
     throw new MillraceError("USAGE", `--${flag} ${values[flag]}: it must be a whole number from 1 to ${max}`);
@@ -54,6 +58,7 @@ export function parseOptions(parameters: readonly string[], names: readonly stri
     rounds: number("rounds", 100),
     topics: number("topics", 10_000),
     window: number("window", 30_000),
+    events: number("events", 10_000_000),
     only: values.only,
   };
   return { name, options };

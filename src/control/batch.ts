@@ -1,12 +1,14 @@
+import { parseEventId } from "../core/event.ts";
 import { decodeLink } from "../core/link.ts";
 import { type EventBatch, eventBatchSchema } from "../core/link-messages.ts";
 import { z } from "zod";
+import type { EventRow } from "./event-log.ts";
 
-/** A batch as it is taken for storing: the storable events as JSON texts, the others only counted. */
+/** A batch as it is taken for storing: the storable events, the others only counted. */
 export interface ReadBatch {
   readonly gateway: string;
   readonly batch: number;
-  readonly rows: readonly string[];
+  readonly rows: readonly EventRow[];
   readonly rejected: number;
   /** Why the first rejected event was rejected; undefined when none was. */
   readonly reason?: string;
@@ -14,7 +16,6 @@ export interface ReadBatch {
 
 type Event = EventBatch["events"][number];
 
-const ID_CHARS_MAX = 512;
 const NAME_CHARS_MAX = 256;
 /** The longest MQTT topic: a subject is a topic by default. */
 const SUBJECT_CHARS_MAX = 65_535;
@@ -44,27 +45,32 @@ export function readBatch(gateway: string, payload: Uint8Array): ReadBatch | und
 }
 
 function sort(gateway: string, batch: number, events: readonly (Event | undefined)[]): ReadBatch {
-  const rows: string[] = [];
+  const rows: EventRow[] = [];
   let reason: string | undefined;
   for (const event of events) {
-    const problem = event === undefined ? "an event lacks an attribute or has one of the wrong type" : eventProblem(gateway, event);
-    if (problem === undefined && event !== undefined) rows.push(rowOf(event));
-    else reason ??= problem;
+    const row = event === undefined ? "an event lacks an attribute or has one of the wrong type" : rowOf(gateway, event);
+    if (typeof row === "string") reason ??= row;
+    else rows.push(row);
   }
   return { gateway, batch, rows, rejected: events.length - rows.length, ...(reason === undefined ? {} : { reason }) };
 }
 
-/** Why an event can never be stored, as far as that can be told without the store; undefined when nothing is found. */
-function eventProblem(gateway: string, event: Event): string | undefined {
+/** The event's row, or why it can never be stored, as far as that can be told without the store. */
+function rowOf(gateway: string, event: Event): EventRow | string {
+  const id = parseEventId(gateway, event);
+  if (id === undefined)
+    return `the id "${event.id.slice(0, 80)}" is not one of the gateway "${gateway}" and the function "${event.function}"`;
+  return eventProblem(event) ?? { ...id, event };
+}
+
+function eventProblem(event: Event): string | undefined {
   const { id, function: name, version, type, subject, time, data } = event;
-  if (!id.startsWith(`${gateway}:`)) return `the id "${id.slice(0, 80)}" is not one of the gateway "${gateway}"`;
-  if (id.length > ID_CHARS_MAX) return `an id is longer than ${ID_CHARS_MAX} characters`;
   if (name.length > NAME_CHARS_MAX) return `${id}: the function's name is longer than ${NAME_CHARS_MAX} characters`;
   if (type.length > NAME_CHARS_MAX) return `${id}: the type is longer than ${NAME_CHARS_MAX} characters`;
   if (subject.length > SUBJECT_CHARS_MAX) return `${id}: the subject is longer than ${SUBJECT_CHARS_MAX} characters`;
   if (version < 0 || version > INT4_MAX) return `${id}: the version ${version} is out of range`;
   if (!(time >= 0 && time <= TIME_MAX)) return `${id}: the time ${time} is out of range`;
-  if (`${id}${name}${type}${subject}`.includes("\0")) return `${id}: an attribute contains a NUL character`;
+  if (`${name}${type}${subject}`.includes("\0")) return `${id}: an attribute contains a NUL character`;
   return dataProblem(data, id);
 }
 
@@ -111,11 +117,4 @@ function hasNul(root: unknown): boolean {
     for (const [key, inner] of Object.entries(value)) waiting.push(key, inner);
   }
   return false;
-}
-
-/** `data` is known to be one JSON value, so it can stand in the row as it is. */
-function rowOf(event: Event): string {
-  const { id, function: name, version, type, subject, time, data } = event;
-  const text = JSON.stringify;
-  return `{"i":${text(id)},"f":${text(name)},"v":${version},"t":${text(type)},"s":${text(subject)},"m":${Math.round(time)},"d":${data}}`;
 }

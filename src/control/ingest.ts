@@ -5,7 +5,7 @@ import { once } from "../core/lifecycle.ts";
 import type { EventAck } from "../core/link-messages.ts";
 import type { Logger } from "../core/log.ts";
 import { type ReadBatch, readBatch } from "./batch.ts";
-import type { EventLog, EventRows } from "./event-log.ts";
+import type { EventLog, EventRow } from "./event-log.ts";
 import { isDataFault } from "./store.ts";
 
 /** What waits in memory. A gateway keeps at most 8 batches of half a megabyte unacknowledged, so this is enough for a dozen at full speed. */
@@ -82,9 +82,7 @@ export class Ingest {
   async #storeGroup(group: readonly ReadBatch[]): Promise<void> {
     try {
       const filled = group.filter((batch) => batch.rows.length > 0);
-      const stored = new Map(
-        (filled.length === 0 ? [] : await this.#log.append(filled.map(rowsOf))).map((count, at) => [filled[at], count]),
-      );
+      const stored = new Map((filled.length === 0 ? [] : await this.#log.append(filled)).map((count, at) => [filled[at], count]));
       for (const batch of group) this.#done(batch, stored.get(batch) ?? 0, 0);
     } catch (error) {
       if (group.length === 1 || !isDataFault(error)) await this.#afterFailure(group, error);
@@ -104,9 +102,9 @@ export class Ingest {
   }
 
   /** Finds the rows that the store refuses, by halves; each half that it takes is committed on its own. */
-  async #sift(batch: ReadBatch, rows: readonly string[]): Promise<{ stored: number; rejected: number }> {
+  async #sift(batch: ReadBatch, rows: readonly EventRow[]): Promise<{ stored: number; rejected: number }> {
     try {
-      const [stored = 0] = await this.#log.append([rowsOf({ ...batch, rows })]);
+      const [stored = 0] = await this.#log.append([{ ...batch, rows }]);
       return { stored, rejected: 0 };
     } catch (error) {
       if (!isDataFault(error)) throw error;
@@ -144,8 +142,4 @@ export class Ingest {
     this.#counters.malformed += 1;
     this.#logger.warn({ gateway }, "a batch of events cannot be read");
   }
-}
-
-function rowsOf({ gateway, rows }: Pick<ReadBatch, "gateway" | "rows">): EventRows {
-  return { gateway, json: `[${rows.join(",")}]`, count: rows.length };
 }

@@ -30,19 +30,30 @@ const MIGRATIONS: readonly string[] = [
      last_seen timestamptz not null
    );
 
-   create table events (
-     position bigint primary key,
-     id text not null unique,
+   -- Who sends events: one function on one gateway. Its number stands in the events instead of two texts.
+   create table sources (
+     id int primary key,
      gateway text not null,
      function text not null,
+     unique (function, gateway)
+   );
+
+   -- An event's id is GATEWAY:SEQ:FUNCTION:INDEX. It is kept as the three numbers that it consists of: the index that finds an event that was
+   -- sent twice is then small, and the events of one source come in its order.
+   create table events (
+     position bigint primary key,
+     source int not null,
+     seq bigint not null,
+     index int not null,
      version int not null,
      type text not null,
      subject text not null,
      time timestamptz not null,
-     data jsonb not null,
-     received_at timestamptz not null
+     received_at timestamptz not null,
+     data jsonb not null
    );
-   create index events_function on events (function, position);`,
+   create unique index events_id on events (source, seq, index);
+   create index events_source on events (source, position);`,
 ];
 
 /** Brings the store to the newest shape; each migration is committed together with the note that it was applied. */

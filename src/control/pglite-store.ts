@@ -77,6 +77,10 @@ class PGliteStore implements Store {
     return this.#guard(() => statements(this.#db).script(sql));
   }
 
+  copy(sql: string, bytes: Buffer<ArrayBuffer>): Promise<void> {
+    return this.#guard(() => statements(this.#db).copy(sql, bytes));
+  }
+
   transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T> {
     return this.#guard(() => this.#db.transaction((tx) => work(statements(tx))));
   }
@@ -126,6 +130,10 @@ function statements(db: PGlite | Transaction): Queryable {
     },
     async script(sql) {
       await db.exec(sql);
+    },
+    async copy(sql, bytes) {
+      // PGlite has no standard input; what it is given with a statement is this device.
+      await db.query(sql.replace(/\bfrom stdin\b/, "from '/dev/blob'"), [], { blob: new Blob([bytes]) });
     },
   };
 }

@@ -9,6 +9,8 @@ export interface Queryable {
   execute(sql: string, params?: readonly unknown[]): Promise<number>;
   /** Several statements without parameters. */
   script(sql: string): Promise<void>;
+  /** Runs a `copy … from stdin` with these bytes as its input. */
+  copy(sql: string, bytes: Buffer<ArrayBuffer>): Promise<void>;
 }
 
 /**
@@ -34,6 +36,11 @@ export function sqlState(error: unknown): string | undefined {
 export function isDataFault(error: unknown): boolean {
   const state = sqlState(error);
   return state !== undefined && /^(?:22|23|54)/.test(state);
+}
+
+/** Whether a row is there already (SQLSTATE 23505). */
+export function isDuplicate(error: unknown): boolean {
+  return sqlState(error) === "23505";
 }
 
 const DISK_FULL_STATE = "53100";

@@ -49,3 +49,16 @@ export interface Measurement {
 export function eventId(gateway: string, seq: number, functionName: string, index: number): string {
   return `${gateway}:${seq}:${functionName}:${index}`;
 }
+
+const ID_NUMBERS = /^(0|[1-9]\d{0,15}):(.*):(0|[1-9]\d{0,8})$/s;
+
+/** The numbers in an id that `eventId` made for this gateway and this function; undefined for any other text. */
+export function parseEventId(
+  gateway: string,
+  event: { readonly id: string; readonly function: string },
+): { seq: number; index: number } | undefined {
+  if (!event.id.startsWith(`${gateway}:`)) return undefined;
+  const match = ID_NUMBERS.exec(event.id.slice(gateway.length + 1));
+  const seq = Number(match?.[1]);
+  return match?.[2] === event.function && Number.isSafeInteger(seq) ? { seq, index: Number(match[3]) } : undefined;
+}

@@ -44,7 +44,7 @@ it("keeps every acknowledged event exactly once through kill -9 in the middle of
   const sent = new Map<number, OutboxEvent[]>();
   let batches = 0;
   const batch = (): OutboxEvent[] => {
-    const events = Array.from({ length: BATCH_EVENTS }, (_, n) => sampleEvent("gw", `${batches + 1}-${n}`));
+    const events = Array.from({ length: BATCH_EVENTS }, (_, n) => sampleEvent("gw", (batches + 1) * BATCH_EVENTS + n));
     sent.set(++batches, events);
     return events;
   };

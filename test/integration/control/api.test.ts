@@ -191,7 +191,7 @@ describe("events", () => {
       expect(events).toEqual([
         {
           specversion: "1.0",
-          id: "pages-b:0:celsius:0",
+          id: "pages-b:0:threshold:0",
           source: "/gateways/pages-b/functions/threshold",
           type: "alarm",
           subject: "sensors/d0/temp",

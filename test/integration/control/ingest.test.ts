@@ -28,16 +28,21 @@ afterAll(async () => {
 beforeEach(() => void (beforeCommit = () => Promise.resolve()));
 
 function ingest(): { ingest: Ingest; acks: EventAck[] } {
-  const gated: Store = Object.create(store, {
-    transaction: {
-      value: (work: Parameters<Store["transaction"]>[0]) =>
-        store.transaction(async (tx) => {
-          const result = await work(tx);
-          await beforeCommit();
-          return result;
-        }),
-    },
-  });
+  const gated: Store = {
+    query: store.query.bind(store),
+    execute: store.execute.bind(store),
+    script: store.script.bind(store),
+    copy: store.copy.bind(store),
+    close: () => store.close(),
+    broken: store.broken,
+    [Symbol.asyncDispose]: () => store.close(),
+    transaction: (work) =>
+      store.transaction(async (tx) => {
+        const result = await work(tx);
+        await beforeCommit();
+        return result;
+      }),
+  };
   const acks: EventAck[] = [];
   return { ingest: new Ingest(new EventLog(gated), (_, ack) => acks.push(ack), silentLogger), acks };
 }
@@ -63,6 +68,34 @@ describe("ingest", () => {
     ]);
     expect(await idsOf("twice")).toEqual([1, 2, 3].map((n) => `twice:${n}:celsius:0`));
     expect(to.counters).toMatchObject({ batches: 2, stored: 3, duplicates: 2 });
+    await to.close();
+  });
+
+  it("stores once what is in one batch twice, and in batches that share a transaction", async () => {
+    const { ingest: to, acks } = ingest();
+    to.offer("same", payload(1, sampleEvent("same", 1), sampleEvent("same", 1)));
+    to.offer("same", payload(2, sampleEvent("same", 2), sampleEvent("same", 1), sampleEvent("same", 1, { function: "other" })));
+    await vi.waitFor(() => expect(acks).toHaveLength(2));
+    expect(acks).toEqual([
+      { batch: 1, stored: 1, duplicates: 1, rejected: 0 },
+      { batch: 2, stored: 2, duplicates: 1, rejected: 0 },
+    ]);
+    expect(await idsOf("same")).toEqual(["same:1:celsius:0", "same:2:celsius:0", "same:1:other:0"]);
+    await to.close();
+  });
+
+  it("gives back what it was given, whichever way it was written", async () => {
+    const { ingest: to, acks } = ingest();
+    const odd = { type: "tÿpe", subject: "a/ä/€/😀", time: 1_700_000_000_123, version: 2 ** 31 - 1, data: '{"€":["😀",1.5,null]}' };
+    for (const seq of [2 ** 32 + 7, Number.MAX_SAFE_INTEGER]) to.offer("odd", payload(1, sampleEvent("odd", seq, odd)));
+    await vi.waitFor(() => expect(acks).toHaveLength(2));
+    to.offer("odd", payload(2, sampleEvent("odd", 2 ** 32 + 7), sampleEvent("odd", 5, odd)));
+    await vi.waitFor(() => expect(acks).toHaveLength(3));
+    const { events } = await new EventLog(store).page({ limit: 10, order: "asc", gateway: "odd" });
+    expect(events.map(({ id }) => id)).toEqual([2 ** 32 + 7, Number.MAX_SAFE_INTEGER, 5].map((seq) => `odd:${seq}:celsius:0`));
+    const { type, subject, version: functionversion } = odd;
+    const same = { type, subject, functionversion, time: "2023-11-14T22:13:20.123Z", data: { "€": ["😀", 1.5, null] } };
+    for (const event of events) expect(event).toMatchObject(same);
     await to.close();
   });
 

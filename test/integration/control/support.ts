@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { connectAsync, type MqttClient } from "mqtt";
 import type { z } from "zod";
 import { type ControlPlane, startControlPlane } from "../../../src/control-plane.ts";
-import type { OutboxEvent } from "../../../src/core/event.ts";
+import { eventId, type OutboxEvent } from "../../../src/core/event.ts";
 import { type DownTopic, decodeLink, encodeLink, linkTopic, type UpTopic } from "../../../src/core/link.ts";
 import { type EventAck, eventAckSchema } from "../../../src/core/link-messages.ts";
 import { silentLogger } from "../../../src/core/log.ts";
@@ -22,9 +22,9 @@ export function startControl(data: string, ports: { http?: number; mqtt?: number
   return startControlPlane({ data, http, mqtt: { host: HOST, port: ports.mqtt ?? 0 } }, { logger: silentLogger });
 }
 
-export function sampleEvent(gateway: string, n: number | string, changes: Partial<OutboxEvent> = {}): OutboxEvent {
+export function sampleEvent(gateway: string, n: number, changes: Partial<OutboxEvent> = {}): OutboxEvent {
   return {
-    id: `${gateway}:${n}:celsius:0`,
+    id: eventId(gateway, n, changes.function ?? "celsius", 0),
     function: "celsius",
     version: 1,
     type: "measurement",

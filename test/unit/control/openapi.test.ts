@@ -12,6 +12,7 @@ const noStore: Store = {
   query: () => Promise.reject(new Error("no store")),
   execute: () => Promise.reject(new Error("no store")),
   script: () => Promise.reject(new Error("no store")),
+  copy: () => Promise.reject(new Error("no store")),
   transaction: () => Promise.reject(new Error("no store")),
   broken: new Promise(() => undefined),
   close: () => Promise.resolve(),
