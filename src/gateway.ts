@@ -2,6 +2,7 @@ import { join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { Broker, type Intake } from "./broker/broker.ts";
 import { Deliveries } from "./broker/deliveries.ts";
+import { Arrivals } from "./core/arrivals.ts";
 import { Drops } from "./core/drops.ts";
 import type { GatewayConfig } from "./core/gateway-config.ts";
 import { once, type Service } from "./core/lifecycle.ts";
@@ -25,6 +26,7 @@ export interface Gateway extends Service {
 interface Parts {
   readonly config: GatewayConfig;
   readonly journal: Journal;
+  readonly arrivals: Arrivals;
   readonly broker: Broker;
   readonly runtime: Runtime;
   readonly sync: Sync;
@@ -47,9 +49,13 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const options = { gateway, hosts: limits.hosts, pendingMax: limits.pending_max };
   const runtime = stack.use(await Runtime.start(options, journal, logger));
   wakes.runtime = runtime;
+  const arrivals = new Arrivals();
   const deliveries = new Deliveries(broker, (on) => runtime.hold(on));
   journal.subscribe({
-    incoming: (messages) => runtime.accept(messages),
+    incoming: (messages) => {
+      runtime.accept(messages);
+      arrivals.announce();
+    },
     publishes: (number, records) => deliveries.deliver(records, () => journal.delivered(number)),
   });
   const sync = stack.use(createSync(config, { journal, runtime }, logger));
@@ -57,7 +63,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   await journal.redeliver();
   runtime.begin();
   const drops = new Drops();
-  const parts: Parts = { config, journal, broker, runtime, sync, drops, startedAt: new Date().toISOString(), closing: false };
+  const parts: Parts = { config, journal, arrivals, broker, runtime, sync, drops, startedAt: new Date().toISOString(), closing: false };
   const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
   await broker.listen();
   if (config.control.url !== "") sync.connect();
@@ -136,7 +142,7 @@ function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: R
 }
 
 function httpParts(parts: Parts): Parameters<typeof startHttp>[1] {
-  const { runtime, journal } = parts;
+  const { runtime, journal, arrivals } = parts;
   return {
     stats: () => statsOf(parts),
     ready: () => !parts.closing,
@@ -144,6 +150,12 @@ function httpParts(parts: Parts): Parameters<typeof startHttp>[1] {
     waitForLogs: (after, signal) => runtime.logs.more(after, signal),
     invoke: (name, message) => runtime.invoke(name, message),
     deadLetters: (query) => journal.deadLetters(query.function, query.limit),
+    journal: {
+      read: (from, max) => journal.read(from, max),
+      seqAt: () => Promise.resolve(0),
+      nextSeq: () => journal.nextSeq,
+      arrival: (signal) => arrivals.next(signal),
+    },
   };
 }
 

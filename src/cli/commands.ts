@@ -17,6 +17,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "events", load: () => import("./events.ts") },
   { name: "logs", load: () => import("./logs.ts") },
   { name: "stats", load: () => import("./stats.ts") },
+  { name: "record", load: () => import("./record.ts") },
   { name: "replay", load: () => import("./replay.ts") },
   { name: "doctor", load: () => import("./doctor.ts") },
 ];
@@ -30,7 +31,6 @@ export const PLANNED: readonly string[] = [
   "rollout",
   "gateways",
   "dead-letters",
-  "record",
   "apply",
   "diff",
   "enroll",

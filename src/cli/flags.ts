@@ -85,7 +85,8 @@ function booleanOf(command: Command, token: OptionToken, negated: boolean): bool
 function valueOf(command: Command, spec: FlagSpec, token: OptionToken): string | number {
   const { value, rawName } = token;
   if (value === undefined) throw usage(command, `${rawName} needs a value`);
-  const looksLikeFlag = /^-./.test(value) && !Number.isFinite(Number(value));
+  // A flag begins with a letter; -1 and -1h are values.
+  const looksLikeFlag = /^-[^\d.]/.test(value);
   if (looksLikeFlag && token.inlineValue !== true) {
     throw usage(command, `${rawName} needs a value, but the next word is ${value}; if that is the value, write ${rawName}=${value}`);
   }

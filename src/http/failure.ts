@@ -10,6 +10,7 @@ export interface Failure {
 const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   REQUEST_INVALID: 400,
   PAYLOAD_INVALID: 400,
+  TOPIC_FILTER_INVALID: 400,
   FUNCTION_UNKNOWN: 404,
   NOT_FOUND: 404,
   TOO_MANY_FOLLOWERS: 503,

@@ -1,4 +1,4 @@
-import type { Message } from "../core/message.ts";
+import type { JournaledMessage, Message } from "../core/message.ts";
 import type { DeadLetter, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../core/stats.ts";
 
 export interface LogQuery {
@@ -17,6 +17,18 @@ export interface LogPage {
   readonly next: number;
 }
 
+/** What the local HTTP reads of the journal. */
+export interface JournalSource {
+  /** Messages from `from` on, at most about `max`; empty at the end of the journal. */
+  read(from: number, max: number): Promise<readonly JournaledMessage[]>;
+  /** A seq at or before the first message that arrived at or after that time, in milliseconds since the epoch. */
+  seqAt(time: number): Promise<number>;
+  /** The seq of the next message. */
+  nextSeq(): number;
+  /** Resolves once a message comes in; rejects with the signal's reason when aborted. */
+  arrival(signal: AbortSignal): Promise<void>;
+}
+
 /** What the local HTTP needs of the gateway. */
 export interface HttpParts {
   stats(): GatewayStats;
@@ -28,4 +40,5 @@ export interface HttpParts {
   /** Runs the function once on the message and commits nothing. Rejects with FUNCTION_UNKNOWN; a handler that fails is a result. */
   invoke(name: string, message: Message): Promise<InvokeResult>;
   deadLetters(query: { readonly function?: string; readonly limit: number }): Promise<readonly DeadLetter[]>;
+  readonly journal: JournalSource;
 }

@@ -4,6 +4,7 @@ import { MillraceError } from "../core/errors.ts";
 import type { Message } from "../core/message.ts";
 import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
 import { topicProblem } from "../core/topic.ts";
+import type { JournalQuery } from "./journal-pages.ts";
 
 const LIMIT_MAX = 1_000;
 const limit = z.coerce.number().pipe(z.int().min(1).max(LIMIT_MAX)).default(100);
@@ -17,6 +18,15 @@ const logsQuery = z.strictObject({
 });
 
 const deadLettersQuery = z.strictObject({ function: z.string().optional(), limit });
+
+const journalQuery = z.strictObject({
+  from: z.string().optional(),
+  start: z.coerce.number().pipe(z.int().min(0)).optional(),
+  to: z.string().optional(),
+  topic: z.string().optional(),
+  limit,
+  wait: z.enum(["0", "1"]).default("0"),
+});
 
 const invokeBody = z
   .strictObject({
@@ -35,6 +45,11 @@ export function parseLogsQuery(context: Context): z.infer<typeof logsQuery> {
 
 export function parseDeadLettersQuery(context: Context): z.infer<typeof deadLettersQuery> {
   return parse(deadLettersQuery, context.req.query());
+}
+
+export function parseJournalQuery(context: Context): JournalQuery {
+  const query = parse(journalQuery, context.req.query());
+  return { ...query, wait: query.wait === "1" };
 }
 
 /** The message of an invocation, with the gateway's clock and `http` as its source. */

@@ -6,17 +6,19 @@ import { suggestion } from "../core/nearest.ts";
 import { body, failureOf } from "./failure.ts";
 import type { LogFollowers } from "./follow.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./metrics.ts";
+import type { JournalPages } from "./journal-pages.ts";
 import type { HttpParts } from "./parts.ts";
-import { parseDeadLettersQuery, parseInvocation, parseLogsQuery } from "./request.ts";
+import { parseDeadLettersQuery, parseInvocation, parseJournalQuery, parseLogsQuery } from "./request.ts";
 
 interface RoutesDeps {
   readonly followers: LogFollowers;
+  readonly journal: JournalPages;
   readonly payloadBytesMax: number;
   readonly logger: Logger;
 }
 
 /** Every route of the gateway's local HTTP. */
-export function routes(parts: HttpParts, { followers, payloadBytesMax, logger }: RoutesDeps): Hono {
+export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, logger }: RoutesDeps): Hono {
   const app = new Hono();
   app.get("/healthz", (c) => c.json({ status: "ok", program: "millrace gateway", gateway: parts.stats().gateway }));
   app.get("/readyz", (c) => (parts.ready() ? c.json({ status: "ready" }) : c.json({ status: "starting or stopping" }, 503)));
@@ -27,6 +29,7 @@ export function routes(parts: HttpParts, { followers, payloadBytesMax, logger }:
     const { function: name, limit } = parseDeadLettersQuery(c);
     return c.json(await parts.deadLetters({ limit, ...(name === undefined ? {} : { function: name }) }));
   });
+  app.get("/v1/journal", async (c) => c.json(await journal.page(parseJournalQuery(c), c.req.raw.signal)));
   app.get("/v1/logs", (c) => {
     const { function: name, level, after, limit, follow } = parseLogsQuery(c);
     const query = { level, limit, ...(name === undefined ? {} : { function: name }), ...(after === undefined ? {} : { after }) };

@@ -5,6 +5,7 @@ import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { LogFollowers } from "./follow.ts";
+import { JournalPages } from "./journal-pages.ts";
 import type { HttpParts } from "./parts.ts";
 import { routes } from "./routes.ts";
 
@@ -30,17 +31,18 @@ export interface HttpServer extends AsyncDisposable {
  */
 export async function startHttp(options: HttpOptions, parts: HttpParts, deps: { logger: Logger }): Promise<HttpServer> {
   const followers = new LogFollowers(parts);
-  const app = routes(parts, { followers, payloadBytesMax: options.payloadBytesMax ?? 1024 ** 2, logger: deps.logger });
+  const journal = new JournalPages(parts.journal);
+  const app = routes(parts, { followers, journal, payloadBytesMax: options.payloadBytesMax ?? 1024 ** 2, logger: deps.logger });
   const server = createAdaptorServer({ fetch: app.fetch, serverOptions: { keepAlive: true } });
   if (!(server instanceof Server)) throw new Error("an HTTP/1 server was asked for");
   server.maxConnections = CONNECTIONS_MAX;
   const bound = await listen(server, options, "the gateway's HTTP");
-  const close = once(() => closeServer(server, followers));
+  const close = once(() => closeServer(server, [followers, journal]));
   return { address: `http://${authority(bound)}`, close, [Symbol.asyncDispose]: close };
 }
 
-async function closeServer(server: Server, followers: LogFollowers): Promise<void> {
-  followers.close();
+async function closeServer(server: Server, waiting: readonly { close(): void }[]): Promise<void> {
+  for (const each of waiting) each.close();
   const closed = new Promise<void>((resolve, reject) => server.close((error) => (error === undefined ? resolve() : reject(error))));
   const done = new AbortController();
   const grace = sleep(CLOSE_GRACE_MS, undefined, { signal: done.signal }).then(

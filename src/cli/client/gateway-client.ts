@@ -7,6 +7,8 @@ import {
   type GatewayStatsAnswer,
   type InvokeAnswer,
   invokeResultSchema,
+  type JournalPageAnswer,
+  journalPageSchema,
   logPageSchema,
   logRecordSchema,
 } from "./gateway-schemas.ts";
@@ -19,6 +21,17 @@ export interface LogFilter {
   readonly level?: LogLevel | undefined;
   readonly after?: number | undefined;
   readonly limit?: number | undefined;
+}
+
+export interface JournalFilter {
+  /** A position, as `core/stretch.ts` reads it; likewise `to`. */
+  readonly from?: string | undefined;
+  /** The seq at which the gateway begins to look for `from`. */
+  readonly start?: number | undefined;
+  readonly to?: string | undefined;
+  readonly topic?: string | undefined;
+  readonly limit: number;
+  readonly wait: boolean;
 }
 
 export interface InvokeMessage {
@@ -40,6 +53,16 @@ export class GatewayClient {
 
   stats(): Promise<GatewayStatsAnswer> {
     return ask(this.#remote, { path: "/v1/stats", schema: gatewayStatsSchema, signal: this.#signal });
+  }
+
+  /** One page of the journal; with `wait` only when there is something, or nothing came in for a while. */
+  journal({ wait, ...query }: JournalFilter): Promise<JournalPageAnswer> {
+    return ask(this.#remote, {
+      path: `/v1/journal${queryOf({ ...query, wait: wait ? 1 : 0 })}`,
+      schema: journalPageSchema,
+      signal: this.#signal,
+      timeoutMs: 60_000,
+    });
   }
 
   logs(filter: LogFilter): Promise<{ records: LogRecord[]; next: number }> {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { DROP_REASONS } from "../../core/drops.ts";
+import { fromLine, recordedSchema } from "../../core/recording.ts";
 import type { FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
 
 const level = z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[]);
@@ -37,6 +38,14 @@ export const gatewayStatsSchema = z.looseObject({
   functions: z.array(functionStats),
 }) satisfies z.ZodType<GatewayStats>;
 export type GatewayStatsAnswer = z.infer<typeof gatewayStatsSchema>;
+
+export const journalPageSchema = z.object({
+  messages: z.array(recordedSchema.transform(fromLine)),
+  next: z.object({ from: z.string(), start: z.int(), to: z.string().optional() }),
+  oldest: z.int().optional(),
+  state: z.enum(["more", "end", "over"]),
+});
+export type JournalPageAnswer = z.infer<typeof journalPageSchema>;
 
 export const logRecordSchema = z.object({
   n: z.int(),

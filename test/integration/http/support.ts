@@ -1,8 +1,9 @@
 import { setMaxListeners } from "node:events";
 import { MillraceError } from "../../../src/core/errors.ts";
-import type { Message } from "../../../src/core/message.ts";
+import { Arrivals } from "../../../src/core/arrivals.ts";
+import { encodeMessage, type JournaledMessage, type Message } from "../../../src/core/message.ts";
 import { type GatewayStats, type InvokeResult, LOG_LEVELS, type LogRecord } from "../../../src/core/stats.ts";
-import type { HttpParts, LogPage, LogQuery } from "../../../src/http/parts.ts";
+import type { HttpParts, JournalSource, LogPage, LogQuery } from "../../../src/http/parts.ts";
 
 export const STATS: GatewayStats = {
   gateway: "milan-1",
@@ -38,9 +39,28 @@ export const STATS: GatewayStats = {
 export class Parts implements HttpParts {
   readonly invoked: { name: string; message: Message }[] = [];
   isReady = true;
+  readonly appended: JournaledMessage[] = [];
+  readonly arrivals = new Arrivals();
+  readonly journal: JournalSource = {
+    read: (from, max) => Promise.resolve(this.appended.filter(({ seq }) => seq >= from).slice(0, max)),
+    seqAt: () => Promise.resolve(0),
+    nextSeq: () => (this.appended.at(-1)?.seq ?? 0) + 1,
+    arrival: (signal) => {
+      this.waitingForMessages++;
+      return this.arrivals.next(signal).finally(() => this.waitingForMessages--);
+    },
+  };
   readonly #records: LogRecord[] = [];
   #more = Promise.withResolvers<void>();
   waiting = 0;
+  waitingForMessages = 0;
+
+  /** A message in the journal; the text is its payload. */
+  append(seq: number, topic: string, text = "", time = seq * 1_000): void {
+    const message: Message = { topic, payload: Buffer.from(text), qos: 1, retain: false, time, source: "test", hops: 0 };
+    this.appended.push({ seq, topic, time, hops: 0, record: encodeMessage(message) });
+    this.arrivals.announce();
+  }
 
   stats(): GatewayStats {
     return STATS;
