@@ -14,8 +14,6 @@ import { Runtime } from "./runtime/runtime.ts";
 import type { ReportedFunction } from "./sync/reconciler.ts";
 import { startSync, type Sync } from "./sync/sync.ts";
 
-const TRIM_INTERVAL_MS = 5_000;
-
 /** A running gateway. Closing it, once, stops everything in the reverse order of its start. */
 export interface Gateway extends Service {
   readonly addresses: { readonly mqtt: string; readonly http: string };
@@ -62,15 +60,16 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   await sync.restore();
   await journal.redeliver();
   runtime.begin();
+  journal.keep({
+    consumed: () => runtime.floor,
+    pressure: (pressure) =>
+      logger.warn(pressure, pressure.over ? "the journal is full: messages wait" : "the journal takes messages again"),
+  });
   const drops = new Drops();
   const parts: Parts = { config, journal, arrivals, broker, runtime, sync, drops, startedAt: new Date().toISOString(), closing: false };
   const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
   await broker.listen();
   if (config.control.url !== "") sync.connect();
-  const trim = setInterval(() => {
-    journal.trim(runtime.floor).catch((error: unknown) => logger.error({ err: error }, "the journal could not be trimmed"));
-  }, TRIM_INTERVAL_MS).unref();
-  stack.defer(() => clearInterval(trim));
   const owned = stack.move();
   const close = once(() => {
     parts.closing = true;
@@ -91,6 +90,9 @@ function journalOptions({ data, journal }: GatewayConfig): JournalOptions {
     batchMax: journal.batch_max,
     durability: journal.durability,
     syncIntervalMs: journal.sync_interval,
+    retentionAgeMs: journal.retention_age,
+    retentionBytes: journal.retention_bytes,
+    bytesMax: journal.bytes_max,
   };
 }
 
@@ -169,7 +171,14 @@ function statsOf({ config, journal, broker, runtime, sync, drops, startedAt }: P
     pid: process.pid,
     labels: config.labels,
     broker: { clients: broker.clients, ...broker.counters },
-    journal: { appended: journal.appended, seq: journal.nextSeq - 1, floor: runtime.floor, commits: journal.commits },
+    journal: {
+      appended: journal.appended,
+      seq: journal.nextSeq - 1,
+      floor: runtime.floor,
+      commits: journal.commits,
+      ...journal.kept,
+      waiting: journal.waiting,
+    },
     runtime: { hosts, hostRestarts },
     outbox: { pending: journal.outbox.pending, uploaded, rejected },
     link,

@@ -102,6 +102,29 @@ export const GATEWAY_TABLE = {
     max: 60_000,
     description: "How long after its acknowledgement a message may be lost with the power when journal.durability is `interval`.",
   },
+  "journal.retention_age": {
+    type: "duration",
+    default: 3_600_000,
+    min: 0,
+    max: 365 * 86_400_000,
+    description: "How long messages that every function is done with are kept for replay.",
+  },
+  "journal.retention_bytes": {
+    type: "size",
+    default: 256 * 1024 ** 2,
+    min: 0,
+    max: 1024 ** 4,
+    description: "How much of such messages is kept at most.",
+  },
+  "journal.bytes_max": {
+    type: "size",
+    default: 1024 ** 3,
+    min: 4 * 1024 ** 2,
+    max: 1024 ** 4,
+    description:
+      "Messages in the journal. At this size those that are kept for replay go first; then new ones wait without an acknowledgement until the " +
+      "functions have caught up or dropped what their `overflow` allows.",
+  },
   "log.level": {
     type: "string",
     default: "info",

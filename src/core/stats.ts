@@ -8,12 +8,27 @@ export interface GatewayStats {
   readonly pid: number;
   readonly labels: Readonly<Record<string, string>>;
   readonly broker: { readonly clients: number; readonly received: number; readonly delivered: number; readonly refused: number };
-  readonly journal: { readonly appended: number; readonly seq: number; readonly floor: number; readonly commits: number };
+  readonly journal: JournalStats;
   readonly runtime: { readonly hosts: number; readonly hostRestarts: number };
   readonly outbox: { readonly pending: number; readonly uploaded: number; readonly rejected: number };
   readonly link: { readonly connected: boolean; readonly url: string; readonly since?: string; readonly error?: string };
   readonly drops: readonly Dropped[];
   readonly functions: readonly FunctionStats[];
+}
+
+export interface JournalStats {
+  readonly appended: number;
+  /** The newest position. */
+  readonly seq: number;
+  /** Every function is done with what is below. */
+  readonly floor: number;
+  readonly commits: number;
+  /** The oldest position that is kept. */
+  readonly first: number;
+  /** Of the messages that are kept, as they are on disk. */
+  readonly bytes: number;
+  /** Why messages from clients have to wait: the journal has its `bytes_max`, or the disk is nearly full. */
+  readonly waiting: readonly ("quota" | "space")[];
 }
 
 export interface FunctionStats {

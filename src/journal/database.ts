@@ -54,6 +54,8 @@ export interface Database {
   batch(ops: LevelOp[], options: { readonly sync: boolean; readonly points: ReadonlySet<WritePoint> }): Promise<void>;
   /** Deletes a range; not atomic, and never synced. */
   clear(range: Range & { readonly point: WritePoint }): Promise<void>;
+  /** Rewrites a range, so that what was deleted there gives its space back. */
+  compactRange(start: Buffer, end: Buffer): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,33 +1,24 @@
 import { decode, encode } from "cbor-x";
-import { mkdir } from "node:fs/promises";
 import { Cursor } from "../core/cursor.ts";
-import { MillraceError, systemCode } from "../core/errors.ts";
+import type { MillraceError } from "../core/errors.ts";
 import type { OutboxEvent } from "../core/event.ts";
 import { once } from "../core/lifecycle.ts";
 import type { JournaledMessage } from "../core/message.ts";
 import type { DeadLetter } from "../core/stats.ts";
-import { decodeBlock, endOfBlock, splitRecords } from "./block.ts";
+import { decodeBlock, splitRecords } from "./block.ts";
 import { type Database, type Op, type OpenDatabase, openDatabase, type WritePoint } from "./database.ts";
-import { deadLetterKey, nameKey, nameOf, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
-import { Outbox } from "./outbox.ts";
+import { deadLetterKey, nameKey, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
+import { type Consumers, Keeper } from "./keeper.ts";
+import { type Found, type FunctionRecord, look, makeFolder } from "./opening.ts";
+import { JOURNAL_DEFAULTS, type JournalOptions } from "./options.ts";
+import type { Outbox } from "./outbox.ts";
 import { Qos2Ledger } from "./qos2.ts";
+import type { Segments } from "./segments.ts";
 import { Seqs } from "./seqs.ts";
-import { type Durability, type Entry, Writer } from "./writer.ts";
+import { type Entry, type Hold, Writer } from "./writer.ts";
 
+export type { JournalOptions } from "./options.ts";
 export type { Entry } from "./writer.ts";
-
-const SYNC_INTERVAL_MS = 100;
-
-export interface JournalOptions {
-  /** Folder of the database; made when it is missing. */
-  readonly location: string;
-  /** Writes that may share one batch. */
-  readonly batchMax: number;
-  /** `fsync` without it. */
-  readonly durability?: Durability;
-  /** How long after an append its sync follows when durability is `interval`; 100 ms without it. */
-  readonly syncIntervalMs?: number;
-}
 
 /** What the handling of some messages of one function brings about; written as a whole or not at all. */
 export interface Commit {
@@ -49,13 +40,6 @@ export interface StateWrite {
   readonly value?: Buffer;
 }
 
-/** Which version of a function handles messages, and from where on. */
-export interface FunctionRecord {
-  readonly version: number;
-  readonly digest: string;
-  readonly from: number;
-}
-
 export interface JournalEvents {
   /** New messages are being written, in order; they may be handled at once, because every commit is written after them. */
   incoming(messages: readonly JournaledMessage[]): void;
@@ -74,15 +58,17 @@ export class Journal implements AsyncDisposable {
   readonly #writer: Writer;
   readonly #functions: Map<string, FunctionRecord>;
   readonly #floors: ReadonlyMap<string, number>;
+  readonly #segments: Segments;
+  readonly #keeper: Keeper;
   #events: JournalEvents = { incoming: () => undefined, publishes: () => undefined };
   #appended = 0;
-  #trimmed = 0;
 
-  private constructor(database: Database, found: Found, options: JournalOptions) {
+  private constructor(database: Database, found: Found, options: Required<JournalOptions>) {
     this.#database = database;
     this.#functions = found.functions;
     this.#floors = found.floors;
     this.outbox = found.outbox;
+    this.#segments = found.segments;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     promise.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
     this.stopped = promise;
@@ -92,20 +78,27 @@ export class Journal implements AsyncDisposable {
         seqs: new Seqs(found.nextSeq),
         nextPublish: found.nextPublish,
         writesMax: options.batchMax,
-        durability: options.durability ?? "fsync",
-        syncIntervalMs: options.syncIntervalMs ?? SYNC_INTERVAL_MS,
+        segments: found.segments,
+        durability: options.durability,
+        syncIntervalMs: options.syncIntervalMs,
       },
       {
         incoming: (messages) => {
           this.#appended += messages.length;
           this.#events.incoming(messages);
+          this.#keeper.grown();
         },
         publishes: (number, records) => this.#events.publishes(number, records),
         failed: reject,
       },
     );
+    this.#keeper = new Keeper(
+      { database, writer: this.#writer, segments: found.segments, failed: (error) => this.#writer.fail(error) },
+      options,
+    );
     this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
     this.close = once(async () => {
+      await this.#keeper.stop();
       await this.#writer.close();
       await database.close();
       resolve();
@@ -116,7 +109,8 @@ export class Journal implements AsyncDisposable {
   static async open(options: JournalOptions, open: OpenDatabase = openDatabase): Promise<Journal> {
     await makeFolder(options.location);
     const database = await open(options.location);
-    return new Journal(database, await look(database), options);
+    const complete = { ...JOURNAL_DEFAULTS, ...options };
+    return new Journal(database, await look(database, complete.segment), complete);
   }
 
   /** Who is told of new messages and publishes. Set once, before anything is appended. */
@@ -244,14 +238,29 @@ export class Journal implements AsyncDisposable {
     return values.map((value) => decode(value) as DeadLetter);
   }
 
-  /** Deletes the blocks in which every message is below `floor`. The last block stays, so that seqs go on from it. */
-  async trim(floor: number): Promise<void> {
-    if (floor <= this.#trimmed) return;
-    // The floor was read from memory. What the messages below it brought about must be on disk before they are gone.
-    await this.#writer.settled();
-    const [keep] = await this.#database.keys({ gte: numberKey("j", 0), lte: numberKey("j", floor), reverse: true, limit: 1 }).all();
-    if (keep !== undefined) await this.#database.clear({ gte: numberKey("j", 0), lt: keep, point: "trim" });
-    this.#trimmed = floor;
+  /** Deletes, whole segment by whole segment, what is below `consumed` and kept neither by age nor by bytes. The last segment stays. */
+  trim(consumed: number): Promise<void> {
+    return this.#keeper.trim(consumed);
+  }
+
+  /** From here on the journal trims itself and keeps to its quota. */
+  keep(consumers: Consumers): void {
+    this.#keeper.start(consumers);
+  }
+
+  /** A seq at or before the first message that arrived at `timeMs` or later; the next seq when none has. */
+  seqAt(timeMs: number): Promise<number> {
+    return Promise.resolve(this.#segments.seqAt(timeMs) ?? this.#writer.nextSeq);
+  }
+
+  /** Why messages from clients wait at the moment, if they do. */
+  get waiting(): readonly Hold[] {
+    return this.#writer.holds;
+  }
+
+  /** The oldest message that is kept, and the bytes of all of them as they are on disk. */
+  get kept(): { readonly first: number; readonly bytes: number } {
+    return { first: this.#segments.list[0]?.first ?? this.#writer.nextSeq, bytes: this.#segments.bytes };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -261,46 +270,6 @@ export class Journal implements AsyncDisposable {
   #write(point: WritePoint, ops: readonly Op[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#writer.submit({ point, ops, entries: [], publishes: [], sync: true, done: (error) => (error ? reject(error) : resolve()) });
-    });
-  }
-}
-
-interface Found {
-  readonly nextSeq: number;
-  readonly nextPublish: number;
-  readonly functions: Map<string, FunctionRecord>;
-  readonly floors: ReadonlyMap<string, number>;
-  readonly qos2: Set<string>;
-  readonly outbox: Outbox;
-}
-
-async function look(database: Database): Promise<Found> {
-  const [block] = await database.iterator({ ...prefixRange("j"), reverse: true, limit: 1 }).all();
-  const [publish] = await database.keys({ ...prefixRange("p"), reverse: true, limit: 1 }).all();
-  const functions = new Map<string, FunctionRecord>();
-  for await (const [key, value] of database.iterator(prefixRange("f"))) {
-    functions.set(nameOf(key), JSON.parse(value.toString()) as FunctionRecord);
-  }
-  const floors = new Map<string, number>();
-  for await (const [key, value] of database.iterator(prefixRange("c"))) floors.set(nameOf(key), Cursor.decode(value).floor);
-  const qos2 = new Set<string>();
-  for await (const key of database.keys(prefixRange("q"))) qos2.add(key.toString("latin1"));
-  return {
-    nextSeq: Math.max(Seqs.read(await database.get(Seqs.key)), block === undefined ? 1 : endOfBlock(numberOf(block[0]), block[1])),
-    nextPublish: publish === undefined ? 1 : numberOf(publish) + 1,
-    functions,
-    floors,
-    qos2,
-    outbox: await Outbox.open(database),
-  };
-}
-
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (cause) {
-    throw new MillraceError("DATA_UNWRITABLE", `the data folder ${folder} cannot be made: ${systemCode(cause) ?? "unknown reason"}`, {
-      cause,
     });
   }
 }

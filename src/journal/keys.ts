@@ -3,6 +3,7 @@
  * sort by them; text is UTF-8 and ends with NUL where something follows. NUL is in no topic, client id or function name.
  *
  *   j seq        a block: the records of consecutive messages, the first of which has this seq
+ *   i seq        what the index of times and bytes says of the segment that begins with this block
  *   c function   its cursor
  *   f function   which version runs, and from which seq on
  *   s function NUL key NUL name    a state value
@@ -14,7 +15,7 @@
  */
 const NUL = Buffer.from([0]);
 
-export function numberKey(kind: "j" | "o" | "p", value: number): Buffer {
+export function numberKey(kind: "i" | "j" | "o" | "p", value: number): Buffer {
   const key = Buffer.allocUnsafe(9);
   key[0] = kind.charCodeAt(0);
   key.writeBigUInt64BE(BigInt(value), 1);

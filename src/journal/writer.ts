@@ -3,6 +3,7 @@ import { MillraceError } from "../core/errors.ts";
 import { encodeBlock } from "./block.ts";
 import { type Database, describeWriteFailure, type LevelOp, type Op, type WritePoint } from "./database.ts";
 import { nameKey, numberKey } from "./keys.ts";
+import type { Segments } from "./segments.ts";
 import type { Seqs } from "./seqs.ts";
 
 /** A batch takes no more writes once its messages have this size. */
@@ -39,8 +40,12 @@ export interface Write {
  */
 export type Durability = "fsync" | "interval" | "os";
 
+/** Why messages from clients have to wait. How many there can be is bounded by what clients may have in flight. */
+export type Hold = "quota" | "space";
+
 export interface WriterOptions {
   readonly seqs: Seqs;
+  readonly segments: Segments;
   readonly nextPublish: number;
   readonly writesMax: number;
   readonly durability: Durability;
@@ -75,6 +80,9 @@ export class Writer {
   #failure: MillraceError | undefined;
   #idle: (() => void)[] = [];
   #delivered: number[] = [];
+  /** Why messages from clients wait, and those that do. */
+  readonly #holds = new Set<Hold>();
+  #held: Write[] = [];
   /** Entries in the queue: a volatile message must not overtake them. */
   #queuedEntries = 0;
   /** Volatile messages that are announced at the end of this turn. */
@@ -113,6 +121,10 @@ export class Writer {
       write.done(this.#failure);
       return;
     }
+    if (this.#holds.size > 0 && (write.point === "append" || write.point === "qos2-append")) {
+      this.#held.push(write);
+      return;
+    }
     this.#queue.push(write);
     this.#queuedEntries += write.entries.length;
     this.#wake();
@@ -130,6 +142,22 @@ export class Writer {
     }
     this.#passing.push({ entry, done });
     if (this.#passing.length === 1) setImmediate(() => this.#pass());
+  }
+
+  /** Messages from clients wait while there is a reason. Commits go on, because they are what makes room; so do volatile messages. */
+  hold(why: Hold, on: boolean): void {
+    if (on) this.#holds.add(why);
+    else this.#holds.delete(why);
+    if (this.#holds.size === 0) for (const write of this.#held.splice(0)) this.submit(write);
+  }
+
+  get holds(): readonly Hold[] {
+    return [...this.#holds];
+  }
+
+  /** Nothing is written any more. */
+  fail(error: MillraceError): void {
+    if (this.#failure === undefined) this.#fail(error, []);
   }
 
   #wake(): void {
@@ -185,6 +213,7 @@ export class Writer {
     clearTimeout(this.#syncTimer);
     const failed = this.#failure !== undefined;
     this.#failure ??= new MillraceError("JOURNAL_CLOSED", "the journal is closed");
+    for (const write of this.#held.splice(0)) write.done(this.#failure);
     if (!failed && this.#seqs.marked) await this.#write({ ops: [levelOp(this.#seqs.exact())], sync: true, points: new Set(["mark"]) });
   }
 
@@ -242,7 +271,11 @@ export class Writer {
       for (const record of write.publishes) publishes.push(record);
     }
     const block = encodeBlock(messages);
-    if (block !== undefined) ops.push({ type: "put", key: numberKey("j", block.first), value: block.value });
+    if (block !== undefined) {
+      ops.push({ type: "put", key: numberKey("j", block.first), value: block.value });
+      const entry = this.#options.segments.add(block, messages);
+      if (entry !== undefined) ops.push(levelOp(entry));
+    }
     for (const [consumer, value] of cursors) ops.push({ type: "put", key: nameKey("c", consumer), value });
     if (this.#delivered.length > 0) points.add("delivered");
     for (const number of this.#delivered.splice(0)) ops.push({ type: "del", key: numberKey("p", number) });
@@ -288,6 +321,7 @@ export class Writer {
     this.#failure = error;
     for (const write of writes) write.done(error);
     for (const write of this.#queue.splice(0)) write.done(error);
+    for (const write of this.#held.splice(0)) write.done(error);
     this.#events.failed(error);
   }
 }

@@ -7,11 +7,12 @@ import { Broker } from "../../src/broker/broker.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { Journal } from "../../src/journal/journal.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { KEEPS_NOTHING } from "../support/journal.ts";
 import { counting, relayed } from "./journal-kill-functions.ts";
 
 const [folder = "", port = ""] = process.argv.slice(2);
 await using own = new AsyncDisposableStack();
-const journal = own.use(await Journal.open({ location: `${folder}/journal`, batchMax: 256 }));
+const journal = own.use(await Journal.open({ location: `${folder}/journal`, batchMax: 256, ...KEEPS_NOTHING }));
 const wakes: { runtime?: Runtime } = {};
 const options = { payloadBytesMax: 10_000, clientsMax: 100, inflightMax: 1_000 };
 const broker = own.use(

@@ -5,7 +5,7 @@ import type { DeadLetter, FunctionStats } from "../../src/core/stats.ts";
 import { Journal } from "../../src/journal/journal.ts";
 import { type DeploymentJournal, Runtime } from "../../src/runtime/runtime.ts";
 import type { TestFunction } from "./functions.ts";
-import { append, entryOf } from "./journal.ts";
+import { append, entryOf, KEEPS_NOTHING } from "./journal.ts";
 import { TempFolder } from "./temp-folder.ts";
 
 export interface CoreOptions {
@@ -55,7 +55,7 @@ export class Core implements AsyncDisposable {
 
   static async open(options: CoreOptions): Promise<Core> {
     await using own = new AsyncDisposableStack();
-    const journal = own.use(await Journal.open({ location: `${options.folder}/journal`, batchMax: 256 }));
+    const journal = own.use(await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING }));
     const { hosts = 1, pendingMax = 8_192, around } = options;
     const seen = around === undefined ? journal : surrounded(journal, around);
     const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax }, seen, silentLogger));

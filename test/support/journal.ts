@@ -1,6 +1,6 @@
 import type { Cursor } from "../../src/core/cursor.ts";
 import { decodeMessage, encodeMessage, type JournaledMessage, type Message } from "../../src/core/message.ts";
-import { type Commit, type Entry, Journal, type JournalEvents } from "../../src/journal/journal.ts";
+import { type Commit, type Entry, Journal, type JournalEvents, type JournalOptions } from "../../src/journal/journal.ts";
 
 /** An entry with `topic` and a text; everything else is plain. */
 export function entryOf(topic: string, text: string, more: Partial<Message> = {}): Entry {
@@ -32,8 +32,15 @@ export function appendOnce(journal: Journal, client: string, packetId: number, e
   );
 }
 
-export async function openJournal(location: string, events?: Partial<JournalEvents>): Promise<Journal> {
-  const journal = await Journal.open({ location, batchMax: 256 });
+/** Nothing is kept for replay, and every block can be deleted by itself. */
+export const KEEPS_NOTHING = { retentionAgeMs: 0, retentionBytes: 0, segment: { bytes: 1, ms: 60_000 } } as const;
+
+export async function openJournal(
+  location: string,
+  events: Partial<JournalEvents> = {},
+  options: Partial<JournalOptions> = {},
+): Promise<Journal> {
+  const journal = await Journal.open({ location, batchMax: 256, ...options });
   journal.subscribe({ incoming: () => undefined, publishes: () => undefined, ...events });
   return journal;
 }

@@ -7,7 +7,7 @@ import type { OpenDatabase } from "../../../src/journal/database.ts";
 import { Journal } from "../../../src/journal/journal.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
 import { Uploader } from "../../../src/sync/uploader.ts";
-import { append, appendOnce, entryOf } from "../../support/journal.ts";
+import { append, appendOnce, entryOf, KEEPS_NOTHING } from "../../support/journal.ts";
 import { functionNamed } from "./functions.ts";
 import type { Moment, Moments, Outside, Sent } from "./moments.ts";
 
@@ -34,7 +34,7 @@ export class CrashGateway implements AsyncDisposable {
 
   static async open(location: string, world: World, open?: OpenDatabase): Promise<CrashGateway> {
     await using own = new AsyncDisposableStack();
-    const journal = own.use(await Journal.open({ location, batchMax: 64 }, open));
+    const journal = own.use(await Journal.open({ location, batchMax: 64, ...KEEPS_NOTHING }, open));
     const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 1_000 }, journal, silentLogger));
     const gateway = new CrashGateway({ journal, runtime }, world, own);
     journal.subscribe({

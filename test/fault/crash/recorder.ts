@@ -65,6 +65,10 @@ export class RecordedDatabase implements Database {
     for (const write of writes) this.#moments.note({ kind: "ended", write });
   }
 
+  compactRange(start: Buffer, end: Buffer): Promise<void> {
+    return this.#database.compactRange(start, end);
+  }
+
   close(): Promise<void> {
     return this.#database.close();
   }

@@ -12,7 +12,7 @@ export const STATS: GatewayStats = {
   pid: 7,
   labels: { site: "milan" },
   broker: { clients: 3, received: 1000, delivered: 900, refused: 1 },
-  journal: { appended: 800, seq: 812, floor: 700, commits: 790 },
+  journal: { appended: 800, seq: 812, floor: 700, commits: 790, first: 512, bytes: 30_000, waiting: [] },
   runtime: { hosts: 1, hostRestarts: 2 },
   outbox: { pending: 4, uploaded: 400, rejected: 0 },
   drops: [],

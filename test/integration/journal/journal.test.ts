@@ -194,39 +194,3 @@ describe("publishes", () => {
     expect(handed.map(([, texts]) => texts)).toEqual([["three", "three'"]]);
   });
 });
-
-describe("trimming", () => {
-  it("drops whole blocks below the floor and nothing else", async () => {
-    for (const first of [1, 11, 21]) await appendMany(10, first);
-    await journal.trim(15);
-    expect(await allTexts(journal)).toEqual(expectedTexts(11, 30));
-    await journal.trim(15);
-    await journal.trim(3);
-    expect(await allTexts(journal)).toEqual(expectedTexts(11, 30));
-  });
-
-  it("of everything keeps the seqs going, also after reopening", async () => {
-    await appendMany(10);
-    await appendMany(10, 11);
-    await journal.trim(journal.nextSeq);
-    expect(await allTexts(journal)).toEqual(expectedTexts(11, 20));
-    await reopen();
-    expect(journal.nextSeq).toBe(21);
-    await appendMany(1, 21);
-    expect(await allTexts(journal, 21)).toEqual(["21:m21"]);
-  });
-
-  it("waits for the commits that the floor counts on", async () => {
-    // The floor is read from memory: a message may be below it while what came of it is not on disk yet. Were it
-    // deleted then, a crash would lose it.
-    await appendMany(10);
-    await appendMany(10, 11);
-    const order: string[] = [];
-    const cursor = new Cursor(11);
-    // Large, so that writing it takes longer than a deletion.
-    const state = Array.from({ length: 40 }, (_, i) => ({ key: "k", name: String(i), value: Buffer.alloc(1024 * 1024, i) }));
-    const committed = commit(journal, commitOf("f", cursor, { state })).then(() => order.push("commit"));
-    await Promise.all([committed, journal.trim(11).then(() => order.push("trim"))]);
-    expect(order).toEqual(["commit", "trim"]);
-  });
-});

@@ -1,0 +1,149 @@
+import { type Clock, systemClock } from "../core/clock.ts";
+import { once } from "../core/lifecycle.ts";
+import { type Database, describeWriteFailure } from "./database.ts";
+import { numberKey } from "./keys.ts";
+import { consumedSegments, expired, floorForBytes } from "./retention.ts";
+import type { Segments } from "./segments.ts";
+import type { Writer } from "./writer.ts";
+
+const TRIM_INTERVAL_MS = 1_000;
+/** How often the journal is looked at while it is over its quota. */
+const RELIEF_INTERVAL_MS = 100;
+/** Part of the quota below which the journal has to come before it is not over it any more. */
+const RELIEVED = 0.9;
+/** LevelDB gives space back when it rewrites a range; that costs writes of its own, so it is not asked for less than this. */
+const COMPACT_BYTES = 32 * 1024 * 1024;
+
+/** The journal has reached its quota, or is back below 90 % of it. `floor`: messages below this seq would have to go for that. */
+export type Pressure = { readonly over: true; readonly floor: number } | { readonly over: false };
+
+export interface KeeperOptions {
+  readonly retentionAgeMs: number;
+  readonly retentionBytes: number;
+  readonly bytesMax: number;
+}
+
+export interface KeeperParts {
+  readonly database: Database;
+  readonly writer: Writer;
+  readonly segments: Segments;
+  /** A deletion failed: nothing can be written any more. */
+  readonly failed: (cause: ReturnType<typeof describeWriteFailure>) => void;
+}
+
+/** Whom the keeper asks and tells. */
+export interface Consumers {
+  /** Every function is done with the messages below this seq. */
+  consumed(): number;
+  /** Until `over` is false again, messages from clients wait. Called again when the floor moves. */
+  pressure(pressure: Pressure): void;
+}
+
+/** Keeps the journal within its bounds: deletes consumed messages when they are too old or too many, and holds back new ones at the quota. */
+export class Keeper {
+  readonly stop: () => Promise<void>;
+  readonly #parts: KeeperParts;
+  readonly #options: KeeperOptions;
+  readonly #clock: Clock;
+  readonly #stopping = new AbortController();
+  #consumers: Consumers | undefined;
+  /** The highest floor that is known. */
+  #consumed = 0;
+  #work: Promise<void> = Promise.resolve();
+  #relieving = false;
+  #deletedBytes = 0;
+  #deletedTo = 0;
+
+  constructor(parts: KeeperParts, options: KeeperOptions, clock: Clock = systemClock) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#clock = clock;
+    this.stop = once(async () => {
+      this.#stopping.abort();
+      await this.#work;
+    });
+  }
+
+  /** From here on, deletes and holds back by itself. */
+  start(consumers: Consumers): void {
+    this.#consumers = consumers;
+    void this.#run(async () => {
+      for (;;) {
+        await this.trim(consumers.consumed());
+        await this.#clock.sleep(TRIM_INTERVAL_MS, this.#stopping.signal);
+      }
+    });
+  }
+
+  /** Deletes what need not be kept, given that everything below `consumed` is done with. */
+  async trim(consumed: number): Promise<void> {
+    this.#consumed = Math.max(this.#consumed, consumed);
+    const { retentionAgeMs, retentionBytes } = this.#options;
+    await this.#exclusive(() => this.#delete(this.#clock.now() - retentionAgeMs, retentionBytes));
+  }
+
+  /** To be called when a block has been added. */
+  grown(): void {
+    if (this.#relieving || this.#parts.segments.bytes <= this.#options.bytesMax) return;
+    this.#relieving = true;
+    this.#parts.writer.hold("quota", true);
+    void this.#run(() => this.#relieve());
+  }
+
+  /** What is kept only for replay goes first. What then is too much has to be handled or dropped by the functions. */
+  async #relieve(): Promise<void> {
+    const { segments, writer } = this.#parts;
+    const goal = this.#options.bytesMax * RELIEVED;
+    let told: number | undefined;
+    for (;;) {
+      this.#consumed = Math.max(this.#consumed, this.#consumers?.consumed() ?? 0);
+      const waiting = segments.end - (segments.list[consumedSegments(segments.list, this.#consumed)]?.bytes ?? segments.end);
+      await this.#exclusive(() => this.#delete(0, Math.max(0, goal - waiting)));
+      if (segments.bytes <= goal) break;
+      const floor = floorForBytes(segments.list, segments.end, goal);
+      if (floor !== told) this.#consumers?.pressure({ over: true, floor });
+      told = floor;
+      await this.#clock.sleep(RELIEF_INTERVAL_MS, this.#stopping.signal);
+    }
+    this.#relieving = false;
+    writer.hold("quota", false);
+    if (told !== undefined) this.#consumers?.pressure({ over: false });
+  }
+
+  async #delete(notAfter: number, bytes: number): Promise<void> {
+    const { database, segments, writer } = this.#parts;
+    const count = expired(segments.list, { consumed: this.#consumed, notAfter, bytes });
+    const [first] = segments.list;
+    const keep = segments.list[count];
+    if (count === 0 || first === undefined || keep === undefined) return;
+    // The floor was read from memory. What the messages below it brought about must be on disk before they are gone.
+    await writer.settled();
+    await database.clear({ gte: numberKey("j", 0), lt: numberKey("j", keep.first), point: "trim" });
+    // After the blocks: a crash between the two leaves entries that are deleted next time, not blocks that nobody knows of.
+    await database.clear({ gte: numberKey("i", 0), lt: numberKey("i", keep.first), point: "trim" });
+    segments.forget(count);
+    this.#deletedBytes += keep.bytes - first.bytes;
+    this.#deletedTo = keep.first;
+    if (this.#deletedBytes >= COMPACT_BYTES) await this.#giveBack();
+  }
+
+  async #giveBack(): Promise<void> {
+    this.#deletedBytes = 0;
+    await this.#parts.database.compactRange(numberKey("j", 0), numberKey("j", this.#deletedTo));
+  }
+
+  /** Deletions come one after another. */
+  #exclusive(work: () => Promise<void>): Promise<void> {
+    const result = this.#work.then(() => (this.#stopping.signal.aborted ? undefined : work()));
+    this.#work = result.catch(() => undefined); // The caller gets the error; the next deletion meets its own.
+    return result;
+  }
+
+  async #run(loop: () => Promise<void>): Promise<void> {
+    try {
+      await loop();
+    } catch (cause) {
+      if (!this.#stopping.signal.aborted) this.#parts.failed(describeWriteFailure(cause));
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import type { SegmentLimits } from "./segments.ts";
+import type { Durability } from "./writer.ts";
+
+const HOUR_MS = 3_600_000;
+const MB = 1024 * 1024;
+
+export interface JournalOptions {
+  /** Folder of the database; made when it is missing. */
+  readonly location: string;
+  /** Writes that may share one batch. */
+  readonly batchMax: number;
+  readonly durability?: Durability;
+  /** How long after an append its sync follows when durability is `interval`. */
+  readonly syncIntervalMs?: number;
+  /** Messages that every function is done with are kept for replay until they are older than this or more than so many bytes. */
+  readonly retentionAgeMs?: number;
+  readonly retentionBytes?: number;
+  /** Bytes of messages at which those from clients have to wait. */
+  readonly bytesMax?: number;
+  /** How fine the index of times and bytes is; whole segments are deleted. */
+  readonly segment?: SegmentLimits;
+}
+
+/** What a journal is like that is not told otherwise; the configuration has the same defaults. */
+export const JOURNAL_DEFAULTS: Required<Omit<JournalOptions, "location" | "batchMax">> = {
+  durability: "fsync",
+  syncIntervalMs: 100,
+  retentionAgeMs: HOUR_MS,
+  retentionBytes: 256 * MB,
+  bytesMax: 1024 * MB,
+  segment: { bytes: MB, ms: 60_000 },
+};
