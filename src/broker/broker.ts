@@ -6,10 +6,11 @@ import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { decodeMessage, encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
-import { coalesceWrites } from "./coalesce.ts";
 import { TopicEmitter } from "./emitter.ts";
+import { installPacketEncoder } from "./encode.ts";
 import { Engine } from "./engine.ts";
 import { KnownTopics } from "./known-topics.ts";
+import { holdWrites } from "./outgoing.ts";
 import { messageOfPacket } from "./packet.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 
@@ -64,7 +65,7 @@ export class Broker implements AsyncDisposable {
     this.#server = createServer({ noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
-      coalesceWrites(socket);
+      holdWrites(socket);
       aedes.handle(socket);
     });
     const end = Promise.withResolvers<void>();
@@ -83,6 +84,7 @@ export class Broker implements AsyncDisposable {
   /** The broker takes no clients before `listen`. @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL */
   static async create(options: BrokerOptions, intake: Intake, logger: Logger): Promise<Broker> {
     const store = await SessionStore.open(options.location, intake.ledger, logger);
+    installPacketEncoder();
     const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });
     const broker = new Broker(aedes, store, options.endpoint);
     broker.#guard(options, intake, logger);

@@ -1,0 +1,86 @@
+import { createRequire } from "node:module";
+import { type Outgoing, outgoingOf } from "./outgoing.ts";
+
+interface Packet {
+  readonly cmd: string;
+  readonly topic?: unknown;
+  readonly payload?: unknown;
+  readonly qos?: number;
+  readonly retain?: boolean;
+  readonly dup?: boolean;
+  readonly messageId?: unknown;
+  readonly reasonCode?: unknown;
+  readonly properties?: unknown;
+}
+
+type WriteToStream = (packet: Packet, stream: object, options?: { readonly protocolVersion?: number }) => boolean;
+
+/** A remaining length that needs more bytes than this has another encoder (MQTT 5, 1.5.5: seven bits in a byte). */
+const SHORT_BYTES_MAX = 16_383;
+
+/**
+ * Makes the protocol engine lay out the two packets that a broker sends all the time, PUBLISH and PUBACK without properties, in one step; every
+ * other goes through the library's encoder as before. The library writes each field of a packet on its own, and prepares texts for a
+ * debug log that is off.
+ */
+export function installPacketEncoder(): void {
+  const engine = createRequire(import.meta.resolve("aedes"));
+  const library = engine("mqtt-packet") as { writeToStream: WriteToStream & { short?: true } };
+  const { writeToStream } = library;
+  if (writeToStream.short === true) return;
+  const short: WriteToStream & { short?: true } = (packet, stream, options) => {
+    const outgoing = outgoingOf(stream);
+    if (outgoing !== undefined) {
+      const version = options?.protocolVersion ?? 4;
+      if (packet.cmd === "publish" && publish(packet, version, outgoing)) return outgoing.written();
+      if (packet.cmd === "puback" && puback(packet, version, outgoing)) return outgoing.written();
+    }
+    return writeToStream(packet, stream, options);
+  };
+  short.short = true;
+  library.writeToStream = Object.assign(short, writeToStream);
+}
+
+/** MQTT 5, 3.3. False, and nothing written, when it is not one of the simple ones. */
+function publish(packet: Packet, version: number, outgoing: Outgoing): boolean {
+  const { topic, payload, messageId, qos = 0 } = packet;
+  if (typeof topic !== "string" || !Buffer.isBuffer(payload) || (version === 5 && typeof packet.properties === "object")) return false;
+  if (qos > 0 && typeof messageId !== "number") return false;
+  const topicBytes = Buffer.byteLength(topic);
+  const length = 2 + topicBytes + (qos > 0 ? 2 : 0) + (version === 5 ? 1 : 0) + payload.length;
+  if (length > SHORT_BYTES_MAX) return false;
+  let at = outgoing.reserve(length + (length < 128 ? 2 : 3));
+  const { bytes } = outgoing;
+  bytes[at++] = 0x30 | (packet.dup === true ? 8 : 0) | (qos << 1) | (packet.retain === true ? 1 : 0);
+  if (length < 128) {
+    bytes[at++] = length;
+  } else {
+    bytes[at++] = (length & 127) | 128;
+    bytes[at++] = length >> 7;
+  }
+  bytes[at++] = topicBytes >> 8;
+  bytes[at++] = topicBytes;
+  at += bytes.write(topic, at, topicBytes === topic.length ? "latin1" : "utf8");
+  if (qos > 0) {
+    bytes[at++] = Number(messageId) >> 8;
+    bytes[at++] = Number(messageId);
+  }
+  if (version === 5) bytes[at++] = 0;
+  bytes.set(payload, at);
+  return true;
+}
+
+/** MQTT 5, 3.4. False, and nothing written, when it carries more than success. */
+function puback({ messageId, reasonCode, properties }: Packet, version: number, outgoing: Outgoing): boolean {
+  if (typeof messageId !== "number" || (reasonCode ?? 0) !== 0 || typeof properties === "object") return false;
+  // A code that is said to be success is left out; one that was not given is written as success, as the library does.
+  const length = version === 5 && reasonCode === undefined ? 4 : 2;
+  let at = outgoing.reserve(2 + length);
+  const { bytes } = outgoing;
+  bytes[at++] = 0x40;
+  bytes[at++] = length;
+  bytes[at++] = messageId >> 8;
+  bytes[at++] = messageId;
+  if (length === 4) bytes.fill(0, at, at + 2);
+  return true;
+}

@@ -1,0 +1,126 @@
+import type { Socket } from "node:net";
+
+type Done = (error?: Error | null) => void;
+
+/** What may wait in memory, here and in the socket, before writers have to wait too. */
+const WAITING_BYTES_MAX = 64 * 1024;
+
+/** With no more writes than this in a turn, the first of the next turn does not wait for others. */
+const QUIET_WRITES_MAX = 8;
+
+const NOTHING = Buffer.alloc(0);
+
+const OUTGOING = Symbol("outgoing");
+
+/** The outgoing side of a connection that `holdWrites` was called for. */
+export function outgoingOf(connection: object): Outgoing | undefined {
+  return Reflect.get(connection, OUTGOING) as Outgoing | undefined;
+}
+
+/**
+ * Writes a busy socket once in a turn of the event loop, with everything that was written to it in that turn. The protocol engine sends each
+ * packet in a step of its own and the packet writer in five or more pieces; a system call and a pass through the stream's own queue for each
+ * was more than a quarter of the work of a busy broker.
+ */
+export function holdWrites(socket: Socket): void {
+  const outgoing = new Outgoing(socket);
+  const end = socket.end.bind(socket);
+  const destroy = socket.destroy.bind(socket);
+  const replace = (name: string | symbol, value: unknown): void =>
+    void Object.defineProperty(socket, name, { value, writable: true, configurable: true });
+  replace(OUTGOING, outgoing);
+  replace("write", (chunk: Uint8Array | string, encoding?: BufferEncoding | Done, done?: Done) => outgoing.write(chunk, encoding, done));
+  replace("end", (...args: Parameters<typeof end>) => {
+    outgoing.flush();
+    return end(...args);
+  });
+  replace("destroy", (error?: Error) => {
+    // Whatever was written before the end, such as a DISCONNECT with its reason, is given to the kernel as it would have been.
+    outgoing.flush();
+    return destroy(error);
+  });
+  replace("cork", () => undefined);
+  replace("uncork", () => undefined);
+}
+
+/** Bytes on their way to a socket, gathered in one piece. */
+export class Outgoing {
+  readonly #socket: Socket;
+  readonly #send: Socket["write"];
+  #bytes: Buffer = NOTHING;
+  #length = 0;
+  /** What the turn before needed: the size of the next piece of memory. */
+  #usual = 64;
+  #scheduled = false;
+  #writes = 0;
+  #busy = false;
+  #waiting = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    this.#send = socket.write.bind(socket);
+    socket.on("drain", () => (this.#waiting = false));
+  }
+
+  /** As a stream's: false when the writer should wait for `drain`. */
+  write(chunk: Uint8Array | string, encoding?: BufferEncoding | Done, done?: Done): boolean {
+    const callback = typeof encoding === "function" ? encoding : done;
+    const size = typeof chunk === "string" ? Buffer.byteLength(chunk) : chunk.length;
+    const plain = typeof chunk !== "string" || typeof encoding !== "string" || encoding === "utf8";
+    if (size > WAITING_BYTES_MAX || callback !== undefined || !plain) {
+      this.flush();
+      return typeof encoding === "string" ? this.#send(chunk, encoding, callback) : this.#send(chunk, callback);
+    }
+    const at = this.reserve(size);
+    if (typeof chunk === "string") this.#bytes.write(chunk, at);
+    else this.#bytes.set(chunk, at);
+    return this.written();
+  }
+
+  /** The piece that `reserve` gave a place in. */
+  get bytes(): Buffer {
+    return this.#bytes;
+  }
+
+  /** Makes room for `size` more bytes; they are to be put into `bytes` from the answer on, and `written` called after that. */
+  reserve(size: number): number {
+    const at = this.#length;
+    this.#length += size;
+    if (this.#length > this.#bytes.length) {
+      const grown = Buffer.allocUnsafe(Math.max(this.#usual, this.#length + (at === 0 ? 0 : this.#length)));
+      this.#bytes.copy(grown, 0, 0, at);
+      this.#bytes = grown;
+    }
+    return at;
+  }
+
+  /** Answers like `write`. */
+  written(): boolean {
+    this.#writes++;
+    if (!this.#scheduled) {
+      this.#scheduled = true;
+      setImmediate(() => this.#endTurn());
+      if (!this.#busy) this.flush();
+    }
+    this.#waiting ||= this.#length + this.#socket.writableLength >= WAITING_BYTES_MAX;
+    return !this.#waiting;
+  }
+
+  #endTurn(): void {
+    this.#scheduled = false;
+    this.#busy = this.#writes > QUIET_WRITES_MAX;
+    this.#writes = 0;
+    this.flush();
+    // A socket that took everything at once says nothing; the writers that were told to wait go on.
+    if (this.#waiting && !this.#socket.writableNeedDrain) this.#socket.emit("drain");
+  }
+
+  flush(): void {
+    if (this.#length === 0) return;
+    const piece = this.#bytes.subarray(0, this.#length);
+    this.#usual = Math.min(WAITING_BYTES_MAX, Math.max(64, this.#length));
+    this.#bytes = NOTHING;
+    this.#length = 0;
+    if (this.#socket.writable) this.#send(piece);
+  }
+}
