@@ -205,7 +205,8 @@ describe.each([
 
   it("has defaults that it would accept from a user", () => {
     for (const setting of Object.values(table)) {
-      const text = typeof setting.default === "object" ? "" : setting.type === "size" ? `${setting.default}B` : String(setting.default);
+      const unit = { size: "B", duration: "ms", string: "", int: "", list: "", map: "" }[setting.type];
+      const text = typeof setting.default === "object" ? "" : `${setting.default}${unit}`;
       expect(parseText(setting, text)).toEqual({ value: setting.default });
     }
   });
