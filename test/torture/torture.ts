@@ -1,0 +1,140 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { seeded } from "../support/random.ts";
+import { check, type Verdict } from "./checker.ts";
+import { Faults } from "./faults.ts";
+import { FUNCTION_NAMES } from "./functions.ts";
+import { KeyLedger, Ledger } from "./ledger.ts";
+import { Observer } from "./observer.ts";
+import { readEvents, readOutcome } from "./outcome.ts";
+import { ExactPublisher, ForgetfulPublisher, type Publisher } from "./publisher.ts";
+import { World } from "./world.ts";
+
+const PUBLISHERS = 4;
+const KEYS_EACH = 4;
+const DRAIN_MS_MAX = 180_000;
+const DELIVERY_MS_MAX = 30_000;
+
+export interface TortureOptions {
+  readonly seed: number;
+  /** How long faults happen; starting and coming to rest is beside that. */
+  readonly seconds: number;
+  /** Of each of the 16 keys. */
+  readonly messagesPerSecond: number;
+  /** Whether the gateway recognizes QoS 1 messages that were published anew. */
+  readonly exactQos1: boolean;
+  readonly say: (line: string) => void;
+  /** Keeps the folder when something is broken. */
+  readonly keep: boolean;
+}
+
+export interface TortureReport extends Verdict {
+  readonly seed: number;
+  readonly seconds: number;
+  readonly sent: number;
+  readonly acknowledged: number;
+  readonly events: number;
+  readonly faults: Readonly<Record<string, number>>;
+  /** Times that a process ended by itself, which a supervisor has to answer. */
+  readonly ends: { readonly gateway: number; readonly control: number };
+  readonly notes: readonly string[];
+  readonly drainSeconds: number;
+}
+
+/** One run from beginning to end. @throws Error when it cannot even start */
+export async function torture(options: TortureOptions): Promise<TortureReport> {
+  const folder = await mkdtemp(join(tmpdir(), "millrace-torture-"));
+  let broken = true;
+  try {
+    const report = await run(folder, options);
+    broken = report.problems.length > 0;
+    return report;
+  } finally {
+    if (broken && options.keep) options.say(`everything is left in ${folder}`);
+    else await rm(folder, { recursive: true, force: true });
+  }
+}
+
+async function run(folder: string, options: TortureOptions): Promise<TortureReport> {
+  const { seed, seconds, say } = options;
+  await using world = await World.start(folder);
+  const { disk, gateway, control } = world.parts;
+  const notes = disk.problem === undefined ? [] : [`no full disk in this run: ${disk.problem}`];
+  if (!options.exactQos1) notes.push("messages that are published anew at QoS 1 are not recognized: they count at least once");
+  const ledger = new Ledger(
+    Array.from({ length: PUBLISHERS * KEYS_EACH }, (_, i) => new KeyLedger(`p${i % PUBLISHERS}-k${i}`, i % 2 === 0 ? 2 : 1)),
+  );
+  await using clients = new AsyncDisposableStack();
+  clients.use(await Observer.connect(world.parts.ports.mqtt, ledger));
+  const publishers = publishersOf(world, ledger, options).map((one) => clients.use(one));
+  const stopping = new AbortController();
+  const publishing = Promise.all(publishers.map((one) => one.run(stopping.signal)));
+  const faults = new Faults(world, seeded(seed));
+  say(`seed ${seed}: faults for ${seconds} s`);
+  await faults.run(AbortSignal.timeout(seconds * 1_000));
+  stopping.abort();
+  const drainedFrom = performance.now();
+  const unrest = await rest(world, ledger, publishing);
+  const drainSeconds = (performance.now() - drainedFrom) / 1_000;
+  const events = await readEvents(world.parts.api);
+  await Promise.all([gateway.close(), control.close()]);
+  const places = ledger.keys.flatMap(({ key }) => FUNCTION_NAMES.map((name) => ({ name, key })));
+  const outcome = await readOutcome(world.data, events, places);
+  const verdict = check(ledger, outcome, options.exactQos1);
+  return {
+    ...verdict,
+    problems: [...unrest, ...verdict.problems],
+    seed,
+    seconds,
+    sent: ledger.sent,
+    acknowledged: ledger.acknowledged,
+    events: outcome.eventCount,
+    faults: Object.fromEntries(faults.counts),
+    ends: { gateway: gateway.ends.itself, control: control.ends.itself },
+    notes,
+    drainSeconds,
+  };
+}
+
+function publishersOf(world: World, ledger: Ledger, { messagesPerSecond }: TortureOptions): Publisher[] {
+  return Array.from({ length: PUBLISHERS }, (_, i) => {
+    const keys = ledger.keys.filter((_key, index) => index % PUBLISHERS === i);
+    const options = { port: world.parts.devices.port, name: `publisher-${i}`, keys, messagesPerSecond };
+    return i % 2 === 0 ? new ExactPublisher(options) : new ForgetfulPublisher(options);
+  });
+}
+
+/** Everything works again; waits until everything is done, and says what is not. */
+async function rest(world: World, ledger: Ledger, publishing: Promise<unknown>): Promise<string[]> {
+  const { link, devices, disk } = world.parts;
+  await disk.free();
+  devices.reset();
+  // What a silent cut left behind would be noticed in the end; here it is not worth the wait.
+  link.reset();
+  let published = false;
+  const ended = publishing.then(() => (published = true));
+  let last = "nothing";
+  let seq = -1;
+  const quiet = async (): Promise<boolean> => {
+    const stats = await world.stats();
+    if (stats === undefined) return false;
+    const backlog = stats.functions.reduce((sum, one) => sum + one.backlog, 0);
+    last = JSON.stringify({ published, backlog, outbox: stats.outbox.pending, connected: stats.link.connected });
+    const still = seq === stats.journal.seq;
+    seq = stats.journal.seq;
+    return published && still && backlog === 0 && stats.outbox.pending === 0 && stats.link.connected;
+  };
+  try {
+    await world.until(quiet, "everything is handled and uploaded", DRAIN_MS_MAX);
+    await ended;
+  } catch {
+    return [`it does not come to rest: ${last}`];
+  }
+  // Whatever is not there by then is missing, and the check names it.
+  const deadline = performance.now() + DELIVERY_MS_MAX;
+  const open = (): boolean => ledger.keys.some(({ acknowledged, delivered }) => [...acknowledged].some((n) => !delivered.has(n)));
+  while (open() && performance.now() < deadline) await sleep(100);
+  return [];
+}
