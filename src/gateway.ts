@@ -40,7 +40,8 @@ interface Parts {
 export async function startGateway(config: GatewayConfig, deps: { logger: Logger }): Promise<Gateway> {
   const { logger } = deps;
   await using stack = new AsyncDisposableStack();
-  const journal = stack.use(await Journal.open(journalOptions(config)));
+  const drops = new Drops();
+  const journal = stack.use(await Journal.open(journalOptions(config, drops)));
   const wakes: { runtime?: Runtime } = {};
   const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
   const { id: gateway, runtime: limits } = config;
@@ -60,12 +61,11 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   await sync.restore();
   await journal.redeliver();
   runtime.begin();
-  journal.keep({
+  await journal.keep({
     consumed: () => runtime.floor,
     pressure: (pressure) =>
       logger.warn(pressure, pressure.over ? "the journal is full: messages wait" : "the journal takes messages again"),
   });
-  const drops = new Drops();
   const parts: Parts = { config, journal, arrivals, broker, runtime, sync, drops, startedAt: new Date().toISOString(), closing: false };
   const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
   await broker.listen();
@@ -84,7 +84,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   };
 }
 
-function journalOptions({ data, journal }: GatewayConfig): JournalOptions {
+function journalOptions({ data, journal, dead_letters: letters }: GatewayConfig, drops: Drops): JournalOptions {
   return {
     location: join(data, "journal"),
     batchMax: journal.batch_max,
@@ -93,6 +93,9 @@ function journalOptions({ data, journal }: GatewayConfig): JournalOptions {
     retentionAgeMs: journal.retention_age,
     retentionBytes: journal.retention_bytes,
     bytesMax: journal.bytes_max,
+    freeSpaceMin: journal.free_space_min,
+    deadLettersBytesMax: letters.bytes_max,
+    drops,
   };
 }
 
@@ -152,6 +155,7 @@ function httpParts(parts: Parts): Parameters<typeof startHttp>[1] {
     waitForLogs: (after, signal) => runtime.logs.more(after, signal),
     invoke: (name, message) => runtime.invoke(name, message),
     deadLetters: (query) => journal.deadLetters(query.function, query.limit),
+    clearDeadLetters: (name) => journal.clearDeadLetters(name),
     journal: {
       read: (from, max) => journal.read(from, max),
       seqAt: () => Promise.resolve(0),
@@ -179,6 +183,7 @@ function statsOf({ config, journal, broker, runtime, sync, drops, startedAt }: P
       ...journal.kept,
       waiting: journal.waiting,
     },
+    deadLetters: journal.deadLettersUsage,
     runtime: { hosts, hostRestarts },
     outbox: { pending: journal.outbox.pending, uploaded, rejected },
     link,

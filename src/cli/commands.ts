@@ -18,21 +18,10 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "logs", load: () => import("./logs.ts") },
   { name: "stats", load: () => import("./stats.ts") },
   { name: "record", load: () => import("./record.ts") },
+  { name: "dead-letters", load: () => import("./dead-letters.ts") },
   { name: "replay", load: () => import("./replay.ts") },
   { name: "doctor", load: () => import("./doctor.ts") },
 ];
 
 /** Verbs that Millrace is going to have, so that asking for one is answered with more than "unknown". */
-export const PLANNED: readonly string[] = [
-  "init",
-  "build",
-  "test",
-  "alias",
-  "rollout",
-  "gateways",
-  "dead-letters",
-  "apply",
-  "diff",
-  "enroll",
-  "keys",
-];
+export const PLANNED: readonly string[] = ["init", "build", "test", "alias", "rollout", "gateways", "apply", "diff", "enroll", "keys"];

@@ -125,6 +125,21 @@ export const GATEWAY_TABLE = {
       "Messages in the journal. At this size those that are kept for replay go first; then new ones wait without an acknowledgement until the " +
       "functions have caught up or dropped what their `overflow` allows.",
   },
+  "journal.free_space_min": {
+    type: "size",
+    default: 64 * 1024 ** 2,
+    min: 0,
+    max: 1024 ** 4,
+    description:
+      "Free space on the disk below which new messages wait without an acknowledgement; functions go on, and what is kept for replay is deleted.",
+  },
+  "dead_letters.bytes_max": {
+    type: "size",
+    default: 64 * 1024 ** 2,
+    min: 64 * 1024,
+    max: 1024 ** 4,
+    description: "Dead letters of all functions. At this size a function waits, or drops letters, as its `overflow` says.",
+  },
   "log.level": {
     type: "string",
     default: "info",

@@ -3,6 +3,7 @@ import { parseTopicFilter, topicProblem, TopicTrie } from "./topic.ts";
 
 /** What may happen to messages of a function when the journal is full. */
 export const OVERFLOWS = ["block", "drop-oldest", "drop-newest", "keep-latest"] as const;
+export type Overflow = (typeof OVERFLOWS)[number];
 
 export const ORDERS = ["strict", "relaxed"] as const;
 

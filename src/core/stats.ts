@@ -9,6 +9,8 @@ export interface GatewayStats {
   readonly labels: Readonly<Record<string, string>>;
   readonly broker: { readonly clients: number; readonly received: number; readonly delivered: number; readonly refused: number };
   readonly journal: JournalStats;
+  /** What was given up and is kept; `full` at the quota. */
+  readonly deadLetters: { readonly count: number; readonly bytes: number; readonly full: boolean };
   readonly runtime: { readonly hosts: number; readonly hostRestarts: number };
   readonly outbox: { readonly pending: number; readonly uploaded: number; readonly rejected: number };
   readonly link: { readonly connected: boolean; readonly url: string; readonly since?: string; readonly error?: string };

@@ -39,6 +39,8 @@ export interface HttpParts {
   waitForLogs(after: number, signal: AbortSignal): Promise<void>;
   /** Runs the function once on the message and commits nothing. Rejects with FUNCTION_UNKNOWN; a handler that fails is a result. */
   invoke(name: string, message: Message): Promise<InvokeResult>;
+  /** Deletes those of one function or all; resolves with their number. */
+  clearDeadLetters(functionName: string | undefined): Promise<number>;
   deadLetters(query: { readonly function?: string; readonly limit: number }): Promise<readonly DeadLetter[]>;
   readonly journal: JournalSource;
 }

@@ -19,6 +19,8 @@ const logsQuery = z.strictObject({
 
 const deadLettersQuery = z.strictObject({ function: z.string().optional(), limit });
 
+const clearQuery = z.strictObject({ function: z.string().optional() });
+
 const journalQuery = z.strictObject({
   from: z.string().optional(),
   start: z.coerce.number().pipe(z.int().min(0)).optional(),
@@ -45,6 +47,10 @@ export function parseLogsQuery(context: Context): z.infer<typeof logsQuery> {
 
 export function parseDeadLettersQuery(context: Context): z.infer<typeof deadLettersQuery> {
   return parse(deadLettersQuery, context.req.query());
+}
+
+export function parseClearQuery(context: Context): z.infer<typeof clearQuery> {
+  return parse(clearQuery, context.req.query());
 }
 
 export function parseJournalQuery(context: Context): JournalQuery {

@@ -8,7 +8,7 @@ import type { LogFollowers } from "./follow.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./metrics.ts";
 import type { JournalPages } from "./journal-pages.ts";
 import type { HttpParts } from "./parts.ts";
-import { parseDeadLettersQuery, parseInvocation, parseJournalQuery, parseLogsQuery } from "./request.ts";
+import { parseClearQuery, parseDeadLettersQuery, parseInvocation, parseJournalQuery, parseLogsQuery } from "./request.ts";
 
 interface RoutesDeps {
   readonly followers: LogFollowers;
@@ -30,6 +30,7 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
     return c.json(await parts.deadLetters({ limit, ...(name === undefined ? {} : { function: name }) }));
   });
   app.get("/v1/journal", async (c) => c.json(await journal.page(parseJournalQuery(c), c.req.raw.signal)));
+  app.delete("/v1/dead-letters", async (c) => c.json({ deleted: await parts.clearDeadLetters(parseClearQuery(c).function) }));
   app.get("/v1/logs", (c) => {
     const { function: name, level, after, limit, follow } = parseLogsQuery(c);
     const query = { level, limit, ...(name === undefined ? {} : { function: name }), ...(after === undefined ? {} : { after }) };

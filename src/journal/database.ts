@@ -12,6 +12,7 @@ import { MillraceError, systemCode } from "../core/errors.ts";
  *   switch         another version of a function handles messages from here on
  *   remove         a function is not deployed any more
  *   trim           messages that nobody needs are deleted
+ *   dead-letters   letters are deleted: a person cleared them, or their function prefers newer ones
  *   mark           seqs up to here may have been handed out
  *   upload         events that the cloud has confirmed are deleted
  */
@@ -24,6 +25,7 @@ export const WRITE_POINTS = [
   "switch",
   "remove",
   "trim",
+  "dead-letters",
   "mark",
   "upload",
 ] as const;

@@ -1,16 +1,17 @@
-import { decode, encode } from "cbor-x";
 import { Cursor } from "../core/cursor.ts";
 import type { MillraceError } from "../core/errors.ts";
 import type { OutboxEvent } from "../core/event.ts";
 import { once } from "../core/lifecycle.ts";
 import type { JournaledMessage } from "../core/message.ts";
+import type { Overflow } from "../core/manifest.ts";
 import type { DeadLetter } from "../core/stats.ts";
 import { decodeBlock, splitRecords } from "./block.ts";
 import { type Database, type Op, type OpenDatabase, openDatabase, type WritePoint } from "./database.ts";
-import { deadLetterKey, nameKey, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
+import { nameKey, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import { type Consumers, Keeper } from "./keeper.ts";
 import { type Found, type FunctionRecord, look, makeFolder } from "./opening.ts";
-import { JOURNAL_DEFAULTS, type JournalOptions } from "./options.ts";
+import { complete, type JournalOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
 import { Qos2Ledger } from "./qos2.ts";
 import type { Segments } from "./segments.ts";
@@ -31,6 +32,8 @@ export interface Commit {
   /** Those of the publishes that wake functions here: they enter the journal in the same write. */
   readonly derived: readonly Entry[];
   readonly deadLetters: readonly DeadLetter[];
+  /** What happens when there is no room for dead letters; `block` without it. */
+  readonly overflow?: Overflow;
 }
 
 export interface StateWrite {
@@ -45,6 +48,8 @@ export interface JournalEvents {
   incoming(messages: readonly JournaledMessage[]): void;
   /** Publishes are committed; answer with `delivered(number)` when the broker has taken them all. */
   publishes(number: number, records: readonly Uint8Array[]): void;
+  /** There is room for dead letters again. */
+  deadLettersFree?(): void;
 }
 
 /** The ordered, durable log of messages on the gateway, and everything that is committed together with a position in it. */
@@ -60,6 +65,7 @@ export class Journal implements AsyncDisposable {
   readonly #floors: ReadonlyMap<string, number>;
   readonly #segments: Segments;
   readonly #keeper: Keeper;
+  readonly #deadLetters: DeadLetters;
   #events: JournalEvents = { incoming: () => undefined, publishes: () => undefined };
   #appended = 0;
 
@@ -96,6 +102,16 @@ export class Journal implements AsyncDisposable {
       { database, writer: this.#writer, segments: found.segments, failed: (error) => this.#writer.fail(error) },
       options,
     );
+    this.#deadLetters = new DeadLetters(
+      {
+        database,
+        writer: this.#writer,
+        drops: options.drops,
+        bytesMax: options.deadLettersBytesMax,
+        free: () => this.#events.deadLettersFree?.(),
+      },
+      found.deadLetters,
+    );
     this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
     this.close = once(async () => {
       await this.#keeper.stop();
@@ -109,8 +125,8 @@ export class Journal implements AsyncDisposable {
   static async open(options: JournalOptions, open: OpenDatabase = openDatabase): Promise<Journal> {
     await makeFolder(options.location);
     const database = await open(options.location);
-    const complete = { ...JOURNAL_DEFAULTS, ...options };
-    return new Journal(database, await look(database, complete.segment), complete);
+    const all = complete(options);
+    return new Journal(database, await look(database, all.segment), all);
   }
 
   /** Who is told of new messages and publishes. Set once, before anything is appended. */
@@ -132,7 +148,7 @@ export class Journal implements AsyncDisposable {
       const at = stateKey(commit.consumer, key, name);
       return value === undefined ? { key: at } : { key: at, value };
     });
-    for (const letter of commit.deadLetters) ops.push({ key: deadLetterKey(letter.function, letter.seq), value: encode(letter) });
+    if (commit.deadLetters.length > 0) ops.push(...this.#deadLetters.stage(commit.deadLetters, commit.overflow ?? "block"));
     if (commit.events.length > 0) ops.push(...this.outbox.stage(commit.events));
     this.#writer.submit({
       point: "commit",
@@ -232,10 +248,23 @@ export class Journal implements AsyncDisposable {
     return entries.map(([at, value]) => ({ name: at.toString("utf8", skip), value }));
   }
 
-  async deadLetters(functionName: string | undefined, limit: number): Promise<readonly DeadLetter[]> {
-    const range = prefixRange(functionName === undefined ? "d" : `d${functionName}\0`);
-    const values = await this.#database.values({ ...range, limit, reverse: true }).all();
-    return values.map((value) => decode(value) as DeadLetter);
+  deadLetters(functionName: string | undefined, limit: number): Promise<readonly DeadLetter[]> {
+    return this.#deadLetters.list(functionName, limit);
+  }
+
+  /** Deletes the dead letters of one function or all; resolves with their number when that is on disk. */
+  clearDeadLetters(functionName: string | undefined): Promise<number> {
+    return this.#deadLetters.clear(functionName);
+  }
+
+  /** At the quota. A function whose overflow is `block` waits until `deadLettersFree` before it gives up another message. */
+  get deadLettersFull(): boolean {
+    return this.#deadLetters.full;
+  }
+
+  get deadLettersUsage(): { readonly count: number; readonly bytes: number; readonly full: boolean } {
+    const { count, bytes, full } = this.#deadLetters;
+    return { count, bytes, full };
   }
 
   /** Deletes, whole segment by whole segment, what is below `consumed` and kept neither by age nor by bytes. The last segment stays. */
@@ -243,9 +272,9 @@ export class Journal implements AsyncDisposable {
     return this.#keeper.trim(consumed);
   }
 
-  /** From here on the journal trims itself and keeps to its quota. */
-  keep(consumers: Consumers): void {
-    this.#keeper.start(consumers);
+  /** From here on the journal trims itself, keeps to its quota and watches the free space. Resolves when it has looked for the first time. */
+  keep(consumers: Consumers): Promise<void> {
+    return this.#keeper.start(consumers);
   }
 
   /** A seq at or before the first message that arrived at `timeMs` or later; the next seq when none has. */

@@ -1,3 +1,4 @@
+import { statfs } from "node:fs/promises";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
 import { type Database, describeWriteFailure } from "./database.ts";
@@ -6,13 +7,17 @@ import { consumedSegments, expired, floorForBytes } from "./retention.ts";
 import type { Segments } from "./segments.ts";
 import type { Writer } from "./writer.ts";
 
-const TRIM_INTERVAL_MS = 1_000;
+const LOOK_INTERVAL_MS = 1_000;
 /** How often the journal is looked at while it is over its quota. */
 const RELIEF_INTERVAL_MS = 100;
 /** Part of the quota below which the journal has to come before it is not over it any more. */
 const RELIEVED = 0.9;
+/** How much more than the minimum has to be free before messages are taken again, so that the gate does not flap. */
+const SPACE_MARGIN = 1.1;
 /** LevelDB gives space back when it rewrites a range; that costs writes of its own, so it is not asked for less than this. */
 const COMPACT_BYTES = 32 * 1024 * 1024;
+/** The same while the disk is nearly full. */
+const COMPACT_BYTES_URGENT = 1024 * 1024;
 
 /** The journal has reached its quota, or is back below 90 % of it. `floor`: messages below this seq would have to go for that. */
 export type Pressure = { readonly over: true; readonly floor: number } | { readonly over: false };
@@ -21,6 +26,8 @@ export interface KeeperOptions {
   readonly retentionAgeMs: number;
   readonly retentionBytes: number;
   readonly bytesMax: number;
+  readonly freeSpaceMin: number;
+  readonly location: string;
 }
 
 export interface KeeperParts {
@@ -39,7 +46,10 @@ export interface Consumers {
   pressure(pressure: Pressure): void;
 }
 
-/** Keeps the journal within its bounds: deletes consumed messages when they are too old or too many, and holds back new ones at the quota. */
+/**
+ * Keeps the journal within its bounds: deletes consumed messages when they are too old or too many, and holds back new ones at the quota and
+ * on a disk that is nearly full.
+ */
 export class Keeper {
   readonly stop: () => Promise<void>;
   readonly #parts: KeeperParts;
@@ -47,6 +57,8 @@ export class Keeper {
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
   #consumers: Consumers | undefined;
+  /** Whether messages wait because the disk is nearly full. */
+  #low = false;
   /** The highest floor that is known. */
   #consumed = 0;
   #work: Promise<void> = Promise.resolve();
@@ -64,22 +76,32 @@ export class Keeper {
     });
   }
 
-  /** From here on, deletes and holds back by itself. */
-  start(consumers: Consumers): void {
+  /** From here on, looks after the journal by itself. Resolves when it has looked for the first time. */
+  async start(consumers: Consumers): Promise<void> {
     this.#consumers = consumers;
+    await this.#run(() => this.#look(consumers));
     void this.#run(async () => {
       for (;;) {
-        await this.trim(consumers.consumed());
-        await this.#clock.sleep(TRIM_INTERVAL_MS, this.#stopping.signal);
+        await this.#clock.sleep(LOOK_INTERVAL_MS, this.#stopping.signal);
+        await this.#look(consumers);
       }
     });
+  }
+
+  async #look(consumers: Consumers): Promise<void> {
+    const { bavail, bsize } = await statfs(this.#options.location);
+    const min = this.#options.freeSpaceMin;
+    this.#low = bavail * bsize < (this.#low ? min * SPACE_MARGIN : min);
+    this.#parts.writer.hold("space", this.#low);
+    await this.trim(consumers.consumed());
   }
 
   /** Deletes what need not be kept, given that everything below `consumed` is done with. */
   async trim(consumed: number): Promise<void> {
     this.#consumed = Math.max(this.#consumed, consumed);
     const { retentionAgeMs, retentionBytes } = this.#options;
-    await this.#exclusive(() => this.#delete(this.#clock.now() - retentionAgeMs, retentionBytes));
+    // Room to go on is worth more than what is kept for replay.
+    await this.#exclusive(() => this.#delete(this.#clock.now() - retentionAgeMs, this.#low ? 0 : retentionBytes));
   }
 
   /** To be called when a block has been added. */
@@ -124,7 +146,7 @@ export class Keeper {
     segments.forget(count);
     this.#deletedBytes += keep.bytes - first.bytes;
     this.#deletedTo = keep.first;
-    if (this.#deletedBytes >= COMPACT_BYTES) await this.#giveBack();
+    if (this.#deletedBytes >= (this.#low ? COMPACT_BYTES_URGENT : COMPACT_BYTES)) await this.#giveBack();
   }
 
   async #giveBack(): Promise<void> {

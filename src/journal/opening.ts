@@ -3,6 +3,7 @@ import { Cursor } from "../core/cursor.ts";
 import { MillraceError, systemCode } from "../core/errors.ts";
 import { endOfBlock } from "./block.ts";
 import type { Database } from "./database.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import { nameOf, numberOf, prefixRange } from "./keys.ts";
 import { Outbox } from "./outbox.ts";
 import { type SegmentLimits, Segments } from "./segments.ts";
@@ -24,6 +25,7 @@ export interface Found {
   readonly qos2: Set<string>;
   readonly outbox: Outbox;
   readonly segments: Segments;
+  readonly deadLetters: Awaited<ReturnType<typeof DeadLetters.usage>>;
 }
 
 export async function look(database: Database, limits: SegmentLimits): Promise<Found> {
@@ -46,6 +48,7 @@ export async function look(database: Database, limits: SegmentLimits): Promise<F
     qos2,
     outbox: await Outbox.open(database),
     segments: await Segments.open(database, limits),
+    deadLetters: await DeadLetters.usage(database),
   };
 }
 

@@ -1,3 +1,4 @@
+import { Drops } from "../core/drops.ts";
 import type { SegmentLimits } from "./segments.ts";
 import type { Durability } from "./writer.ts";
 
@@ -17,16 +18,27 @@ export interface JournalOptions {
   readonly retentionBytes?: number;
   /** Bytes of messages at which those from clients have to wait. */
   readonly bytesMax?: number;
+  /** Free bytes of the disk below which messages from clients have to wait. */
+  readonly freeSpaceMin?: number;
+  readonly deadLettersBytesMax?: number;
+  /** Where is counted what is dropped because the quota of dead letters is reached. */
+  readonly drops?: Drops;
   /** How fine the index of times and bytes is; whole segments are deleted. */
   readonly segment?: SegmentLimits;
 }
 
 /** What a journal is like that is not told otherwise; the configuration has the same defaults. */
-export const JOURNAL_DEFAULTS: Required<Omit<JournalOptions, "location" | "batchMax">> = {
+const DEFAULTS = {
   durability: "fsync",
   syncIntervalMs: 100,
   retentionAgeMs: HOUR_MS,
   retentionBytes: 256 * MB,
   bytesMax: 1024 * MB,
+  freeSpaceMin: 64 * MB,
+  deadLettersBytesMax: 64 * MB,
   segment: { bytes: MB, ms: 60_000 },
-};
+} as const;
+
+export function complete(options: JournalOptions): Required<JournalOptions> {
+  return { ...DEFAULTS, drops: new Drops(), ...options };
+}

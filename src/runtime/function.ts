@@ -3,7 +3,7 @@ import type { Cursor } from "../core/cursor.ts";
 import { messageOf } from "../core/errors.ts";
 import { eventId, type OutboxEvent } from "../core/event.ts";
 import type { Logger } from "../core/log.ts";
-import { compilePermissions, type Permissions } from "../core/manifest.ts";
+import { compilePermissions, type Overflow, type Permissions } from "../core/manifest.ts";
 import { decodeMessage, type JournaledMessage, peekMessage } from "../core/message.ts";
 import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
 import type { DeadLetter } from "../core/stats.ts";
@@ -31,6 +31,8 @@ export interface FunctionCommit {
   readonly publishes: readonly Uint8Array[];
   readonly derived: readonly Derived[];
   readonly deadLetters: readonly DeadLetter[];
+  /** What happens when there is no room for dead letters. */
+  readonly overflow: Overflow;
 }
 
 /** What the runtime needs of the journal. */
@@ -265,7 +267,7 @@ export class DeployedFunction implements LaneOwner {
   #commit(draft: Draft, cursor: Cursor): void {
     const handled = draft.handled ?? 0;
     this.#settled = new Promise<void>((resolve) => {
-      this.#parts.journal.commit({ consumer: this.name, cursor, ...draft }, (error) => {
+      this.#parts.journal.commit({ consumer: this.name, cursor, overflow: this.manifest.overflow, ...draft }, (error) => {
         // After a failed commit the gateway stops; the messages are handled again when it is back.
         if (error === undefined) {
           this.counters.handled += handled;

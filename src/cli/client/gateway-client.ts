@@ -1,8 +1,11 @@
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
+import { z } from "zod";
 import { MillraceError } from "../../core/errors.ts";
 import type { LogLevel, LogRecord } from "../../core/stats.ts";
 import {
+  type DeadLetterAnswer,
+  deadLettersSchema,
   gatewayStatsSchema,
   type GatewayStatsAnswer,
   type InvokeAnswer,
@@ -13,6 +16,8 @@ import {
   logRecordSchema,
 } from "./gateway-schemas.ts";
 import { ask, open, queryOf, type Remote, remote, unreachable } from "./http.ts";
+
+const clearedSchema = z.object({ deleted: z.int() });
 
 export const DEFAULT_GATEWAY = "http://127.0.0.1:8330";
 
@@ -85,6 +90,19 @@ export class GatewayClient {
     } finally {
       source.destroy();
     }
+  }
+
+  /** Of one function or all, at most `limit`, the newest of a function first. */
+  deadLetters(functionName: string | undefined, limit: number): Promise<DeadLetterAnswer[]> {
+    const path = `/v1/dead-letters${queryOf({ function: functionName, limit })}`;
+    return ask(this.#remote, { path, schema: deadLettersSchema, signal: this.#signal });
+  }
+
+  /** Deletes them; resolves with how many there were. */
+  async clearDeadLetters(functionName: string | undefined): Promise<number> {
+    const path = `/v1/dead-letters${queryOf({ function: functionName })}`;
+    const answer = await ask(this.#remote, { path, schema: clearedSchema, signal: this.#signal, method: "DELETE", timeoutMs: 120_000 });
+    return answer.deleted;
   }
 
   /** Runs a deployed function once; nothing of what it does is kept. */

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { DROP_REASONS } from "../../core/drops.ts";
 import { fromLine, recordedSchema } from "../../core/recording.ts";
-import type { FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
+import type { DeadLetter, FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
 
 const level = z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[]);
 const counter = z.number();
@@ -39,6 +39,7 @@ export const gatewayStatsSchema = z.looseObject({
     bytes: counter,
     waiting: z.array(z.enum(["quota", "space"])),
   }),
+  deadLetters: z.looseObject({ count: counter, bytes: counter, full: z.boolean() }),
   runtime: z.looseObject({ hosts: counter, hostRestarts: counter }),
   outbox: z.looseObject({ pending: counter, uploaded: counter, rejected: counter }),
   link: z.looseObject({ connected: z.boolean(), url: z.string(), since: z.string().exactOptional(), error: z.string().exactOptional() }),
@@ -54,6 +55,21 @@ export const journalPageSchema = z.object({
   state: z.enum(["more", "end", "over"]),
 });
 export type JournalPageAnswer = z.infer<typeof journalPageSchema>;
+
+export const deadLettersSchema = z.array(
+  z.object({
+    seq: z.int(),
+    function: z.string(),
+    version: z.int(),
+    topic: z.string(),
+    time: z.number(),
+    attempts: z.int(),
+    code: z.string(),
+    error: z.string(),
+    payload: z.string(),
+  }) satisfies z.ZodType<DeadLetter>,
+);
+export type DeadLetterAnswer = z.infer<typeof deadLettersSchema>[number];
 
 export const logRecordSchema = z.object({
   n: z.int(),

@@ -1,3 +1,5 @@
+import { Cursor } from "../../../src/core/cursor.ts";
+import { commit, commitOf } from "../../support/journal.ts";
 import type { CrashGateway } from "./gateway.ts";
 import type { Sent } from "./moments.ts";
 
@@ -28,6 +30,14 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await gateway.send(message("last", "a", { packetId: 2 }));
   await gateway.drained();
   await gateway.journal.trim(gateway.runtime.floor);
+  await letters(gateway);
+}
+
+/** A person deletes what another function has given up. */
+async function letters({ journal }: CrashGateway): Promise<void> {
+  const letter = { seq: 1, function: "probe", version: 1, topic: "t", time: 1, attempts: 1, code: "C", error: "E", payload: "" };
+  await commit(journal, commitOf("probe", new Cursor(1), { deadLetters: [letter] }));
+  await journal.clearDeadLetters("probe");
 }
 
 /** Functions that do not get on: what is in the journal has to stay there, also when it is trimmed. */

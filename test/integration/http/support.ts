@@ -13,6 +13,7 @@ export const STATS: GatewayStats = {
   labels: { site: "milan" },
   broker: { clients: 3, received: 1000, delivered: 900, refused: 1 },
   journal: { appended: 800, seq: 812, floor: 700, commits: 790, first: 512, bytes: 30_000, waiting: [] },
+  deadLetters: { count: 2, bytes: 600, full: false },
   runtime: { hosts: 1, hostRestarts: 2 },
   outbox: { pending: 4, uploaded: 400, rejected: 0 },
   drops: [],
@@ -38,6 +39,7 @@ export const STATS: GatewayStats = {
 /** A gateway without anything behind it: logs in memory, invocations that answer with what they were given. */
 export class Parts implements HttpParts {
   readonly invoked: { name: string; message: Message }[] = [];
+  readonly cleared: string[] = [];
   isReady = true;
   readonly appended: JournaledMessage[] = [];
   readonly arrivals = new Arrivals();
@@ -106,6 +108,11 @@ export class Parts implements HttpParts {
     if (message.topic === "closed") throw new MillraceError("JOURNAL_CLOSED", "stopping");
     this.invoked.push({ name, message });
     return { ok: true, state: [], publishes: [], events: [], logs: [], durationMs: 1 };
+  }
+
+  async clearDeadLetters(functionName: string | undefined): Promise<number> {
+    this.cleared.push(functionName ?? "all");
+    return 7;
   }
 
   async deadLetters(query: { function?: string; limit: number }): Promise<[]> {

@@ -162,7 +162,7 @@ describe("the quota", () => {
     await open(small);
     let consumed = 1;
     const told: Pressure[] = [];
-    journal.keep({ consumed: () => consumed, pressure: (pressure) => told.push(pressure) });
+    await journal.keep({ consumed: () => consumed, pressure: (pressure) => told.push(pressure) });
     await fill();
     await vi.waitFor(() => expect(told).toHaveLength(1));
     const [first] = told;
@@ -187,7 +187,7 @@ describe("the quota", () => {
   it("takes what is kept for replay first, and then nobody is told", async () => {
     await open(small);
     const told: Pressure[] = [];
-    journal.keep({ consumed: () => journal.nextSeq, pressure: (pressure) => told.push(pressure) });
+    await journal.keep({ consumed: () => journal.nextSeq, pressure: (pressure) => told.push(pressure) });
     for (let n = 0; n < 60; n++) await append(journal, large());
     await vi.waitFor(() => expect(journal.waiting).toEqual([]));
     expect(told).toEqual([]);
@@ -197,7 +197,7 @@ describe("the quota", () => {
 
   it("does not hold up the end: what waits is refused and can be sent again", async () => {
     await open(small);
-    journal.keep({ consumed: () => 1, pressure: () => undefined });
+    await journal.keep({ consumed: () => 1, pressure: () => undefined });
     await fill();
     const [waiting] = await Promise.allSettled([append(journal, large()), journal.close()]);
     expect(waiting).toMatchObject({ status: "rejected", reason: { code: "JOURNAL_CLOSED" } });

@@ -14,6 +14,7 @@ export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {
     labels: {},
     broker: { clients: 7, received: 123_456, delivered: 1, refused: 0 },
     journal: { appended: 1, seq: 1, floor: 0, commits: 1, first: 1, bytes: 100, waiting: [] },
+    deadLetters: { count: 0, bytes: 0, full: false },
     runtime: { hosts: 1, hostRestarts: 0 },
     outbox: { pending: 3, uploaded: 1, rejected: 0 },
     link: { connected: true, url: "mqtt://127.0.0.1:8884" },
