@@ -8,8 +8,10 @@ import type { GatewayConfig } from "./core/gateway-config.ts";
 import { once, type Service } from "./core/lifecycle.ts";
 import type { Logger } from "./core/log.ts";
 import type { GatewayStats } from "./core/stats.ts";
+import type { HttpParts } from "./http/parts.ts";
 import { startHttp } from "./http/server.ts";
 import { Journal, type JournalOptions } from "./journal/journal.ts";
+import { Replays } from "./runtime/replays.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import type { ReportedFunction } from "./sync/reconciler.ts";
 import { startSync, type Sync } from "./sync/sync.ts";
@@ -29,6 +31,7 @@ interface Parts {
   readonly runtime: Runtime;
   readonly sync: Sync;
   readonly drops: Drops;
+  readonly replays: Replays;
   readonly startedAt: string;
   closing: boolean;
 }
@@ -66,7 +69,19 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     pressure: (pressure) =>
       logger.warn(pressure, pressure.over ? "the journal is full: messages wait" : "the journal takes messages again"),
   });
-  const parts: Parts = { config, journal, arrivals, broker, runtime, sync, drops, startedAt: new Date().toISOString(), closing: false };
+  const replays = stack.use(new Replays({ gateway, runtime, journal }, logger));
+  const parts: Parts = {
+    config,
+    journal,
+    arrivals,
+    broker,
+    runtime,
+    sync,
+    drops,
+    replays,
+    startedAt: new Date().toISOString(),
+    closing: false,
+  };
   const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
   await broker.listen();
   if (config.control.url !== "") sync.connect();
@@ -146,7 +161,7 @@ function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: R
   return startSync(options, { outbox: parts.journal.outbox, deployer }, { logger });
 }
 
-function httpParts(parts: Parts): Parameters<typeof startHttp>[1] {
+function httpParts(parts: Parts): HttpParts {
   const { runtime, journal, arrivals } = parts;
   return {
     stats: () => statsOf(parts),
@@ -158,10 +173,11 @@ function httpParts(parts: Parts): Parameters<typeof startHttp>[1] {
     clearDeadLetters: (name) => journal.clearDeadLetters(name),
     journal: {
       read: (from, max) => journal.read(from, max),
-      seqAt: () => Promise.resolve(0),
+      seqAt: (time) => journal.seqAt(time),
       nextSeq: () => journal.nextSeq,
       arrival: (signal) => arrivals.next(signal),
     },
+    replays: parts.replays,
   };
 }
 

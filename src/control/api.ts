@@ -63,6 +63,13 @@ function functionRoutes(app: Hono, { catalog, fleet, deployedChanged }: ApiParts
     if (versions.length === 0) throw new MillraceError("FUNCTION_UNKNOWN", `there is no function "${name}"`);
     return c.json(versions);
   });
+  app.get("/v1/functions/:name/versions/:version/bundle", async (c) => {
+    const name = functionName(c.req.param("name"));
+    const version = /^\d{1,9}$/.test(c.req.param("version")) ? Number(c.req.param("version")) : 0;
+    const bundle = await catalog.bundle(name, version);
+    if (bundle === undefined) throw new MillraceError("NOT_FOUND", `there is no version ${version} of "${name}"`);
+    return c.body(new Uint8Array(bundle.bytes), 200, { "content-type": "application/octet-stream", [DIGEST_HEADER]: bundle.digest });
+  });
   app.delete("/v1/functions/:name", async (c) => {
     const name = functionName(c.req.param("name"));
     if (!(await catalog.remove(name))) {

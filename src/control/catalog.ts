@@ -94,6 +94,16 @@ export class Catalog {
     return rows.map((version) => ({ ...version, createdAt: version.createdAt.toISOString() }));
   }
 
+  /** The bytes of one version, as they were published. */
+  async bundle(name: string, version: number): Promise<{ readonly digest: string; readonly bytes: Uint8Array } | undefined> {
+    const row = z.object({ digest: z.string(), bytes: z.instanceof(Uint8Array) });
+    const [found] = await this.#store.query(row, "select digest, bundle as bytes from versions where function = $1 and number = $2", [
+      name,
+      version,
+    ]);
+    return found;
+  }
+
   /** What every gateway shall run. Read as one snapshot, so that revision and functions belong together. */
   async desired(): Promise<Desired> {
     const target = z.object({ name: z.string(), version: z.int(), digest: z.string(), bytes: z.int() });

@@ -68,6 +68,19 @@ const paths: Record<string, Record<string, Operation>> = {
       responses: answers("versions", "All of them.", [400, 404, 503]),
     },
   },
+  "/v1/functions/{name}/versions/{version}/bundle": {
+    get: {
+      summary: "The bundle of a version, as it was published.",
+      description: `The header ${DIGEST_HEADER} carries its sha256.`,
+      parameters: [functionName, { name: "version", in: "path", required: true, schema: { type: "integer", minimum: 1 } }],
+      responses: {
+        200: { description: "The bytes.", content: { "application/octet-stream": { schema: { type: "string", format: "binary" } } } },
+        400: error,
+        404: error,
+        503: error,
+      },
+    },
+  },
   "/v1/gateways": {
     get: { summary: "The gateways that ever connected.", responses: answers("gateways", "All of them.", [503]) },
   },

@@ -83,6 +83,15 @@ export interface DeadLetter {
   readonly payload: string;
 }
 
+/** What one recorded message would do to a function that is handed it again. Nothing of it is committed. */
+export interface ReplayResult extends InvokeResult {
+  readonly seq: number;
+  /** Milliseconds since the epoch. */
+  readonly time: number;
+  readonly topic: string;
+  readonly key: string;
+}
+
 /** What one handled message would do, printed by `millrace invoke`. Nothing of it is committed. */
 export interface InvokeResult {
   readonly ok: boolean;

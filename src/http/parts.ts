@@ -1,5 +1,7 @@
+import type { Bundle } from "../core/bundle.ts";
 import type { JournaledMessage, Message } from "../core/message.ts";
-import type { DeadLetter, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../core/stats.ts";
+import type { RecordedMessage } from "../core/recording.ts";
+import type { DeadLetter, GatewayStats, InvokeResult, LogLevel, LogRecord, ReplayResult } from "../core/stats.ts";
 
 export interface LogQuery {
   /** Only of this function. */
@@ -29,6 +31,24 @@ export interface JournalSource {
   arrival(signal: AbortSignal): Promise<void>;
 }
 
+/** Which version a replay runs: the bundle, or what runs on the gateway under this name. */
+export interface ReplayRequest {
+  readonly of: Bundle | string;
+  /** Of what runs it has to be this version; of a bundle it is what the function is told. */
+  readonly version?: number | undefined;
+  /** What the function finds in its state: what is stored on the gateway, or nothing. */
+  readonly state: "current" | "empty";
+}
+
+/** Functions handed recorded messages again, without committing anything. Every method rejects with NOT_FOUND for an unknown id. */
+export interface ReplaySource {
+  /** Rejects with FUNCTION_UNKNOWN, NOT_FOUND when another version runs, TOO_MANY_REPLAYS, FUNCTION_LOAD_FAILED. */
+  begin(request: ReplayRequest): Promise<{ readonly id: string; readonly function: string; readonly version: number }>;
+  /** `taken` of the messages are done with; the rest has to be handed in again. */
+  handle(id: string, messages: readonly RecordedMessage[]): Promise<{ readonly taken: number; readonly results: readonly ReplayResult[] }>;
+  end(id: string): Promise<void>;
+}
+
 /** What the local HTTP needs of the gateway. */
 export interface HttpParts {
   stats(): GatewayStats;
@@ -43,4 +63,5 @@ export interface HttpParts {
   clearDeadLetters(functionName: string | undefined): Promise<number>;
   deadLetters(query: { readonly function?: string; readonly limit: number }): Promise<readonly DeadLetter[]>;
   readonly journal: JournalSource;
+  readonly replays: ReplaySource;
 }

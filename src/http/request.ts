@@ -4,6 +4,7 @@ import { MillraceError } from "../core/errors.ts";
 import type { Message } from "../core/message.ts";
 import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
 import { topicProblem } from "../core/topic.ts";
+import { body } from "./failure.ts";
 import type { JournalQuery } from "./journal-pages.ts";
 
 const LIMIT_MAX = 1_000;
@@ -60,11 +61,7 @@ export function parseJournalQuery(context: Context): JournalQuery {
 
 /** The message of an invocation, with the gateway's clock and `http` as its source. */
 export async function parseInvocation(context: Context, payloadBytesMax: number): Promise<Message> {
-  // Anything but JSON could be sent by a web page of another origin without asking first.
-  if (!/^application\/json\b/i.test(context.req.header("content-type") ?? "")) {
-    throw new MillraceError("REQUEST_INVALID", "the body has to be JSON, with content-type: application/json");
-  }
-  const { topic, payload, payloadBase64, qos } = parse(invokeBody, await jsonOf(context));
+  const { topic, payload, payloadBase64, qos } = parse(invokeBody, await parseBody(context));
   const problem = topicProblem(topic);
   if (problem !== undefined) throw new MillraceError("REQUEST_INVALID", `topic "${topic}": ${problem}`);
   const bytes = payload === undefined ? Buffer.from(payloadBase64 ?? "", "base64") : Buffer.from(payload);
@@ -74,7 +71,11 @@ export async function parseInvocation(context: Context, payloadBytesMax: number)
   return { topic, payload: bytes, qos, retain: false, time: Date.now(), source: "http", hops: 0 };
 }
 
-async function jsonOf(context: Context): Promise<unknown> {
+/** The body, which has to be JSON and to say so: anything else could be sent by a web page of another origin without asking first. */
+export async function parseBody(context: Context): Promise<unknown> {
+  if (!/^application\/json\b/i.test(context.req.header("content-type") ?? "")) {
+    throw new MillraceError("REQUEST_INVALID", "the body has to be JSON, with content-type: application/json");
+  }
   const text = await context.req.text();
   try {
     return JSON.parse(text);
@@ -83,7 +84,17 @@ async function jsonOf(context: Context): Promise<unknown> {
   }
 }
 
-function parse<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
+/** JSON may write one byte of a payload as six characters, and a few more hold the rest of the body. */
+export function bodyBytesMax(payloadBytesMax: number): number {
+  return payloadBytesMax * 6 + 64 * 1024;
+}
+
+export function tooLarge(): Response {
+  return Response.json(body("REQUEST_INVALID", "the body is larger than any payload that is allowed"), { status: 413 });
+}
+
+/** @throws MillraceError REQUEST_INVALID */
+export function parse<T extends z.ZodType>(schema: T, value: unknown): z.infer<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const lines = result.error.issues.map(({ path, message }) => (path.length === 0 ? message : `${path.join(".")}: ${message}`));

@@ -8,7 +8,16 @@ import type { LogFollowers } from "./follow.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./metrics.ts";
 import type { JournalPages } from "./journal-pages.ts";
 import type { HttpParts } from "./parts.ts";
-import { parseClearQuery, parseDeadLettersQuery, parseInvocation, parseJournalQuery, parseLogsQuery } from "./request.ts";
+import { replayRoutes } from "./replay-routes.ts";
+import {
+  bodyBytesMax,
+  parseClearQuery,
+  parseDeadLettersQuery,
+  parseInvocation,
+  parseJournalQuery,
+  parseLogsQuery,
+  tooLarge,
+} from "./request.ts";
 
 interface RoutesDeps {
   readonly followers: LogFollowers;
@@ -45,6 +54,7 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
     }
     return c.json(await parts.invoke(name, await parseInvocation(c, payloadBytesMax)));
   });
+  replayRoutes(app, parts.replays, payloadBytesMax);
   app.notFound((c) => c.json(body("NOT_FOUND", `nothing is at ${c.req.method} ${c.req.path}`), 404));
   app.onError((error, c) => {
     const failure = failureOf(error);
@@ -52,13 +62,4 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
     return c.json(failure.body, failure.status);
   });
   return app;
-}
-
-/** JSON may write one byte of a payload as six characters, and a few more hold the rest of the body. */
-function bodyBytesMax(payloadBytesMax: number): number {
-  return payloadBytesMax * 6 + 64 * 1024;
-}
-
-function tooLarge(): Response {
-  return Response.json(body("REQUEST_INVALID", "the body is larger than any payload that is allowed"), { status: 413 });
 }

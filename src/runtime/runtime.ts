@@ -210,6 +210,12 @@ export class Runtime implements AsyncDisposable {
     this.#failures.set(target.name, { ...target, error: messageOf(error) });
   }
 
+  /** What runs under this name. */
+  deployed(name: string): { readonly bundle: Bundle; readonly version: number } | undefined {
+    const found = this.#functions.get(name);
+    return found === undefined ? undefined : { bundle: found.bundle, version: found.version };
+  }
+
   /** @throws MillraceError FUNCTION_UNKNOWN, and what invokeIn throws */
   async invoke(name: string, message: Message): Promise<InvokeResult> {
     const deployed = this.#functions.get(name);

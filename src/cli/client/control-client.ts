@@ -1,3 +1,4 @@
+import { verifyDigest } from "../../core/bundle.ts";
 import {
   controlApi,
   type ControlStats,
@@ -7,7 +8,9 @@ import {
   type GatewayInfo,
   type Published,
 } from "../../core/control-api.ts";
-import { ask, queryOf, type Remote, remote } from "./http.ts";
+import { ask, open, queryOf, type Remote, remote, unreachable } from "./http.ts";
+
+const DOWNLOAD_MS_MAX = 60_000;
 
 export const DEFAULT_CONTROL = "http://127.0.0.1:8340";
 
@@ -44,6 +47,17 @@ export class ControlClient {
       headers: { "content-type": "application/octet-stream", [DIGEST_HEADER]: digest },
       body: bytes,
     });
+  }
+
+  /** The bytes of a version, checked against their digest. @throws MillraceError NOT_FOUND, DIGEST_MISMATCH, CONTROL_UNREACHABLE */
+  async bundle(name: string, version: number): Promise<Uint8Array> {
+    const limit = AbortSignal.any([this.#signal, AbortSignal.timeout(DOWNLOAD_MS_MAX)]);
+    const response = await open(this.#remote, { path: `${pathOf(name)}/versions/${version}/bundle`, signal: limit });
+    const bytes = await response.bytes().catch((cause: unknown) => {
+      throw unreachable(this.#remote, cause);
+    });
+    verifyDigest(bytes, response.headers.get(DIGEST_HEADER) ?? "");
+    return bytes;
   }
 
   async remove(name: string): Promise<void> {

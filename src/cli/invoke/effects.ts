@@ -9,20 +9,34 @@ export function effectsText(name: string, result: InvokeResult): string {
       "logs",
       logs.map(({ level, message }) => `${level.padEnd(5)}  ${message}`),
     ),
-    section(
-      "state",
-      state.map(({ key, name: entry, value }) => `${key}  ${entry} ${value === undefined ? "deleted" : `= ${JSON.stringify(value)}`}`),
-    ),
-    section(
-      "publishes",
-      publishes.map(({ topic, payload, qos, retain }) => `${topic}  ${payload}  (QoS ${qos}${retain ? ", retained" : ""})`),
-    ),
-    section(
-      "events",
-      events.map(({ type, subject, data }) => `${type}  ${subject}  ${JSON.stringify(data)}`),
-    ),
+    section("state", state.map(stateText)),
+    section("publishes", publishes.map(publishText)),
+    section("events", events.map(eventText)),
     ending(name, result),
   ].join("");
+}
+
+/** The same as single lines, each beginning with its kind; for many messages in a row. */
+export function effectLines({ error, state, publishes, events, logs }: InvokeResult): string[] {
+  return [
+    ...logs.map(({ level, message }) => `log      ${level}  ${message}`),
+    ...state.map((write) => `state    ${stateText(write)}`),
+    ...publishes.map((publish) => `publish  ${publishText(publish)}`),
+    ...events.map((event) => `event    ${eventText(event)}`),
+    ...(error === undefined ? [] : [`error    ${error.code}: ${error.message}`]),
+  ];
+}
+
+function stateText({ key, name, value }: InvokeResult["state"][number]): string {
+  return `${key}  ${name} ${value === undefined ? "deleted" : `= ${JSON.stringify(value)}`}`;
+}
+
+function publishText({ topic, payload, qos, retain }: InvokeResult["publishes"][number]): string {
+  return `${topic}  ${payload}  (QoS ${qos}${retain ? ", retained" : ""})`;
+}
+
+function eventText({ type, subject, data }: InvokeResult["events"][number]): string {
+  return `${type}  ${subject}  ${JSON.stringify(data)}`;
 }
 
 function section(title: string, lines: readonly string[]): string {

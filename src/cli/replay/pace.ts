@@ -1,12 +1,11 @@
 import type { Clock } from "../../core/clock.ts";
-import type { CsvRow } from "../csv/rows.ts";
 
-/** Decides when a row is due. */
-export interface Pace {
-  /** Resolves when the row may be sent; rejects when the signal aborts. */
-  wait(row: CsvRow, signal: AbortSignal): Promise<void>;
+/** Decides when a row of a table, or a recorded message, is due. */
+export interface Pace<T> {
+  /** Resolves when it may be sent; rejects when the signal aborts. */
+  wait(row: T, signal: AbortSignal): Promise<void>;
   /** @throws MillraceError CSV_INVALID when the row does not say what the pace needs to know */
-  check(row: CsvRow): void;
+  check(row: T): void;
 }
 
 /** Longer than this behind, the plan is moved instead of made up for: after an outage there is no burst. */
@@ -14,10 +13,10 @@ const LATE_MS_MAX = 1_000;
 /** Timers cannot wait longer than 2^31 ms. */
 const SLEEP_MS_MAX = 3_600_000;
 
-export const asFastAsPossible: Pace = { wait: () => Promise.resolve(), check: () => {} };
+export const asFastAsPossible: Pace<unknown> = { wait: () => Promise.resolve(), check: () => {} };
 
 /** `rate` rows per second. */
-export function steadyPace(rate: number, clock: Clock): Pace {
+export function steadyPace(rate: number, clock: Clock): Pace<unknown> {
   const stepMs = 1000 / rate;
   let next: number | undefined;
   return {
@@ -30,7 +29,7 @@ export function steadyPace(rate: number, clock: Clock): Pace {
 }
 
 /** Keeps the gaps between the recorded times, `speed` times shorter. A row that is older than the one before it is sent at once. */
-export function recordedPace(speed: number, timeOf: (row: CsvRow) => number, clock: Clock): Pace {
+export function recordedPace<T>(speed: number, timeOf: (row: T) => number, clock: Clock): Pace<T> {
   let due: number | undefined;
   let latest = Number.NEGATIVE_INFINITY;
   return {

@@ -21,7 +21,7 @@ export interface ReplayRequest {
 
 /** How the rows of one file become messages, checked against its header. */
 export interface ReplayPlan {
-  readonly pace: Pace;
+  readonly pace: Pace<CsvRow>;
   toMessage(row: CsvRow): { topic: string; payload: string };
 }
 
@@ -65,7 +65,7 @@ function namesOf(entries: readonly string[], columns: readonly string[]): readon
   return entries.flatMap((entry) => (columns.includes(entry) ? [entry] : entry.split(",").map((name) => name.trim())));
 }
 
-function paceOf({ file, columns }: CsvFile, { rate, speed, time }: ReplayRequest): Pace {
+function paceOf({ file, columns }: CsvFile, { rate, speed, time }: ReplayRequest): Pace<CsvRow> {
   if (rate !== undefined && speed !== undefined) throw new MillraceError("USAGE", "--rate and --speed exclude each other");
   if (speed === undefined && time.length > 0)
     throw new MillraceError("USAGE", "--time is read for --speed only; add --speed 1 for the recorded pace");

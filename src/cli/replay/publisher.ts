@@ -1,7 +1,9 @@
 import { createHash, randomBytes } from "node:crypto";
-import { connect, type IClientOptions, type MqttClient } from "mqtt";
+import { connect, type IClientOptions, type IClientPublishOptions, type MqttClient } from "mqtt";
 import { backoffMs } from "../../core/clock.ts";
 import { MillraceError, messageOf } from "../../core/errors.ts";
+import type { MessageProperties } from "../../core/message.ts";
+import type { Outgoing } from "./feed.ts";
 
 const RECONNECT = { minMs: 100, maxMs: 5_000 };
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -13,6 +15,8 @@ const SESSION_EXPIRY_S = 3_600;
 const TRANSIENT_CODES: ReadonlySet<number> = new Set([3, 136, 137, 139, 151, 159]);
 const SESSION_TAKEN_OVER = 142;
 
+type Properties = NonNullable<IClientPublishOptions["properties"]>;
+
 export interface PublisherOptions {
   /** `mqtt://HOST:PORT`, also mqtts, ws and wss. */
   readonly url: string;
@@ -23,6 +27,8 @@ export interface PublisherOptions {
   readonly inFlightMax: number;
   /** How long to go on without a connection. */
   readonly patienceMs: number;
+  /** What a message is called in an error. */
+  readonly noun: "row" | "message";
   /** Told, in words, when the connection goes and comes. */
   readonly onNotice: (text: string) => void;
 }
@@ -82,14 +88,15 @@ export class ReliablePublisher implements AsyncDisposable {
    * Resolves once the message is on its way; waits while the connection is down or too much is unacknowledged.
    * @throws MillraceError BROKER_UNREACHABLE when patience ran out, BROKER_REFUSED when the broker said no to this or an earlier message.
    */
-  async publish(number: number, message: { topic: string; payload: string }, signal: AbortSignal): Promise<void> {
+  async publish(number: number, message: Outgoing, signal: AbortSignal): Promise<void> {
     await this.#until(() => this.#ready && this.#inFlight.size < this.#inFlightMax, signal);
-    const { qos, retain } = this.#options;
+    const { qos, retain, noun } = this.#options;
     this.#inFlight.add(number);
-    this.#client.publish(message.topic, message.payload, { qos, retain }, (error) => {
-      // A row that was refused stays, so that it is the one to go on with.
+    const properties = message.properties === undefined ? {} : { properties: packetProperties(message.properties) };
+    this.#client.publish(message.topic, message.payload, { qos, retain, ...properties }, (error) => {
+      // A message that was refused stays, so that it is the one to go on with.
       if (error)
-        return this.#fail("BROKER_REFUSED", `the broker did not take row ${number} for topic "${message.topic}": ${messageOf(error)}`);
+        return this.#fail("BROKER_REFUSED", `the broker did not take ${noun} ${number} for topic "${message.topic}": ${messageOf(error)}`);
       this.#inFlight.delete(number);
       this.#acknowledged++;
       this.#wake();
@@ -188,6 +195,21 @@ export class ReliablePublisher implements AsyncDisposable {
   get #where(): string {
     return this.#options.url.replace(/\/\/[^@/]*@/, "//");
   }
+}
+
+function packetProperties({ contentType, responseTopic, correlationData, user }: MessageProperties): Properties {
+  return {
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(responseTopic === undefined ? {} : { responseTopic }),
+    ...(correlationData === undefined ? {} : { correlationData: Buffer.from(correlationData, "base64") }),
+    ...(user === undefined
+      ? {}
+      : { userProperties: Object.fromEntries(Object.entries(user).map(([name, value]) => [name, mutable(value)])) }),
+  };
+}
+
+function mutable(value: string | readonly string[]): string | string[] {
+  return typeof value === "string" ? value : [...value];
 }
 
 function clientOptions(options: PublisherOptions): IClientOptions {

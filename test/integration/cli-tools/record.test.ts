@@ -64,6 +64,10 @@ describe("record", () => {
       const { stdout } = await cli("record", out("times.jsonl"), "--force", "--from", from, "--json", ...at());
       expect(JSON.parse(stdout)).toMatchObject({ messages: 21, first: 1, last: 21, interrupted: false });
     }
+    const all = await recorded(out("times.jsonl"));
+    const since = all[10]?.time ?? 0;
+    await cli("record", out("since.jsonl"), "--from", new Date(since).toISOString(), ...at());
+    expect(await recorded(out("since.jsonl"))).toEqual(all.filter(({ time }) => time >= since));
     const { stdout } = await cli("record", out("none.jsonl"), "--to=-1h", "--json", ...at());
     expect(JSON.parse(stdout)).toMatchObject({ messages: 0 });
     expect(await recorded(out("none.jsonl"))).toEqual([]);

@@ -3,7 +3,8 @@ import { MillraceError } from "../../../src/core/errors.ts";
 import { Arrivals } from "../../../src/core/arrivals.ts";
 import { encodeMessage, type JournaledMessage, type Message } from "../../../src/core/message.ts";
 import { type GatewayStats, type InvokeResult, LOG_LEVELS, type LogRecord } from "../../../src/core/stats.ts";
-import type { HttpParts, JournalSource, LogPage, LogQuery } from "../../../src/http/parts.ts";
+import type { RecordedMessage } from "../../../src/core/recording.ts";
+import type { HttpParts, JournalSource, LogPage, LogQuery, ReplayRequest, ReplaySource } from "../../../src/http/parts.ts";
 
 export const STATS: GatewayStats = {
   gateway: "milan-1",
@@ -56,6 +57,20 @@ export class Parts implements HttpParts {
   #more = Promise.withResolvers<void>();
   waiting = 0;
   waitingForMessages = 0;
+
+  readonly replayed: { request?: ReplayRequest; id?: string; messages?: readonly RecordedMessage[] }[] = [];
+  readonly replays: ReplaySource = {
+    begin: async (request) => {
+      if (request.of === "other") throw new MillraceError("FUNCTION_UNKNOWN", "nothing");
+      this.replayed.push({ request });
+      return { id: "r1", function: "normalize", version: 3 };
+    },
+    handle: async (id, messages) => {
+      this.replayed.push({ id, messages });
+      return { taken: messages.length, results: [] };
+    },
+    end: async (id) => void this.replayed.push({ id }),
+  };
 
   /** A message in the journal; the text is its payload. */
   append(seq: number, topic: string, text = "", time = seq * 1_000): void {

@@ -1,0 +1,187 @@
+import type { Bundle } from "../core/bundle.ts";
+import { MillraceError } from "../core/errors.ts";
+import { decodeMessage, encodeMessage, type Message } from "../core/message.ts";
+import type { InvokeResult } from "../core/stats.ts";
+import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
+import { decodeResults, type GuestError, type ItemEffects, type ItemResult } from "./effects.ts";
+import { loadSpec } from "./function.ts";
+import type { HostPool, InstanceHandle } from "./hosts.ts";
+import { itemHead } from "./lane.ts";
+import { type Route, RouteTable } from "./route.ts";
+
+type StateReader = (key: string) => Promise<readonly { name: string; value: Buffer }[]>;
+
+export interface RehearsalOptions {
+  readonly hosts: HostPool;
+  readonly gateway: string;
+  readonly version: number;
+  /** What the function finds in its state before the first message. */
+  readonly state: StateReader;
+}
+
+/** What one message would do, and the key that it was handled under. */
+export interface Rehearsed extends InvokeResult {
+  readonly key: string;
+}
+
+/**
+ * A version of a function handles messages in an isolate of its own, and nothing of what it does is committed: what it writes is laid over the
+ * state that it was given, so that later messages find it. One message at a time.
+ */
+export class Rehearsal implements AsyncDisposable {
+  readonly #bundle: Bundle;
+  readonly #options: RehearsalOptions;
+  readonly #filters: readonly TopicFilter[];
+  readonly #routes: RouteTable<Bundle>;
+  /** Written values by key and name; undefined is deleted. */
+  readonly #written = new Map<string, Map<string, Buffer | undefined>>();
+  #writtenBytes = 0;
+  #instance: InstanceHandle | undefined;
+  #batch = 0;
+  #answer: PromiseWithResolvers<ItemResult> | undefined;
+  #closed = false;
+
+  private constructor(bundle: Bundle, options: RehearsalOptions) {
+    this.#bundle = bundle;
+    this.#options = options;
+    this.#filters = bundle.manifest.triggers.map((trigger) => parseTopicFilter(trigger.mqtt));
+    this.#routes = new RouteTable(this.#filters.map((filter, index) => ({ owner: bundle, index, filter, key: bundle.manifest.key })));
+  }
+
+  /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
+  static async open(bundle: Bundle, options: RehearsalOptions): Promise<Rehearsal> {
+    const rehearsal = new Rehearsal(bundle, options);
+    rehearsal.#instance = await rehearsal.#load();
+    return rehearsal;
+  }
+
+  matches(topic: string): boolean {
+    return this.#routes.match(topic).length > 0;
+  }
+
+  /** Undefined when no trigger matches the topic. A handler that fails is a result. @throws MillraceError HOST_CRASHED, NOT_FOUND when closed */
+  async handle(message: Message & { readonly seq: number }): Promise<Rehearsed | undefined> {
+    const [route] = this.#routes.match(message.topic);
+    if (route === undefined) return undefined;
+    const startedAt = performance.now();
+    const result = this.#keep(route.key, await this.#run(route, message));
+    return { ...present(result, route.key, performance.now() - startedAt), key: route.key };
+  }
+
+  async #run(route: Route<Bundle>, message: Message & { readonly seq: number }): Promise<ItemResult> {
+    if (this.#closed) throw ended();
+    this.#instance ??= await this.#load();
+    const { cpuMs, wallMs } = this.#bundle.manifest.limits;
+    const answer = Promise.withResolvers<ItemResult>();
+    this.#answer = answer;
+    this.#instance.run(++this.#batch, { timeoutMs: cpuMs * 2, wallMs }, [...item(route, message)]);
+    return answer.promise;
+  }
+
+  #load(): Promise<InstanceHandle> {
+    const { hosts, gateway, version } = this.#options;
+    const fault = (code: string, text: string): void => {
+      this.#instance = undefined;
+      this.#answer?.resolve({ status: "failed", logs: [], error: { code, name: "Error", message: text, stack: "" } });
+    };
+    return hosts.load(loadSpec(this.#bundle, this.#filters, { version, gateway }), {
+      result: (batch, results) => {
+        if (batch === this.#batch) this.#answer?.resolve(decodeOne(results));
+      },
+      cut: (_batch, cut) => fault(cut.fault.code, cut.fault.message),
+      lost: (reason) => fault("HOST_CRASHED", reason),
+      stateGet: (request, keys) => {
+        const instance = this.#instance;
+        this.#readState(keys).then(
+          (entries) => instance?.stateLoaded(request, entries),
+          (error: unknown) => this.#answer?.reject(error),
+        );
+      },
+    });
+  }
+
+  async #readState(keys: readonly string[]): Promise<string> {
+    const entries = await Promise.all(
+      keys.map(async (key) => {
+        const values = new Map<string, Buffer | undefined>((await this.#options.state(key)).map(({ name, value }) => [name, value]));
+        for (const [name, value] of this.#written.get(key) ?? []) values.set(name, value);
+        return [key, [...values].flatMap(([name, value]) => (value === undefined ? [] : [[name, value.toString()]]))] as const;
+      }),
+    );
+    return JSON.stringify(Object.fromEntries(entries));
+  }
+
+  /** Takes over what was written. When that is too much, the isolate must not remember it either. */
+  #keep(key: string, result: ItemResult): ItemResult {
+    if (result.status !== "done" || result.effects.state.length === 0) return result;
+    const { stateBytes } = this.#bundle.manifest.limits;
+    const values = this.#written.get(key) ?? new Map<string, Buffer | undefined>();
+    const grown = result.effects.state.reduce((sum, { name, value }) => sum + sizeOf(name, value) - sizeOf(name, values.get(name)), 0);
+    if (this.#writtenBytes + grown > stateBytes) {
+      this.#instance?.unload();
+      this.#instance = undefined;
+      const message = `the replay has written ${this.#writtenBytes} bytes of state, at most ${stateBytes} are allowed`;
+      return { status: "failed", logs: result.logs, error: { code: "LIMIT_STATE", name: "Error", message, stack: "" } };
+    }
+    for (const { name, value } of result.effects.state) values.set(name, value);
+    this.#written.set(key, values);
+    this.#writtenBytes += grown;
+    return result;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#instance?.unload();
+    this.#answer?.promise.catch(() => undefined); // Whoever still waits for it gets the rejection.
+    this.#answer?.reject(ended());
+    return Promise.resolve();
+  }
+}
+
+function ended(): MillraceError {
+  return new MillraceError("NOT_FOUND", "the replay has ended");
+}
+
+function sizeOf(name: string, value: Buffer | undefined): number {
+  return value === undefined ? 0 : name.length + value.length;
+}
+
+function* item(route: Route<unknown>, message: Message & { readonly seq: number }): Iterable<Uint8Array> {
+  const record = encodeMessage(message);
+  const { seq, topic, time, hops } = message;
+  const { key, keyBytes, index: trigger } = route;
+  const journaled = { seq, topic, time, hops, record };
+  yield itemHead({ message: journaled, start: seq, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false }, true);
+  yield keyBytes;
+  yield record;
+}
+
+function decodeOne(bytes: Buffer): ItemResult {
+  const error: GuestError = { code: "FUNCTION_THREW", name: "Error", message: "the isolate gave an answer that cannot be read", stack: "" };
+  try {
+    return decodeResults(bytes, 1)[0] ?? { status: "failed", logs: [], error };
+  } catch {
+    return { status: "failed", logs: [], error };
+  }
+}
+
+function present(result: ItemResult, key: string, durationMs: number): InvokeResult {
+  const none: ItemEffects = { state: [], events: [], publishes: [] };
+  const effects = result.status === "done" ? result.effects : none;
+  return {
+    ok: result.status === "done",
+    ...(result.status === "done" || result.status === "deferred" ? {} : { error: result.error }),
+    state: effects.state.map(({ name, value }) => ({
+      key,
+      name,
+      value: value === undefined ? null : (JSON.parse(value.toString()) as unknown),
+    })),
+    publishes: effects.publishes.map((record) => {
+      const { topic, payload, qos, retain } = decodeMessage(record);
+      return { topic, payload: Buffer.from(payload).toString("utf8"), qos, retain };
+    }),
+    events: effects.events.map(({ type, subject, data }) => ({ type, subject, data: JSON.parse(data) as unknown })),
+    logs: result.status === "deferred" ? [] : result.logs,
+    durationMs,
+  };
+}
