@@ -48,7 +48,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const wakes: { runtime?: Runtime } = {};
   const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
   const { id: gateway, runtime: limits } = config;
-  const options = { gateway, hosts: limits.hosts, pendingMax: limits.pending_max };
+  const options = { gateway, hosts: limits.hosts, pendingMax: limits.pending_max, drops };
   const runtime = stack.use(await Runtime.start(options, journal, logger));
   wakes.runtime = runtime;
   const arrivals = new Arrivals();
@@ -130,7 +130,7 @@ function createBroker(config: GatewayConfig, to: Intake, logger: Logger): Promis
 function intake(journal: Journal, wakes: { readonly runtime?: Runtime }): Intake {
   return {
     ledger: journal.qos2,
-    matches: (topic) => wakes.runtime?.matches(topic) ?? false,
+    matches: (topic) => wakes.runtime?.matches(topic) ?? "none",
     append: (entry, done) => journal.append(entry, done),
     appendOnce: (client, packetId, entry, done) => journal.qos2.append(client, packetId, entry, done),
   };

@@ -30,14 +30,17 @@ interface Entry {
   readonly time: number;
   readonly hops: number;
   readonly record: Uint8Array;
+  /** It need not survive, so it is not written. */
+  readonly volatile?: true;
 }
 
 type Done = (error?: Error, duplicate?: boolean) => void;
 
 /** Where messages go that functions want; everything else is only brokered. */
 export interface Intake {
-  matches(topic: string): boolean;
-  /** `done` is called when the message is durable. */
+  /** Whether functions want messages with this topic, and whether they have to be on disk before they are acknowledged. */
+  matches(topic: string): "none" | "volatile" | "durable";
+  /** `done` is called when the message is durable, or taken if it is volatile. */
   append(entry: Entry, done: Done): void;
   /** The same, once for each packet id until it is released. */
   appendOnce(client: string, packetId: number, entry: Entry, done: Done): void;
@@ -184,7 +187,8 @@ export class Broker implements AsyncDisposable {
       return;
     }
     this.counters.received++;
-    if (!intake.matches(packet.topic)) {
+    const wake = intake.matches(packet.topic);
+    if (wake === "none") {
       callback();
       return;
     }
@@ -193,7 +197,8 @@ export class Broker implements AsyncDisposable {
       callback(new Error(`topic "${packet.topic.slice(0, 100)}": its properties are longer than ${PROPERTIES_BYTES_MAX} bytes as JSON`));
       return;
     }
-    const entry = { topic: message.topic, time: message.time, hops: 0, record: encodeMessage(message) };
+    const plain = { topic: message.topic, time: message.time, hops: 0, record: encodeMessage(message) };
+    const entry: Entry = wake === "volatile" ? { ...plain, volatile: true } : plain;
     const done: Done = (error, duplicate) => {
       if (error !== undefined && client !== null) {
         // No acknowledgement, not even a bad one, which the engine would still send: the client keeps the message and sends it again.

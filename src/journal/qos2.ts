@@ -13,6 +13,8 @@ export class Qos2Ledger {
   /** Keys on disk, and keys on their way there with those who wait for them. */
   readonly #stored: Set<string>;
   readonly #pending = new Map<string, Done[]>();
+  /** Keys of volatile messages: they last as long as the messages do. */
+  readonly #volatile = new Set<string>();
 
   constructor(writer: Writer, stored: Set<string>) {
     this.#writer = writer;
@@ -22,7 +24,7 @@ export class Qos2Ledger {
   append(client: string, packetId: number, entry: Entry, done: Done): void {
     const key = qos2Key(client, packetId);
     const text = key.toString("latin1");
-    if (this.#stored.has(text)) {
+    if (this.#stored.has(text) || this.#volatile.has(text)) {
       done(undefined, true);
       return;
     }
@@ -32,35 +34,34 @@ export class Qos2Ledger {
       return;
     }
     this.#pending.set(text, []);
-    this.#writer.submit({
-      point: "qos2-append",
-      entries: [entry],
-      ops: [{ key, value: Buffer.alloc(0) }],
-      publishes: [],
-      sync: true,
-      done: (error) => {
-        const others = this.#pending.get(text) ?? [];
-        this.#pending.delete(text);
-        if (error === undefined) this.#stored.add(text);
-        done(error);
-        for (const other of others) other(error, true);
-      },
-    });
+    const taken = (error?: MillraceError): void => {
+      const others = this.#pending.get(text) ?? [];
+      this.#pending.delete(text);
+      if (error === undefined) (entry.volatile === true ? this.#volatile : this.#stored).add(text);
+      done(error);
+      for (const other of others) other(error, true);
+    };
+    if (entry.volatile === true) return this.#writer.pass(entry, taken);
+    const ops = [{ key, value: Buffer.alloc(0) }];
+    this.#writer.submit({ point: "qos2-append", entries: [entry], ops, publishes: [], sync: true, done: taken });
   }
 
   has(client: string, packetId: number): boolean {
-    return this.#stored.has(qos2Key(client, packetId).toString("latin1"));
+    const text = qos2Key(client, packetId).toString("latin1");
+    return this.#stored.has(text) || this.#volatile.has(text);
   }
 
   /** Call before PUBCOMP goes out: the client may use the packet id for another message after that, so it is synced. */
   release(client: string, packetId: number): Promise<void> {
     const text = qos2Key(client, packetId).toString("latin1");
+    this.#volatile.delete(text);
     return this.#stored.has(text) ? this.#delete([text]) : Promise.resolve();
   }
 
   /** The client's session has ended; whatever it had open is forgotten, also what is still on its way to the disk. */
   clear(client: string): Promise<void> {
     const prefix = qos2Key(client, 0).subarray(0, -2).toString("latin1");
+    for (const key of this.#volatile) if (key.startsWith(prefix) && key.length === prefix.length + 2) this.#volatile.delete(key);
     const keys = [...this.#stored, ...this.#pending.keys()].filter((key) => key.startsWith(prefix) && key.length === prefix.length + 2);
     return keys.length === 0 ? Promise.resolve() : this.#delete(keys);
   }

@@ -1,27 +1,23 @@
 import type { Bundle } from "../core/bundle.ts";
 import type { Cursor } from "../core/cursor.ts";
+import type { Drops } from "../core/drops.ts";
 import { messageOf } from "../core/errors.ts";
-import { eventId, type OutboxEvent } from "../core/event.ts";
+import type { OutboxEvent } from "../core/event.ts";
 import type { Logger } from "../core/log.ts";
 import { compilePermissions, type Overflow, type Permissions } from "../core/manifest.ts";
-import { decodeMessage, type JournaledMessage, peekMessage } from "../core/message.ts";
+import type { JournaledMessage } from "../core/message.ts";
 import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
 import type { DeadLetter } from "../core/stats.ts";
-import type { GuestError, ItemEffects } from "./effects.ts";
+import { collect, deadLetter, type Derived, type Draft, emptyDraft, isEmpty } from "./draft.ts";
+import type { GuestError } from "./effects.ts";
+import { Feed } from "./feed.ts";
 import type { LoadSpec } from "./host/frames.ts";
 import type { HostPool, InstanceEvents, InstanceHandle } from "./hosts.ts";
-import { type Item, Lane, type LaneOwner, type Outcome } from "./lane.ts";
+import type { Item } from "./item.ts";
+import { Lane, type LaneOwner, type Outcome } from "./lane.ts";
 import type { LogRing } from "./logs.ts";
-import { laneOf, type Route } from "./route.ts";
+import { laneOf, type Route, routingOf, type Wake } from "./route.ts";
 import type { Turns } from "./turns.ts";
-
-/** A message that enters the journal from inside. */
-export interface Derived {
-  readonly topic: string;
-  readonly time: number;
-  readonly hops: number;
-  readonly record: Uint8Array;
-}
 
 export interface FunctionCommit {
   readonly consumer: string;
@@ -48,6 +44,7 @@ export interface FunctionParts {
   readonly journal: RuntimeJournal;
   readonly logs: LogRing;
   readonly logger: Logger;
+  readonly drops: Drops;
   /** Messages that a function holds in memory. */
   readonly pendingMax: number;
   /** Seq after the newest message that came in. */
@@ -55,13 +52,9 @@ export interface FunctionParts {
   /** Whether functions have to wait because what they publish is not taken. */
   held(): boolean;
   route(owner: DeployedFunction, topic: string): Route<DeployedFunction> | undefined;
-  /** Whether a message with this topic wakes anything. */
-  matches(topic: string): boolean;
+  /** What a message with this topic wakes. */
+  wakes(topic: string): Wake;
 }
-
-const HOPS_MAX = 16;
-const READ_MESSAGES = 1024;
-const PENDING_BYTES_MAX = 64 * 1024 * 1024;
 
 /** A version of a function at work: takes its messages from the journal, spreads them over lanes, commits what comes of them. */
 export class DeployedFunction implements LaneOwner {
@@ -69,23 +62,14 @@ export class DeployedFunction implements LaneOwner {
   readonly version: number;
   readonly digest: string;
   readonly filters: readonly TopicFilter[];
+  readonly routing: string;
+  readonly permissions: Permissions;
   readonly counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, emitted: 0, published: 0 };
   readonly #parts: FunctionParts;
   readonly #lanes: readonly Lane[];
-  readonly #permissions: Permissions;
+  readonly #feed: Feed;
   readonly #spec: LoadSpec;
-  #cursor: Cursor | undefined;
   #from = 0;
-  /** Everything below has been offered to the lanes or does not concern the function. */
-  #position = 0;
-  /** One after the last message that was offered. */
-  #offered = 0;
-  /** Whether new messages are taken as they come; otherwise they are read from the journal. */
-  #live = false;
-  #reading = false;
-  #stopping = false;
-  #pending = 0;
-  #pendingBytes = 0;
   #settled: Promise<unknown> = Promise.resolve();
 
   constructor(target: { version: number; digest: string }, bundle: Bundle, parts: FunctionParts) {
@@ -95,13 +79,29 @@ export class DeployedFunction implements LaneOwner {
     this.#parts = parts;
     const { manifest } = bundle;
     this.filters = manifest.triggers.map((trigger) => parseTopicFilter(trigger.mqtt));
-    this.#permissions = compilePermissions(manifest.permissions);
+    this.routing = routingOf(this.filters, manifest.key);
+    this.permissions = compilePermissions(manifest.permissions);
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
     this.#lanes = Array.from({ length: manifest.concurrency }, () => new Lane(this));
+    this.#feed = new Feed({
+      name: manifest.name,
+      routing: this.routing,
+      pendingMax: parts.pendingMax,
+      journal: parts.journal,
+      logger: parts.logger,
+      head: () => parts.head(),
+      route: (topic) => parts.route(this, topic),
+      offer: (item) => this.#lanes[laneOf(item.key, this.#lanes.length)]?.offer(item),
+      pump: () => this.pump(),
+      missed: (count) => parts.drops.count("volatile-behind", manifest.name, count),
+    });
   }
 
   get name(): string {
     return this.bundle.manifest.name;
+  }
+  get gateway(): string {
+    return this.#parts.gateway;
   }
   get manifest(): Bundle["manifest"] {
     return this.bundle.manifest;
@@ -117,12 +117,14 @@ export class DeployedFunction implements LaneOwner {
   }
   /** Messages below this seq are done with. */
   get floor(): number {
-    const floor = this.#cursor?.floor ?? 0;
-    if (floor < this.#offered) return floor;
-    return this.#live ? this.#parts.head() : Math.max(floor, this.#position);
+    return this.#feed.floor;
   }
   get backlog(): number {
-    return this.#pending + (this.#live ? 0 : Math.max(0, this.#parts.head() - this.#position));
+    return this.#feed.backlog;
+  }
+
+  wakes(topic: string): Wake {
+    return this.#parts.wakes(topic);
   }
 
   /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
@@ -137,85 +139,33 @@ export class DeployedFunction implements LaneOwner {
 
   /** Begins with the first message that the cursor does not call done. `from` is where this version took over. */
   start(cursor: Cursor, from: number): void {
-    this.#cursor = cursor;
     this.#from = from;
-    this.#position = cursor.floor;
-    this.#offered = cursor.floor;
-    void this.#catchUp();
+    this.#feed.start(cursor);
   }
 
   /** Finishes what is under way and hands over the cursor; whatever follows it is for the next version. */
   async stop(): Promise<Cursor | undefined> {
-    const cursor = this.#cursor;
-    if (this.#live) this.#position = this.#parts.head();
-    this.#live = false;
-    this.#stopping = true;
+    this.#feed.stop();
     await Promise.all(this.#lanes.map((lane) => lane.stop()));
     await this.#settled;
-    // What came by and did not concern this version is not left to the next one, which may have other triggers.
-    if (cursor !== undefined && cursor.floor >= this.#offered) cursor.complete(cursor.floor, this.#position);
-    this.#cursor = undefined;
-    return cursor;
+    return this.#feed.handOver();
   }
 
-  /** A message that has just come in. Those that come while the function is behind are read from the journal later. */
+  /** A message that has just come in. */
   offerLive(message: JournaledMessage, route: Route<DeployedFunction>): void {
-    if (!this.#live || message.seq < this.#position) return;
-    if (this.#full()) {
-      this.#live = false;
-      this.#position = message.seq;
-      return;
-    }
-    this.#offer(message, route);
-    this.#position = message.seq + 1;
+    this.#feed.live(message, route);
   }
 
   pump(): void {
     for (const lane of this.#lanes) lane.pump();
   }
 
-  #full(): boolean {
-    return this.#pending >= this.#parts.pendingMax || this.#pendingBytes >= PENDING_BYTES_MAX;
+  setAside(item: Item): boolean {
+    return this.#feed.setAside(item);
   }
 
-  #offer(message: JournaledMessage, route: Route<DeployedFunction>): void {
-    const { index: trigger, key, keyBytes } = route;
-    const item: Item = { message, start: this.#offered, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false };
-    this.#offered = message.seq + 1;
-    this.#pending++;
-    this.#pendingBytes += message.record.length;
-    this.#lanes[laneOf(key, this.#lanes.length)]?.offer(item);
-  }
-
-  /** Reads on from the position until the function is full or has met the newest message. */
-  async #catchUp(): Promise<void> {
-    if (this.#reading || this.#live) return;
-    this.#reading = true;
-    try {
-      while (this.#cursor !== undefined && !this.#stopping && !this.#live && !this.#full()) {
-        // What is written while reading is neither read nor offered, so the head of before counts.
-        const head = this.#parts.head();
-        const messages = await this.#parts.journal.read(this.#position, READ_MESSAGES);
-        if (this.#stopping) return;
-        this.#take(messages, head, this.#cursor);
-        this.pump();
-      }
-    } catch (error) {
-      this.#parts.logger.error({ function: this.name, error: messageOf(error) }, "the journal cannot be read");
-    } finally {
-      this.#reading = false;
-    }
-  }
-
-  #take(messages: readonly JournaledMessage[], head: number, cursor: Cursor): void {
-    for (const message of messages) {
-      if (this.#full()) return;
-      const route = cursor.isDone(message.seq) ? undefined : this.#parts.route(this, message.topic);
-      if (route !== undefined) this.#offer(message, route);
-      this.#position = message.seq + 1;
-    }
-    if (messages.length === 0) this.#position = Math.max(this.#position, head);
-    this.#live = this.#position >= this.#parts.head();
+  goOn(key: string): void {
+    this.#feed.goOn(key);
   }
 
   load(events: InstanceEvents): Promise<InstanceHandle> {
@@ -239,35 +189,37 @@ export class DeployedFunction implements LaneOwner {
   }
 
   settle(outcomes: readonly Outcome[]): Item | undefined {
-    const cursor = this.#cursor;
+    const { cursor } = this.#feed;
     if (cursor === undefined) throw new Error("a lane settles before its function has started");
-    const draft: Draft = { state: [], events: [], publishes: [], derived: [], deadLetters: [] };
+    const draft = emptyDraft();
     let finished = 0;
+    let durable = false;
     let refused: Item | undefined;
     for (const { item, result, dead } of outcomes) {
       if (result.status === "deferred") continue;
       this.#log(item, result.logs);
-      const error = result.status === "done" ? this.#collect(item, result.effects, draft) : result.error;
+      const error = result.status === "done" ? collect(item, result.effects, draft, this) : result.error;
       if (result.status === "done" && error !== undefined) refused = item;
       const given = dead || result.status === "done";
       if (error !== undefined) this.#failure(item, error, given ? draft : undefined);
       if (error !== undefined && !given) continue;
       finished++;
-      this.#pendingBytes -= item.message.record.length;
-      cursor.complete(item.start, item.message.seq + 1);
+      durable ||= item.message.volatile !== true;
+      this.#feed.settled(item);
       if (refused !== undefined) break;
     }
     if (finished === 0) return undefined;
-    this.#pending -= finished;
-    this.#commit(draft, cursor);
-    if (!this.#live && this.#pending < this.#parts.pendingMax / 2) void this.#catchUp();
+    // A volatile message cannot come again, so it need not be known that it was handled: without effects nothing is written.
+    if (durable || !isEmpty(draft)) this.#commit(draft, cursor);
+    else this.counters.handled += draft.handled;
+    this.#feed.refill();
     return refused;
   }
 
   #commit(draft: Draft, cursor: Cursor): void {
-    const handled = draft.handled ?? 0;
+    const { handled, ...effects } = draft;
     this.#settled = new Promise<void>((resolve) => {
-      this.#parts.journal.commit({ consumer: this.name, cursor, overflow: this.manifest.overflow, ...draft }, (error) => {
+      this.#parts.journal.commit({ consumer: this.name, cursor, overflow: this.manifest.overflow, ...effects }, (error) => {
         // After a failed commit the gateway stops; the messages are handled again when it is back.
         if (error === undefined) {
           this.counters.handled += handled;
@@ -278,33 +230,6 @@ export class DeployedFunction implements LaneOwner {
         resolve();
       });
     });
-  }
-
-  /** Adds the effects of one item to the draft, or says what is wrong with them. */
-  #collect(item: Item, effects: ItemEffects, draft: Draft): GuestError | undefined {
-    const derived: Derived[] = [];
-    for (const record of effects.publishes) {
-      const { topic, time } = peekMessage(record, 0);
-      if (!this.#permissions.mayPublish(topic))
-        return refusal("PERMISSION_DENIED", `publishing to "${topic}" is not allowed by permissions.publish`);
-      const hops = item.message.hops + 1;
-      record[5] = hops;
-      if (!this.#parts.matches(topic)) continue;
-      if (hops > HOPS_MAX)
-        return refusal("LIMIT_HOPS", `the message has come through ${item.message.hops} functions and would wake another`);
-      derived.push({ topic, time, hops, record });
-    }
-    const forbidden = effects.events.find((event) => !this.#permissions.mayEmit(event.type));
-    if (forbidden !== undefined) return refusal("PERMISSION_DENIED", `emitting "${forbidden.type}" is not allowed by permissions.emit`);
-    draft.handled = (draft.handled ?? 0) + 1;
-    draft.publishes.push(...effects.publishes);
-    draft.derived.push(...derived);
-    for (const { name, value } of effects.state) draft.state.push({ key: item.key, name, ...(value === undefined ? {} : { value }) });
-    effects.events.forEach((event, index) => {
-      const id = eventId(this.#parts.gateway, item.message.seq, this.name, index);
-      draft.events.push({ ...event, id, function: this.name, version: this.version, time: item.message.time });
-    });
-    return undefined;
   }
 
   #failure(item: Item, error: GuestError, draft: Draft | undefined): void {
@@ -329,38 +254,9 @@ export class DeployedFunction implements LaneOwner {
   }
 }
 
-interface Draft {
-  readonly state: { key: string; name: string; value?: Buffer }[];
-  readonly events: OutboxEvent[];
-  readonly publishes: Uint8Array[];
-  readonly derived: Derived[];
-  readonly deadLetters: DeadLetter[];
-  handled?: number;
-}
-
-function refusal(code: string, message: string): GuestError {
-  return { code, name: "Error", message, stack: "" };
-}
-
-function deadLetter(item: Item, error: GuestError, owner: DeployedFunction): DeadLetter {
-  const { seq, topic, time, record } = item.message;
-  const { payload } = decodeMessage(record);
-  return {
-    seq,
-    topic,
-    time,
-    function: owner.name,
-    version: owner.version,
-    attempts: item.attempt,
-    code: error.code,
-    error: error.message,
-    payload: Buffer.from(payload).toString("base64"),
-  };
-}
-
 /** What a host needs to make an isolate of this version. */
 export function loadSpec(bundle: Bundle, filters: readonly TopicFilter[], about: { version: number; gateway: string }): LoadSpec {
-  const { name, env, permissions, limits } = bundle.manifest;
+  const { name, env, permissions, limits, order } = bundle.manifest;
   return {
     name,
     env,
@@ -370,6 +266,7 @@ export function loadSpec(bundle: Bundle, filters: readonly TopicFilter[], about:
     triggers: filters.map((filter) => ({ names: [...filter.names] })),
     publish: permissions.publish,
     emit: permissions.emit,
+    strict: order === "strict",
     memoryBytes: limits.memoryBytes,
     wallMs: limits.wallMs,
     outputBytes: limits.outputBytes,

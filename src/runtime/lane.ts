@@ -1,31 +1,17 @@
 import { backoffMs } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
-import type { JournaledMessage } from "../core/message.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { decodeResults, type GuestError, type ItemResult } from "./effects.ts";
 import type { Fault } from "./host/frames.ts";
 import type { InstanceEvents, InstanceHandle } from "./hosts.ts";
+import { type Item, itemHead } from "./item.ts";
 import type { Turns } from "./turns.ts";
+import { Waiting } from "./waiting.ts";
 
 /** Two batches under way keep an isolate busy while the answer to the first is on its way back. */
 const BATCHES_MAX = 2;
 const BATCH_ITEMS_MAX = 256;
 const BATCH_BYTES_MAX = 1024 * 1024;
-
-/** One message for one function. */
-export interface Item {
-  readonly message: JournaledMessage;
-  /** Everything from this seq on up to the message is done with it: what lies between does not concern the function. */
-  readonly start: number;
-  readonly trigger: number;
-  readonly key: string;
-  readonly keyBytes: Buffer;
-  attempt: number;
-  /** The guest holds the key back since an attempt failed, and may go on with this item. */
-  resume: boolean;
-  /** It was under way when something went wrong that may have been its doing: it is handled alone from now on. */
-  suspect: boolean;
-}
 
 /** What became of an item. Deferred and waiting ones do not appear: they come again. */
 export interface Outcome {
@@ -49,6 +35,10 @@ export interface LaneOwner {
   loadState(keys: readonly string[]): Promise<string>;
   /** Nothing new is to be sent for now; `pump` follows when that has changed. */
   readonly held: boolean;
+  /** Takes an item of a key that waits out of memory; it is offered again after `goOn`. False when that is not possible. */
+  setAside(item: Item): boolean;
+  /** The key does not wait any more, or hardly. */
+  goOn(key: string): void;
   /** No instance could be made; the lane tries again. */
   loadFailed(error: unknown): void;
 }
@@ -59,19 +49,14 @@ interface Batch {
   readonly sentAt: number;
 }
 
-interface Blocked {
-  readonly items: Item[];
-  timer: NodeJS.Timeout | undefined;
-}
-
 /**
- * One isolate of a function and the messages of the keys that belong to it. Messages of one key are handled in order: while one waits for
- * its retry, those behind it wait too, and those of other keys go on.
+ * One isolate of a function and the messages of the keys that belong to it. With strict order the messages of one key are handled in order:
+ * while one waits for its retry, those behind it wait too. Those of other keys go on in any case.
  */
 export class Lane {
   readonly #owner: LaneOwner;
   readonly #queue: Item[] = [];
-  readonly #blocked = new Map<string, Blocked>();
+  readonly #waiting: Waiting;
   /** Keys whose retry is due and waits for messages of the key that are still under way. */
   readonly #due = new Set<string>();
   readonly #underWay: Batch[] = [];
@@ -89,10 +74,14 @@ export class Lane {
 
   constructor(owner: LaneOwner) {
     this.#owner = owner;
+    this.#waiting = new Waiting(owner.manifest.order === "strict", {
+      due: (item) => this.#retry(item),
+      setAside: (item) => owner.setAside(item),
+    });
     this.stop = once(async () => {
       this.#stopped = true;
       if (this.#underWay.length > 0) await new Promise<void>((resolve) => (this.#quiet = resolve));
-      for (const { timer } of this.#blocked.values()) clearTimeout(timer);
+      this.#waiting.clear();
       this.#handle?.unload();
       this.#handle = undefined;
     });
@@ -109,9 +98,7 @@ export class Lane {
   }
 
   offer(item: Item): void {
-    const blocked = this.#blocked.get(item.key);
-    if (blocked === undefined) this.#queue.push(item);
-    else blocked.items.push(item);
+    if (!this.#waiting.join(item)) this.#queue.push(item);
   }
 
   /** Sends what can be sent. Called after offering, so that what arrives together travels together. */
@@ -269,13 +256,7 @@ export class Lane {
 
   /** Back to the head of the queue, in order; behind a waiting retry of the same key where there is one. */
   #requeue(items: readonly Item[]): void {
-    const free: Item[] = [];
-    for (const item of items) {
-      const blocked = this.#blocked.get(item.key);
-      if (blocked === undefined) free.push(item);
-      else insertBySeq(blocked.items, item);
-    }
-    this.#queue.unshift(...free);
+    this.#queue.unshift(...items.filter((item) => !this.#waiting.rejoin(item)));
   }
 
   /** True when the isolate has to be replaced, because one of the results was refused. The items behind that one are under way again. */
@@ -294,6 +275,9 @@ export class Lane {
       else if (result.status !== "done" && !dead) this.#block(item);
     }
     if (deferred.length > 0) this.#release(deferred);
+    for (const { item, result, dead } of outcomes.slice(0, taken)) {
+      if ((result.status === "done" || dead) && this.#waiting.isEased(item.key)) this.#owner.goOn(item.key);
+    }
     return refused !== undefined;
   }
 
@@ -306,7 +290,7 @@ export class Lane {
   #release(deferred: readonly Item[]): void {
     const freed = new Set<string>();
     for (const item of deferred) {
-      if (this.#blocked.has(item.key) || freed.has(item.key)) continue;
+      if (this.#waiting.stops(item.key) || freed.has(item.key)) continue;
       freed.add(item.key);
       item.resume = true;
     }
@@ -317,27 +301,29 @@ export class Lane {
     const wait = backoffMs(item.attempt, this.#owner.manifest.retry);
     item.attempt++;
     item.resume = true;
-    const blocked: Blocked = { items: [item], timer: undefined };
-    blocked.timer = setTimeout(() => {
+    this.#waiting.hold(item, wait);
+    if (!this.#waiting.stops(item.key) || !this.#queue.some((other) => other.key === item.key)) return;
+    // What was queued behind it must not overtake it.
+    for (const other of this.#queue.splice(0)) {
+      if (other.key !== item.key || !this.#waiting.join(other)) this.#queue.push(other);
+    }
+  }
+
+  #retry(item: Item): void {
+    if (this.#owner.manifest.order === "relaxed") {
+      this.#queue.unshift(item);
+    } else {
       this.#due.add(item.key);
       this.#wake(item.key);
-      this.pump();
-    }, wait);
-    this.#blocked.set(item.key, blocked);
-    // What was queued behind it must not overtake it.
-    const behind = this.#queue.filter((other) => other.key === item.key);
-    if (behind.length === 0) return;
-    blocked.items.push(...behind);
-    const rest = this.#queue.filter((other) => other.key !== item.key);
-    this.#queue.splice(0, this.#queue.length, ...rest);
+    }
+    this.pump();
   }
 
   /** Lets a key go on with its retry. Messages of the key that are under way come back deferred, and have to take their place in line first. */
   #wake(key: string): void {
     if (this.#underWay.some((batch) => batch.items.some((item) => item.key === key))) return;
     this.#due.delete(key);
-    this.#queue.unshift(...(this.#blocked.get(key)?.items ?? []));
-    this.#blocked.delete(key);
+    this.#queue.unshift(...this.#waiting.wake(key));
   }
 
   #next(): void {
@@ -346,21 +332,6 @@ export class Lane {
     if (this.#underWay.length === 0 && this.#quiet !== undefined) this.#quiet();
     this.pump();
   }
-}
-
-function insertBySeq(items: Item[], item: Item): void {
-  const at = items.findIndex((other) => other.message.seq > item.message.seq);
-  items.splice(at === -1 ? items.length : at, 0, item);
-}
-
-export function itemHead(item: Item, last: boolean): Buffer {
-  const head = Buffer.allocUnsafe(11);
-  head[0] = (item.resume ? 1 : 0) | (last ? 2 : 0);
-  head[1] = Math.min(item.attempt, 255);
-  head[2] = item.trigger;
-  head.writeUIntBE(item.message.seq, 3, 6);
-  head.writeUInt16BE(item.keyBytes.length, 9);
-  return head;
 }
 
 function tryDecode(bytes: Buffer, max: number): ItemResult[] | undefined {

@@ -6,7 +6,7 @@ import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
 import { decodeResults, type GuestError, type ItemEffects, type ItemResult } from "./effects.ts";
 import { loadSpec } from "./function.ts";
 import type { HostPool, InstanceHandle } from "./hosts.ts";
-import { itemHead } from "./lane.ts";
+import { itemHead } from "./item.ts";
 import { type Route, RouteTable } from "./route.ts";
 
 type StateReader = (key: string) => Promise<readonly { name: string; value: Buffer }[]>;
@@ -45,7 +45,9 @@ export class Rehearsal implements AsyncDisposable {
     this.#bundle = bundle;
     this.#options = options;
     this.#filters = bundle.manifest.triggers.map((trigger) => parseTopicFilter(trigger.mqtt));
-    this.#routes = new RouteTable(this.#filters.map((filter, index) => ({ owner: bundle, index, filter, key: bundle.manifest.key })));
+    this.#routes = new RouteTable(
+      this.#filters.map((filter, index) => ({ owner: bundle, index, filter, key: bundle.manifest.key, durable: true })),
+    );
   }
 
   /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */

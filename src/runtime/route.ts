@@ -1,4 +1,5 @@
-import { TopicTrie, topicParams, type TopicFilter } from "../core/topic.ts";
+import { z } from "zod";
+import { parseTopicFilter, TopicTrie, topicParams, type TopicFilter } from "../core/topic.ts";
 
 const CACHE_TOPICS_MAX = 10_000;
 
@@ -8,6 +9,8 @@ export interface Trigger<F> {
   /** Place in the manifest's list. */
   readonly index: number;
   readonly filter: TopicFilter;
+  /** Whether its messages have to be on disk before they are acknowledged. */
+  readonly durable: boolean;
   /** Wildcard whose value is the key; undefined means the topic itself. */
   readonly key: string | undefined;
 }
@@ -19,7 +22,11 @@ export interface Route<F> {
   readonly key: string;
   /** The key as a batch carries it: empty when it is the topic. */
   readonly keyBytes: Buffer;
+  readonly durable: boolean;
 }
+
+/** What a message with some topic wakes: nothing, only triggers that let messages be lost, or at least one that does not. */
+export type Wake = "none" | "volatile" | "durable";
 
 /** Which functions a topic wakes. A function whose triggers match more than once is woken once, through the first. */
 export class RouteTable<F> {
@@ -39,17 +46,23 @@ export class RouteTable<F> {
     return routes;
   }
 
+  wakes(topic: string): Wake {
+    const routes = this.match(topic);
+    if (routes.length === 0) return "none";
+    return routes.some((route) => route.durable) ? "durable" : "volatile";
+  }
+
   #find(topic: string): readonly Route<F>[] {
     const first = new Map<F, Trigger<F>>();
     for (const trigger of this.#trie.match(topic)) {
       const other = first.get(trigger.owner);
       if (other === undefined || trigger.index < other.index) first.set(trigger.owner, trigger);
     }
-    return [...first.values()].map(({ owner, index, filter, key }) => {
+    return [...first.values()].map(({ owner, index, filter, key, durable }) => {
       const value = key === undefined ? undefined : topicParams(filter, topic)[key];
       return value === undefined || value === ""
-        ? { owner, index, key: topic, keyBytes: Buffer.alloc(0) }
-        : { owner, index, key: value, keyBytes: Buffer.from(value) };
+        ? { owner, index, durable, key: topic, keyBytes: Buffer.alloc(0) }
+        : { owner, index, durable, key: value, keyBytes: Buffer.from(value) };
     });
   }
 }
@@ -60,4 +73,20 @@ export function laneOf(key: string, lanes: number): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
   return (hash >>> 0) % lanes;
+}
+
+/** What gives a message its key, as text that can be kept. */
+export function routingOf(filters: readonly TopicFilter[], key: string | undefined): string {
+  return JSON.stringify({ filters: filters.map(({ source }) => source), ...(key === undefined ? {} : { key }) });
+}
+
+const routingSchema = z.object({ filters: z.array(z.string()), key: z.string().optional() });
+
+/** The key that a topic had under a routing that was kept; undefined when it woke nothing. */
+export function keyOf(routing: string): (topic: string) => string | undefined {
+  const { filters, key } = routingSchema.parse(JSON.parse(routing));
+  const table = new RouteTable(
+    filters.map((filter, index) => ({ owner: routing, index, filter: parseTopicFilter(filter), key, durable: true })),
+  );
+  return (topic) => table.match(topic)[0]?.key;
 }

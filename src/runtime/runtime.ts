@@ -1,6 +1,7 @@
 import type { Bundle } from "../core/bundle.ts";
 import { systemClock } from "../core/clock.ts";
 import { Cursor } from "../core/cursor.ts";
+import type { Drops } from "../core/drops.ts";
 import { MillraceError, messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
@@ -10,7 +11,7 @@ import { DeployedFunction, type FunctionParts, type RuntimeJournal } from "./fun
 import { HostPool } from "./hosts.ts";
 import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
-import { RouteTable, type Trigger } from "./route.ts";
+import { RouteTable, type Trigger, type Wake } from "./route.ts";
 
 const LOG_RECORDS_MAX = 10_000;
 /** What is under way gets this long to finish when the gateway stops. */
@@ -21,6 +22,8 @@ export interface RuntimeOptions {
   readonly hosts: number;
   /** Messages that a function holds in memory; what comes above it is read from the journal later. */
   readonly pendingMax: number;
+  /** Counts what functions miss by choice. */
+  readonly drops: Drops;
 }
 
 /** What the runtime needs of the journal beside what its functions need. */
@@ -76,9 +79,10 @@ export class Runtime implements AsyncDisposable {
       journal,
       logger,
       logs: this.logs,
+      drops: options.drops,
       head: () => this.#head,
       held: () => this.#holds.size > 0,
-      matches: (topic) => this.matches(topic),
+      wakes: (topic) => this.matches(topic),
       route: (owner, topic) => this.#routes.match(topic).find((route) => route.owner === owner),
     };
     this.close = once(async () => {
@@ -103,9 +107,9 @@ export class Runtime implements AsyncDisposable {
     }
   }
 
-  /** Whether a message with this topic wakes a function, and so belongs into the journal. */
-  matches(topic: string): boolean {
-    return this.#routes.match(topic).length > 0;
+  /** Whether a message with this topic wakes a function, and so belongs into the journal, and how. */
+  matches(topic: string): Wake {
+    return this.#routes.wakes(topic);
   }
 
   /** New messages are on their way to the disk; they go to the functions without being read back. */
@@ -256,7 +260,10 @@ export class Runtime implements AsyncDisposable {
   #reroute(): void {
     const triggers: Trigger<DeployedFunction>[] = [];
     for (const owner of this.#functions.values()) {
-      owner.filters.forEach((filter, index) => triggers.push({ owner, index, filter, key: owner.manifest.key }));
+      owner.filters.forEach((filter, index) => {
+        const durable = owner.manifest.triggers[index]?.durable !== false;
+        triggers.push({ owner, index, filter, key: owner.manifest.key, durable });
+      });
     }
     this.#routes = new RouteTable(triggers);
   }

@@ -4,6 +4,7 @@
  */
 import { once } from "node:events";
 import { Broker } from "../../src/broker/broker.ts";
+import { Drops } from "../../src/core/drops.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { Journal } from "../../src/journal/journal.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
@@ -20,14 +21,14 @@ const broker = own.use(
     { gateway: "g", endpoint: { host: "127.0.0.1", port: Number(port) }, location: `${folder}/sessions`, ...options },
     {
       ledger: journal.qos2,
-      matches: (topic) => wakes.runtime?.matches(topic) ?? false,
+      matches: (topic) => wakes.runtime?.matches(topic) ?? "none",
       append: (entry, done) => journal.append(entry, done),
       appendOnce: (client, packetId, entry, done) => journal.qos2.append(client, packetId, entry, done),
     },
     silentLogger,
   ),
 );
-const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 500 }, journal, silentLogger));
+const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 500, drops: new Drops() }, journal, silentLogger));
 wakes.runtime = runtime;
 journal.subscribe({
   incoming: (messages) => runtime.accept(messages),

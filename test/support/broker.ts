@@ -25,8 +25,9 @@ export class TestIntake implements Intake {
     return [...this.#ids];
   }
 
-  matches(topic: string): boolean {
-    return topic.startsWith("in/");
+  matches(topic: string): ReturnType<Intake["matches"]> {
+    if (topic.startsWith("volatile/")) return "volatile";
+    return topic.startsWith("in/") ? "durable" : "none";
   }
 
   append(entry: Parameters<Intake["append"]>[0], done: Parameters<Intake["append"]>[1]): void {

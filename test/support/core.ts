@@ -1,4 +1,5 @@
 import { vi } from "vitest";
+import { Drops } from "../../src/core/drops.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { decodeMessage, type JournaledMessage, type Message } from "../../src/core/message.ts";
 import type { DeadLetter, FunctionStats } from "../../src/core/stats.ts";
@@ -34,10 +35,12 @@ export interface Emitted {
 export class Core implements AsyncDisposable {
   readonly journal: Journal;
   readonly runtime: Runtime;
+  readonly drops: Drops;
   readonly published: { topic: string; text: string; source: string; hops: number }[] = [];
   readonly #own: AsyncDisposableStack;
 
-  private constructor(journal: Journal, runtime: Runtime, own: AsyncDisposableStack) {
+  private constructor({ journal, runtime, drops }: Pick<Core, "journal" | "runtime" | "drops">, own: AsyncDisposableStack) {
+    this.drops = drops;
     this.journal = journal;
     this.runtime = runtime;
     this.#own = own;
@@ -57,10 +60,11 @@ export class Core implements AsyncDisposable {
     await using own = new AsyncDisposableStack();
     const journal = own.use(await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING }));
     const { hosts = 1, pendingMax = 8_192, around } = options;
+    const drops = new Drops();
     const seen = around === undefined ? journal : surrounded(journal, around);
-    const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax }, seen, silentLogger));
+    const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax, drops }, seen, silentLogger));
     if (options.begin !== false) runtime.begin();
-    return new Core(journal, runtime, own.move());
+    return new Core({ journal, runtime, drops }, own.move());
   }
 
   /** In a folder of its own, which goes with it. */
@@ -69,7 +73,7 @@ export class Core implements AsyncDisposable {
     const folder = own.use(await TempFolder.make());
     const core = await Core.open({ ...options, folder: folder.path });
     own.use({ [Symbol.asyncDispose]: () => core.#own.disposeAsync() });
-    return new Core(core.journal, core.runtime, own.move());
+    return new Core(core, own.move());
   }
 
   async deploy(...functions: readonly TestFunction[]): Promise<void> {
@@ -77,8 +81,9 @@ export class Core implements AsyncDisposable {
   }
 
   /** Resolves when the message is durable. Text stays text, everything else is sent as JSON. */
-  send(topic: string, data: unknown, more: Partial<Message> = {}): Promise<void> {
-    return append(this.journal, entryOf(topic, typeof data === "string" ? data : JSON.stringify(data), { time: Date.now(), ...more }));
+  send(topic: string, data: unknown, more: Partial<Message> = {}, way: { readonly volatile?: true } = {}): Promise<void> {
+    const text = typeof data === "string" ? data : JSON.stringify(data);
+    return append(this.journal, { ...entryOf(topic, text, { time: Date.now(), ...more }), ...way });
   }
 
   stats(name: string): FunctionStats {

@@ -52,6 +52,8 @@ export interface LoadSpec {
   readonly triggers: readonly { readonly names: readonly (readonly [string, number])[] }[];
   readonly publish: readonly string[];
   readonly emit: readonly string[];
+  /** Whether a message that failed holds back those behind it with the same key. */
+  readonly strict: boolean;
   readonly memoryBytes: number;
   readonly wallMs: number;
   readonly outputBytes: number;

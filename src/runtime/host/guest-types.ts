@@ -8,6 +8,7 @@ export interface GuestOptions {
   readonly triggers: readonly { readonly names: readonly (readonly [string, number])[] }[];
   readonly publish: readonly string[];
   readonly emit: readonly string[];
+  readonly strict: boolean;
   readonly wallMs: number;
   readonly outputBytes: number;
   readonly stateValueBytes: number;

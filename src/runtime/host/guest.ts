@@ -140,7 +140,7 @@ class Guest implements GuestRuntime {
   #fail(error: unknown, event: GuestEvent, effects: Effects): string {
     this.#current = undefined;
     const failure = encodeFailure(error, effects);
-    if (failure.startsWith("\x01") && (event.flags & 2) === 0) this.#failedKeys.add(event.key);
+    if (this.#options.strict && failure.startsWith("\x01") && (event.flags & 2) === 0) this.#failedKeys.add(event.key);
     return failure;
   }
 }

@@ -1,6 +1,7 @@
 import { systemClock } from "../../../src/core/clock.ts";
 import { decodeLink } from "../../../src/core/link.ts";
 import { eventBatchSchema } from "../../../src/core/link-messages.ts";
+import { Drops } from "../../../src/core/drops.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { decodeMessage } from "../../../src/core/message.ts";
 import type { OpenDatabase } from "../../../src/journal/database.ts";
@@ -35,7 +36,7 @@ export class CrashGateway implements AsyncDisposable {
   static async open(location: string, world: World, open?: OpenDatabase): Promise<CrashGateway> {
     await using own = new AsyncDisposableStack();
     const journal = own.use(await Journal.open({ location, batchMax: 64, ...KEEPS_NOTHING }, open));
-    const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 1_000 }, journal, silentLogger));
+    const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 1_000, drops: new Drops() }, journal, silentLogger));
     const gateway = new CrashGateway({ journal, runtime }, world, own);
     journal.subscribe({
       incoming: (messages) => runtime.accept(messages),

@@ -59,6 +59,22 @@ describe("a QoS 2 message", () => {
     expect(journal.qos2.has("c", 1)).toBe(false);
   });
 
+  it("that is volatile has its id kept in memory, until it is released or the client starts anew", async () => {
+    const fleeting = (packetId: number, text: string): Promise<boolean> =>
+      appendOnce(journal, "c", packetId, { ...entryOf("t", text), volatile: true });
+    expect(await Promise.all([fleeting(1, "a"), fleeting(1, "a"), fleeting(2, "b")])).toEqual([false, true, false]);
+    expect([journal.qos2.has("c", 1), await fleeting(1, "a")]).toEqual([true, true]);
+    await journal.qos2.release("c", 1);
+    expect([journal.qos2.has("c", 1), await fleeting(1, "c")]).toEqual([false, false]);
+    await journal.qos2.clear("c");
+    expect([journal.qos2.has("c", 1), journal.qos2.has("c", 2)]).toEqual([false, false]);
+    expect(await fleeting(3, "d")).toBe(false);
+    expect(await allTexts(journal)).toEqual([]);
+    expect(journal.appended).toBe(4);
+    await reopen();
+    expect(journal.qos2.has("c", 3)).toBe(false);
+  });
+
   it("of a client that starts anew is forgotten, those of others are not", async () => {
     const clients = ["c", "cc", "c\u0000", "d", "ü"];
     for (const client of clients) for (const id of [1, 256, 65_535]) await once(client, id, client);

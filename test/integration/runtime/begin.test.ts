@@ -38,7 +38,7 @@ it("a function that does not start any more keeps its messages until it does", a
     await using broken = await Core.open({ folder: folder.path });
     const bundle = { ...second.bundle, code: "throw new Error('not today')" };
     await expect(broken.runtime.deploy(second.target, bundle)).rejects.toMatchObject({ code: "FUNCTION_LOAD_FAILED" });
-    expect(broken.runtime.matches("mid/x")).toBe(true);
+    expect(broken.runtime.matches("mid/x")).toBe("durable");
     await broken.send("mid/x", "kept");
     expect(broken.stats("second")).toMatchObject({ error: expect.stringContaining("not today") as unknown });
   }

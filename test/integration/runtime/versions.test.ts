@@ -107,7 +107,7 @@ describe("a function that is removed", () => {
     await core.send("in/k", 1);
     await core.drained();
     await core.runtime.remove("f");
-    expect(core.runtime.matches("in/k")).toBe(false);
+    expect(core.runtime.matches("in/k")).toBe("none");
     expect(core.runtime.stats().functions).toEqual([]);
     expect(core.journal.functionRecord("f")).toBeUndefined();
     await core.send("in/k", 2);

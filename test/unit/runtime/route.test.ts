@@ -1,10 +1,10 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseTopicFilter } from "../../../src/core/topic.ts";
-import { laneOf, RouteTable, type Trigger } from "../../../src/runtime/route.ts";
+import { keyOf, laneOf, RouteTable, routingOf, type Trigger } from "../../../src/runtime/route.ts";
 
 function triggers(owner: string, key: string | undefined, ...filters: readonly string[]): Trigger<string>[] {
-  return filters.map((filter, index) => ({ owner, index, key, filter: parseTopicFilter(filter) }));
+  return filters.map((filter, index) => ({ owner, index, key, durable: true, filter: parseTopicFilter(filter) }));
 }
 
 const show = (table: RouteTable<string>, topic: string): string[] =>
@@ -14,6 +14,21 @@ const show = (table: RouteTable<string>, topic: string): string[] =>
     .toSorted();
 
 describe("routes", () => {
+  it("say whether anything that they wake needs the message on disk", () => {
+    const table = new RouteTable([
+      ...triggers("f", undefined, "a/#").map((trigger) => ({ ...trigger, durable: false })),
+      ...triggers("g", undefined, "a/b"),
+    ]);
+    expect(["a/b", "a/c", "b"].map((topic) => table.wakes(topic))).toEqual(["durable", "volatile", "none"]);
+  });
+
+  it("come back from their text and give the same keys", () => {
+    const filters = ["a/+device/x", "b/+device"].map((source) => parseTopicFilter(source));
+    const byDevice = keyOf(routingOf(filters, "device"));
+    expect(["a/d1/x", "b/d2", "c"].map((topic) => byDevice(topic))).toEqual(["d1", "d2", undefined]);
+    expect(keyOf(routingOf(filters, undefined))("b/d2")).toBe("b/d2");
+  });
+
   it("wake each function once, through the first of its triggers that match, under its key", () => {
     const table = new RouteTable([
       ...triggers("f", "device", "a/+device/x", "a/+device/+", "a/+/+device"),

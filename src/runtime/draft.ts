@@ -1,0 +1,96 @@
+import { eventId, type OutboxEvent } from "../core/event.ts";
+import type { Permissions } from "../core/manifest.ts";
+import { decodeMessage, peekMessage } from "../core/message.ts";
+import type { DeadLetter } from "../core/stats.ts";
+import type { GuestError, ItemEffects } from "./effects.ts";
+import type { Item } from "./item.ts";
+import type { Wake } from "./route.ts";
+
+const HOPS_MAX = 16;
+
+/** A message that enters the journal from inside. */
+export interface Derived {
+  readonly topic: string;
+  readonly time: number;
+  readonly hops: number;
+  readonly record: Uint8Array;
+  readonly volatile?: true;
+}
+
+/** What some messages of a function bring about, while it is being put together. */
+export interface Draft {
+  readonly state: { key: string; name: string; value?: Buffer }[];
+  readonly events: OutboxEvent[];
+  readonly publishes: Uint8Array[];
+  readonly derived: Derived[];
+  readonly deadLetters: DeadLetter[];
+  handled: number;
+}
+
+export function emptyDraft(): Draft {
+  return { state: [], events: [], publishes: [], derived: [], deadLetters: [], handled: 0 };
+}
+
+/** Whether nothing of it would be missed. */
+export function isEmpty({ state, events, publishes, deadLetters }: Draft): boolean {
+  return state.length === 0 && events.length === 0 && publishes.length === 0 && deadLetters.length === 0;
+}
+
+export interface DraftOwner {
+  readonly gateway: string;
+  readonly name: string;
+  readonly version: number;
+  readonly permissions: Permissions;
+  /** What a message with this topic wakes. */
+  wakes(topic: string): Wake;
+}
+
+/** Adds the effects of one item to the draft, or says what is wrong with them and adds nothing. */
+export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: DraftOwner): GuestError | undefined {
+  const { permissions } = owner;
+  const derived: Derived[] = [];
+  for (const record of effects.publishes) {
+    const { topic, time } = peekMessage(record, 0);
+    if (!permissions.mayPublish(topic))
+      return refusal("PERMISSION_DENIED", `publishing to "${topic}" is not allowed by permissions.publish`);
+    const hops = item.message.hops + 1;
+    record[5] = hops;
+    const wake = owner.wakes(topic);
+    if (wake === "none") continue;
+    if (hops > HOPS_MAX) {
+      return refusal("LIMIT_HOPS", `the message has come through ${item.message.hops} functions and would wake another`);
+    }
+    derived.push({ topic, time, hops, record, ...(wake === "volatile" ? { volatile: true } : {}) });
+  }
+  const forbidden = effects.events.find((event) => !permissions.mayEmit(event.type));
+  if (forbidden !== undefined) return refusal("PERMISSION_DENIED", `emitting "${forbidden.type}" is not allowed by permissions.emit`);
+  draft.handled++;
+  draft.publishes.push(...effects.publishes);
+  draft.derived.push(...derived);
+  for (const { name, value } of effects.state) draft.state.push({ key: item.key, name, ...(value === undefined ? {} : { value }) });
+  effects.events.forEach((event, index) => {
+    const id = eventId(owner.gateway, item.message.seq, owner.name, index);
+    draft.events.push({ ...event, id, function: owner.name, version: owner.version, time: item.message.time });
+  });
+  return undefined;
+}
+
+function refusal(code: string, message: string): GuestError {
+  return { code, name: "Error", message, stack: "" };
+}
+
+export function deadLetter(item: Item, error: GuestError, owner: { readonly name: string; readonly version: number }): DeadLetter {
+  const { seq, topic, time, record } = item.message;
+  const { payload } = decodeMessage(record);
+  return {
+    seq,
+    topic,
+    time,
+    function: owner.name,
+    version: owner.version,
+    attempts: item.attempt,
+    code: error.code,
+    error: error.message,
+    payload: Buffer.from(payload).toString("base64"),
+  };
+}

@@ -1,0 +1,203 @@
+import type { Cursor } from "../core/cursor.ts";
+import { messageOf } from "../core/errors.ts";
+import type { JournaledMessage } from "../core/message.ts";
+import type { Item } from "./item.ts";
+import type { Route } from "./route.ts";
+import { SetAside, type SetAsideOwner } from "./set-aside.ts";
+import { type Stretch, Tail } from "./tail.ts";
+
+const READ_MESSAGES = 1024;
+const PENDING_BYTES_MAX = 64 * 1024 * 1024;
+
+/** What a feed needs of its function. */
+export interface FeedOwner extends SetAsideOwner {
+  /** Messages that may be in memory. */
+  readonly pendingMax: number;
+  offer(item: Item): void;
+}
+
+/**
+ * Brings a function its messages: as they come while it keeps up, from the journal while it does not. Messages of a key that has too many
+ * waiting are set aside: they are read again when the key goes on.
+ */
+export class Feed {
+  readonly #owner: FeedOwner;
+  readonly #tail: Tail;
+  readonly #aside: SetAside;
+  #cursor: Cursor | undefined;
+  /** Everything below has been offered, was set aside, or does not concern the function. */
+  #position = 0;
+  /** One after the last message that was offered. */
+  #offered = 0;
+  /** Whether new messages are taken as they come; otherwise they are read from the journal. */
+  #live = false;
+  #reading = false;
+  #stopping = false;
+  #pending = 0;
+  #pendingBytes = 0;
+
+  constructor(owner: FeedOwner) {
+    this.#owner = owner;
+    this.#tail = new Tail(
+      owner.journal,
+      () => owner.head(),
+      (count) => owner.missed(count),
+    );
+    this.#aside = new SetAside(owner, {
+      position: () => this.#reached(),
+      full: () => this.#stopping || this.#full(),
+      offer: (message, route) => this.#enqueue(message, route, message.seq),
+    });
+  }
+
+  /** Begins with the first message that the cursor does not call done. */
+  start(cursor: Cursor): void {
+    this.#cursor = cursor;
+    this.#position = cursor.front;
+    this.#offered = cursor.front;
+    this.#aside.start(cursor).then(
+      () => void this.#catchUp(),
+      (error: unknown) => this.#unreadable(error),
+    );
+  }
+
+  /** Offers nothing more. */
+  stop(): void {
+    this.#position = this.#reached();
+    this.#live = false;
+    this.#stopping = true;
+  }
+
+  /** The cursor, after everything that was under way is settled. Whatever follows it is for the next version. */
+  handOver(): Cursor | undefined {
+    const cursor = this.#cursor;
+    // What came by and did not concern this version is not left to the next one, which may have other triggers.
+    if (cursor !== undefined && cursor.front >= this.#offered) cursor.complete(cursor.front, this.#position);
+    this.#cursor = undefined;
+    return cursor;
+  }
+
+  get cursor(): Cursor | undefined {
+    return this.#cursor;
+  }
+  /** Messages below this seq are done with. */
+  get floor(): number {
+    const cursor = this.#cursor;
+    if (cursor === undefined) return 0;
+    if (cursor.aside.keys.size > 0 || cursor.front < this.#offered) return cursor.floor;
+    return Math.max(cursor.front, this.#reached());
+  }
+  get backlog(): number {
+    return this.#pending + this.#aside.count + (this.#live ? 0 : Math.max(0, this.#owner.head() - this.#position));
+  }
+
+  /** A message that has just come in. Those that come while the function is behind are read from the journal later. */
+  live(message: JournaledMessage, route: Route<unknown>): void {
+    this.#aside.announce(message);
+    if (!this.#live || message.seq < this.#position) {
+      if (!this.#tail.announce(message) && message.volatile === true) this.#owner.missed(1);
+      return;
+    }
+    if (!this.#full()) {
+      this.#offer(message, route);
+      this.#position = message.seq + 1;
+    } else if (message.volatile === true) {
+      this.#owner.missed(1);
+    } else {
+      this.#live = false;
+      this.#position = message.seq;
+    }
+  }
+
+  /** The item is done with; its part of the cursor is complete. */
+  settled(item: Item): void {
+    this.#leave(item);
+  }
+
+  /** Takes an item of a key that waits out of memory; false when no more keys can be set aside. A volatile one cannot be read again and is lost. */
+  setAside(item: Item): boolean {
+    const cursor = this.#cursor;
+    if (cursor === undefined) return false;
+    if (item.message.volatile === true) this.#owner.missed(1);
+    else if (!this.#aside.add(item.key, item.message.seq)) return false;
+    this.#leave(item);
+    this.refill();
+    return true;
+  }
+
+  /** Some items of the key are done with, so those that were set aside come back. */
+  goOn(key: string): void {
+    this.#aside.goOn(key);
+  }
+
+  /** Reads on where that had to wait, once there is room. */
+  refill(): void {
+    if (this.#pending >= this.#owner.pendingMax / 2) return;
+    if (!this.#live) void this.#catchUp();
+    this.#aside.refill();
+  }
+
+  #reached(): number {
+    return this.#live ? this.#owner.head() : this.#position;
+  }
+
+  #full(): boolean {
+    return this.#pending >= this.#owner.pendingMax || this.#pendingBytes >= PENDING_BYTES_MAX;
+  }
+
+  #leave(item: Item): void {
+    this.#pending--;
+    this.#pendingBytes -= item.message.record.length;
+    this.#cursor?.complete(item.start, item.message.seq + 1);
+  }
+
+  #offer(message: JournaledMessage, route: Route<unknown>): void {
+    if (this.#aside.take(message, route.key)) return;
+    const start = this.#offered;
+    this.#offered = message.seq + 1;
+    this.#enqueue(message, route, start);
+  }
+
+  #enqueue(message: JournaledMessage, { index: trigger, key, keyBytes }: Route<unknown>, start: number): void {
+    this.#pending++;
+    this.#pendingBytes += message.record.length;
+    this.#owner.offer({ message, start, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false });
+  }
+
+  /** Reads on from the position until the function is full or has met the newest message. */
+  async #catchUp(): Promise<void> {
+    if (this.#reading || this.#live) return;
+    this.#reading = true;
+    try {
+      while (this.#cursor !== undefined && !this.#stopping && !this.#live && !this.#full()) {
+        await this.#tail.read(this.#position, READ_MESSAGES, (stretch) => this.#take(stretch));
+        this.#owner.pump();
+        this.#aside.refill();
+      }
+    } catch (error) {
+      this.#unreadable(error);
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  #take({ messages, upTo, end }: Stretch): void {
+    const cursor = this.#cursor;
+    if (this.#stopping || cursor === undefined) return;
+    for (const message of messages) {
+      if (this.#full()) {
+        this.#owner.missed(messages.filter(({ seq, volatile }) => seq >= message.seq && volatile === true).length);
+        return;
+      }
+      const route = cursor.isDone(message.seq) ? undefined : this.#owner.route(message.topic);
+      if (route !== undefined) this.#offer(message, route);
+      this.#position = Math.max(this.#position, message.seq + 1);
+    }
+    this.#position = Math.max(this.#position, upTo);
+    this.#live = end;
+  }
+
+  #unreadable(error: unknown): void {
+    this.#owner.logger.error({ function: this.#owner.name, error: messageOf(error) }, "the journal cannot be read");
+  }
+}

@@ -1,0 +1,195 @@
+import type { Cursor } from "../core/cursor.ts";
+import { messageOf } from "../core/errors.ts";
+import type { Logger } from "../core/log.ts";
+import type { JournaledMessage } from "../core/message.ts";
+import { keyOf, type Route } from "./route.ts";
+import { Tail, type TailJournal } from "./tail.ts";
+
+/** Keys that may be set aside at a time, and what they may add to the cursor. */
+const ASIDE_KEYS_MAX = 256;
+const ASIDE_BYTES_MAX = 16 * 1024;
+const READ_MESSAGES = 1024;
+
+export interface SetAsideOwner {
+  readonly name: string;
+  /** What gives a message its key, as text: what was set aside under another one cannot be found by key. */
+  readonly routing: string;
+  readonly journal: TailJournal;
+  readonly logger: Logger;
+  /** Seq after the newest message that came in. */
+  head(): number;
+  route(topic: string): Route<unknown> | undefined;
+  pump(): void;
+  /** Volatile messages came by while nobody could take them. */
+  missed(count: number): void;
+}
+
+interface FeedSide {
+  /** Everything below has been offered or set aside. */
+  position(): number;
+  /** Nothing more is to be offered for now; `refill` follows when that has changed. */
+  full(): boolean;
+  offer(message: JournaledMessage, route: Route<unknown>): void;
+}
+
+/**
+ * The keys whose messages are not kept in memory because an earlier one waits for its retry. They stay in the journal; the cursor remembers where
+ * each key has to go on. When it goes on, its messages are read beside those of the other keys until it has met them.
+ */
+export class SetAside {
+  readonly #owner: SetAsideOwner;
+  readonly #feed: FeedSide;
+  readonly #tail: Tail;
+  /** Keys that go on. */
+  readonly #free = new Set<string>();
+  #cursor: Cursor | undefined;
+  #reading = false;
+  #bytes = 0;
+  #until = 0;
+  /** Messages that are waiting here, as far as they were counted: after a start only those that were met. */
+  #messages = 0;
+
+  constructor(owner: SetAsideOwner, feed: FeedSide) {
+    this.#owner = owner;
+    this.#feed = feed;
+    this.#tail = new Tail(
+      owner.journal,
+      () => owner.head(),
+      () => undefined, // Volatile messages are the feed's to count.
+    );
+  }
+
+  /** Takes up what an earlier run left, once the feed has passed everything that run had come to. */
+  async start(cursor: Cursor): Promise<void> {
+    const { routing, keys } = cursor.aside;
+    if (keys.size > 0 && routing !== this.#owner.routing) await this.#dissolve(cursor);
+    this.#cursor = cursor;
+    this.#until = cursor.end;
+    for (const key of keys.keys()) {
+      this.#bytes += Buffer.byteLength(key);
+      this.#free.add(key);
+    }
+  }
+
+  /** How many messages are waiting; at least one as long as there is a key. */
+  get count(): number {
+    return Math.max(this.#messages, this.#cursor?.aside.keys.size ?? 0);
+  }
+
+  announce(message: JournaledMessage): void {
+    if (this.#reading && message.volatile !== true) this.#tail.announce(message);
+  }
+
+  /** Whether a message that the feed came to joins others of its key here. A volatile one cannot. */
+  take(message: JournaledMessage, key: string): boolean {
+    const keys = this.#cursor?.aside.keys;
+    if (keys === undefined || keys.size === 0) return false;
+    const from = keys.get(key);
+    if (from === undefined || message.seq < from) return false;
+    if (message.volatile === true) this.#owner.missed(1);
+    else this.#messages++;
+    return true;
+  }
+
+  /** Sets the key aside from `seq` on. False when there are too many. */
+  add(key: string, seq: number): boolean {
+    const cursor = this.#cursor;
+    if (cursor === undefined) return false;
+    const { keys } = cursor.aside;
+    const known = keys.get(key);
+    const bytes = Buffer.byteLength(key);
+    if (known === undefined && (keys.size >= ASIDE_KEYS_MAX || this.#bytes + bytes > ASIDE_BYTES_MAX)) return false;
+    if (known === undefined) this.#bytes += bytes;
+    this.#free.delete(key);
+    this.#messages++;
+    cursor.setAside(key, Math.min(known ?? Infinity, seq), this.#owner.routing);
+    return true;
+  }
+
+  goOn(key: string): void {
+    if (this.#cursor?.aside.keys.has(key) !== true) return;
+    this.#free.add(key);
+    this.refill();
+  }
+
+  refill(): void {
+    if (this.#free.size > 0 && !this.#reading && this.#feed.position() >= this.#until) void this.#read();
+  }
+
+  async #read(): Promise<void> {
+    this.#reading = true;
+    try {
+      for (let from = this.#from(); from !== undefined && !this.#feed.full(); from = this.#from()) {
+        await this.#tail.read(from, READ_MESSAGES, ({ messages, upTo }) => {
+          // What the feed has not come to yet is brought by the feed.
+          const reached = Math.min(upTo, this.#feed.position());
+          const fresh = messages.filter((message) => message.seq < reached);
+          if (this.#offer(fresh, from)) this.#advance(from, reached);
+        });
+        this.#owner.pump();
+      }
+    } catch (error) {
+      this.#owner.logger.error({ function: this.#owner.name, error: messageOf(error) }, "the journal cannot be read");
+    } finally {
+      this.#reading = false;
+    }
+  }
+
+  /** The lowest seq at which a key goes on. */
+  #from(): number | undefined {
+    let from: number | undefined;
+    for (const key of this.#free) from = Math.min(from ?? Infinity, this.#cursor?.aside.keys.get(key) ?? Infinity);
+    return from;
+  }
+
+  /** Offers what was read from `from` on; false when the function is full. A key that was set aside anew meanwhile, lower than that, has to wait. */
+  #offer(messages: readonly JournaledMessage[], from: number): boolean {
+    const cursor = this.#cursor;
+    for (const message of messages) {
+      const route = this.#owner.route(message.topic);
+      if (cursor === undefined || route === undefined || !this.#free.has(route.key)) continue;
+      const seq = cursor.aside.keys.get(route.key) ?? Infinity;
+      if (seq < from || message.seq < seq) continue;
+      if (this.#feed.full()) return false;
+      cursor.reopen(message.seq);
+      cursor.setAside(route.key, message.seq + 1, this.#owner.routing);
+      this.#messages = Math.max(0, this.#messages - 1);
+      this.#feed.offer(message, route);
+    }
+    return true;
+  }
+
+  /** Everything from `from` up to `reached` is offered. A key that has met the feed is like all others again. */
+  #advance(from: number, reached: number): void {
+    const met = reached >= this.#feed.position();
+    for (const key of this.#free) {
+      const seq = this.#cursor?.aside.keys.get(key);
+      if (seq === undefined || seq < from) continue;
+      if (!met) {
+        this.#cursor?.setAside(key, Math.max(seq, reached), this.#owner.routing);
+        continue;
+      }
+      this.#cursor?.release(key);
+      this.#free.delete(key);
+      this.#bytes -= Buffer.byteLength(key);
+    }
+    if (this.#cursor?.aside.keys.size === 0) this.#messages = 0;
+  }
+
+  /** What was set aside by a version with other triggers or another key becomes single messages that are not done. */
+  async #dissolve(cursor: Cursor): Promise<void> {
+    const { routing, keys } = cursor.aside;
+    const old = keyOf(routing);
+    const { end } = cursor;
+    for (let at = cursor.floor; at < end;) {
+      const messages = await this.#owner.journal.read(at, READ_MESSAGES);
+      if (this.#feed.full()) return; // Stopped meanwhile: the next version does this again.
+      for (const { seq, topic } of messages) {
+        const from = keys.get(old(topic) ?? "");
+        if (from !== undefined && seq >= from) cursor.reopen(seq);
+      }
+      at = (messages.at(-1)?.seq ?? Infinity) + 1;
+    }
+    for (const key of keys.keys()) cursor.release(key);
+  }
+}

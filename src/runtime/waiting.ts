@@ -1,0 +1,120 @@
+import type { Item } from "./item.ts";
+
+/** Messages of one key that are kept in memory behind one that waits; what comes after them is set aside. */
+const BEHIND_MAX = 8;
+
+interface Held {
+  readonly items: Item[];
+  timer: NodeJS.Timeout | undefined;
+  /** From this seq on the messages of the key are not in memory. */
+  asideFrom: number;
+}
+
+interface WaitingOwner {
+  /** The retry of the key, or of this item where order does not matter, is due. */
+  due(item: Item): void;
+  /** Takes an item out of memory, to be read again later; false when that is not possible. */
+  setAside(item: Item): boolean;
+}
+
+/**
+ * The items of a lane that wait for their retry. With strict order those behind them with the same key wait too. With relaxed order they do
+ * not, until as many items of the key wait as may be in memory: a key that always fails must not take the room of the others.
+ */
+export class Waiting {
+  readonly #strict: boolean;
+  readonly #owner: WaitingOwner;
+  readonly #keys = new Map<string, Held>();
+  readonly #timers = new Map<Item, NodeJS.Timeout>();
+
+  constructor(strict: boolean, owner: WaitingOwner) {
+    this.#strict = strict;
+    this.#owner = owner;
+  }
+
+  /** Holds an item back for `ms`. */
+  hold(item: Item, ms: number): void {
+    const timer = setTimeout(() => {
+      if (!this.#strict) this.#leave(item);
+      this.#owner.due(item);
+    }, ms);
+    const held = this.#keys.get(item.key) ?? { items: [], timer: undefined, asideFrom: Infinity };
+    this.#keys.set(item.key, held);
+    insertBySeq(held.items, item);
+    if (this.#strict) {
+      clearTimeout(held.timer);
+      held.timer = timer;
+    } else {
+      this.#timers.set(item, timer);
+    }
+  }
+
+  /** Whether further items of the key have to wait. */
+  stops(key: string): boolean {
+    const held = this.#keys.get(key);
+    return held !== undefined && (this.#strict || held.items.length >= BEHIND_MAX);
+  }
+
+  /** Whether so little of the key waits that what was set aside may come back. */
+  isEased(key: string): boolean {
+    const held = this.#keys.get(key);
+    return held === undefined || (!this.#strict && held.items.length < BEHIND_MAX / 2);
+  }
+
+  /** Takes a new item of a key that has to wait; false when it may be handled. */
+  join(item: Item): boolean {
+    const held = this.#keys.get(item.key);
+    if (held === undefined || !this.stops(item.key)) return false;
+    // With relaxed order one that was tried may be older than others that are done; only what is new can be read again as a whole.
+    if (!this.#strict) return item.attempt === 1 && this.#owner.setAside(item);
+    this.#keep(held, item);
+    return true;
+  }
+
+  /** Takes back, into its place, an item that was under way; false when it may be handled. */
+  rejoin(item: Item): boolean {
+    const held = this.#strict ? this.#keys.get(item.key) : undefined;
+    if (held === undefined) return false;
+    this.#keep(held, item);
+    return true;
+  }
+
+  /** What is too much goes from the end, so that what is in memory is always older than what is set aside. */
+  #keep(held: Held, item: Item): void {
+    insertBySeq(held.items, item);
+    while (held.items.length > BEHIND_MAX + 1 || (held.items.at(-1)?.message.seq ?? 0) >= held.asideFrom) {
+      const last = held.items.at(-1);
+      if (last === undefined || !this.#owner.setAside(last)) return;
+      held.items.pop();
+      held.asideFrom = Math.min(held.asideFrom, last.message.seq);
+    }
+  }
+
+  /** Everything that waits under a key, in order; it waits no more. */
+  wake(key: string): readonly Item[] {
+    const held = this.#keys.get(key);
+    this.#keys.delete(key);
+    clearTimeout(held?.timer);
+    return held?.items ?? [];
+  }
+
+  clear(): void {
+    for (const { timer } of this.#keys.values()) clearTimeout(timer);
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#keys.clear();
+    this.#timers.clear();
+  }
+
+  #leave(item: Item): void {
+    this.#timers.delete(item);
+    const held = this.#keys.get(item.key);
+    if (held === undefined) return;
+    held.items.splice(held.items.indexOf(item), 1);
+    if (held.items.length === 0) this.#keys.delete(item.key);
+  }
+}
+
+function insertBySeq(items: Item[], item: Item): void {
+  const at = items.findIndex((other) => other.message.seq > item.message.seq);
+  items.splice(at === -1 ? items.length : at, 0, item);
+}
