@@ -11,6 +11,7 @@ import type { GatewayStats } from "./core/stats.ts";
 import type { HttpParts } from "./http/parts.ts";
 import { startHttp } from "./http/server.ts";
 import { Journal, type JournalOptions } from "./journal/journal.ts";
+import { handIn } from "./runtime/hand-in.ts";
 import { Replays } from "./runtime/replays.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import type { ReportedFunction } from "./sync/reconciler.ts";
@@ -178,6 +179,8 @@ function httpParts(parts: Parts): HttpParts {
       arrival: (signal) => arrivals.next(signal),
     },
     replays: parts.replays,
+    handIn: (request, messages) =>
+      handIn(request, messages, { deployed: (name) => runtime.deployed(name), append: (entry, done) => journal.append(entry, done) }),
   };
 }
 

@@ -4,13 +4,17 @@ import { DEFAULT_GATEWAY } from "./client/gateway-client.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "./command.ts";
 import { openCsv } from "./csv/rows.ts";
 import { checkStretch } from "./record/stretch.ts";
+import { commitReplay } from "./replay/commit.ts";
 import { csvFeed, recordingFeed } from "./replay/feed.ts";
 import { checkFlags, modeOf } from "./replay/modes.ts";
 import { planReplay } from "./replay/plan.ts";
 import { dryRun, publishFeed } from "./replay/publish.ts";
-import { fromFile, fromJournal } from "./replay/recorded.ts";
+import { fromFile, fromJournal, type Recorded } from "./replay/recorded.ts";
 import { rehearse } from "./replay/rehearse.ts";
 import { openGatewayStage, openLocalStage, parseFunction, type ReplayedFunction, type Stage } from "./replay/stage.ts";
+
+/** Messages in a second that --commit hands in when --rate does not say. */
+const COMMIT_RATE = 1_000;
 
 const FLAGS = {
   topic: {
@@ -26,6 +30,7 @@ const FLAGS = {
     value: "NAME[@VERSION]|DIR",
     description: "Hand recorded messages to this version, or to the function in a folder, and show its effects; commits nothing",
   },
+  commit: { type: "boolean", description: "With --function NAME: hand the messages in for good, as new ones" },
   state: { type: "string", value: "WHICH", choices: ["current", "empty"], description: "State that --function begins with; current" },
   broker: { type: "string", value: "URL", default: "mqtt://127.0.0.1:1883", description: "MQTT 5 broker; mqtt, mqtts, ws or wss" },
   set: { type: "list", value: "NAME=VALUE", description: "Fixed value for {NAME} in the topic" },
@@ -39,14 +44,14 @@ const FLAGS = {
     unit: "rows/s",
     fraction: true,
     min: 0.001,
-    description: "Publish this many rows a second; else as fast as the broker acknowledges",
+    description: "Publish this many a second, else as fast as the broker acknowledges; with --commit 1000 when not given",
   },
   speed: {
     type: "number",
     unit: "times",
     fraction: true,
     min: 0.000_001,
-    description: "Replay at this multiple of the recorded pace; needs --time",
+    description: "Replay at this multiple of the recorded pace; a CSV file needs --time",
   },
   time: { type: "list", value: "COLUMN,…", description: "Columns that say when a row was recorded, joined by a space" },
   qos: { type: "number", min: 0, max: 2, default: 2, description: "2 exactly once, 1 at least once, 0 at most once" },
@@ -80,14 +85,21 @@ export const command = defineCommand({
   positionals: { min: 0, max: 1 },
   flags: FLAGS,
   details: `
-Each row becomes a JSON object {column: value}. What is written like a number is a number, with the digits of the file; an empty cell is null.
+Of a CSV file each row becomes a JSON object {column: value}. What is written like a number is a number, with the digits of the file; an empty cell is null.
 The header and all names on the command line are checked before anything is published. With QoS 2 each row arrives exactly once, also when the
 broker is killed and comes back: the connection is tried again with growing pauses, and what was not acknowledged is sent again. Ctrl-C stops
-after what is in flight and prints the row to go on with. Exit code 130 when interrupted, 1 when the file or the broker failed.`,
+after what is in flight and prints the row to go on with.
+FILE.jsonl is a recording, made by "millrace record": its messages are published again, marked by the user properties millrace-replay and
+millrace-time. With --function they are handed to a version of a function, or to a folder that is built on the spot, and what it would do is
+printed; nothing is committed. Without a file the messages come from the journal of a gateway. They run on the gateway, beside its state; a
+recording and a folder need no gateway, the state is empty then. --commit hands them to the gateway as new messages, which wake every function
+that listens to their topics. Exit code 130 when interrupted, 1 when something failed: the file, the broker or a handler.`,
   examples: [
     "millrace replay air-quality.csv --topic 'sensors/{site}/{device}/raw' --set site=milan --set device=aq1",
     "millrace replay fleet.csv --topic 'trucks/{truck}/gps' --key truck --speed 60 --time Date,Time",
     "millrace replay machine.csv --topic machines/m1/temp --rate 100 --dry-run",
+    "millrace replay --from -1h --function celsius@7",
+    "millrace replay yesterday.jsonl --function ./functions/celsius",
   ],
   run,
 });
@@ -95,12 +107,12 @@ after what is in flight and prints the row to go on with. Exit code 130 when int
 async function run(context: Context): Promise<number> {
   const { flags, positionals } = context;
   const [file] = positionals;
-  const mode = modeOf(file, flags.function);
+  const mode = modeOf(file, flags);
   checkFlags(mode, FLAGS, flags);
   if (mode === "csv") return publishRows(context, file ?? "");
   checkStretch(flags);
   if (mode === "recording") return publishRecording(context, file ?? "");
-  return tryFunction(context, file);
+  return mode === "commit" ? handIn(context, file) : tryFunction(context, file);
 }
 
 async function publishRows(context: Context, file: string): Promise<number> {
@@ -131,15 +143,31 @@ async function publishRecording(context: Context, file: string): Promise<number>
 }
 
 async function tryFunction(context: Context, file: string | undefined): Promise<number> {
-  const { flags } = context;
-  const wanted = await parseFunction(flags.function ?? "");
-  const recorded = await (file === undefined ? fromJournal(flags.gateway, flags, context) : fromFile(file, flags));
+  const wanted = await parseFunction(context.flags.function ?? "");
+  const recorded = await openRecorded(context, file);
   try {
     await using stage = await openStage(context, wanted, file !== undefined);
     return await rehearse(context, recorded, stage);
   } finally {
     recorded.close();
   }
+}
+
+async function handIn(context: Context, file: string | undefined): Promise<number> {
+  const { flags } = context;
+  const wanted = await parseFunction(flags.function ?? "");
+  if ("bundle" in wanted) throw new MillraceError("USAGE", "--commit hands messages to what runs on the gateway; --function needs a name");
+  const recorded = await openRecorded(context, file);
+  try {
+    const { name, version } = wanted;
+    return await commitReplay(context, recorded, { gateway: flags.gateway, function: name, version, rate: flags.rate ?? COMMIT_RATE });
+  } finally {
+    recorded.close();
+  }
+}
+
+function openRecorded(context: Context, file: string | undefined): Promise<Recorded> {
+  return file === undefined ? fromJournal(context.flags.gateway, context.flags, context) : fromFile(file, context.flags);
 }
 
 /** A file and a folder need no gateway, unless its state is asked for. */

@@ -63,5 +63,10 @@ export interface HttpParts {
   clearDeadLetters(functionName: string | undefined): Promise<number>;
   deadLetters(query: { readonly function?: string; readonly limit: number }): Promise<readonly DeadLetter[]>;
   readonly journal: JournalSource;
+  /**
+   * Appends those of the messages that the function listens to as new ones. Resolves with their number once they are durable; rejects with
+   * FUNCTION_UNKNOWN, or NOT_FOUND when another version runs.
+   */
+  handIn(request: { readonly function: string; readonly version?: number | undefined }, messages: readonly Message[]): Promise<number>;
   readonly replays: ReplaySource;
 }

@@ -3,7 +3,7 @@ import { bodyLimit } from "hono/body-limit";
 import { z } from "zod";
 import { BUNDLE_BYTES_MAX, decodeBundle } from "../core/bundle.ts";
 import { fromLine, recordedSchema } from "../core/recording.ts";
-import type { ReplayRequest, ReplaySource } from "./parts.ts";
+import type { HttpParts, ReplayRequest } from "./parts.ts";
 import { bodyBytesMax, parse, parseBody, tooLarge } from "./request.ts";
 
 /** Messages on a page of a replay, and bytes of its body unless one message may be larger. */
@@ -21,10 +21,12 @@ const beginBody = z
     error: "exactly one of function (a name) and bundle (base64) is needed",
   });
 
-const messagesBody = z.strictObject({ messages: z.array(recordedSchema).min(1).max(PAGE_MESSAGES_MAX) });
+const messages = z.array(recordedSchema).min(1).max(PAGE_MESSAGES_MAX);
+const messagesBody = z.strictObject({ messages });
+const handInBody = z.strictObject({ function: z.string(), version: z.int().min(0).optional(), messages });
 
-/** A replay is begun, handed messages page by page, and ended. */
-export function replayRoutes(app: Hono, replays: ReplaySource, payloadBytesMax: number): void {
+/** A replay is begun, handed messages page by page, and ended. With POST /v1/journal messages are handed in as new ones. */
+export function replayRoutes(app: Hono, { replays, handIn }: Pick<HttpParts, "replays" | "handIn">, payloadBytesMax: number): void {
   const beginLimit = bodyLimit({ maxSize: BUNDLE_BYTES_MAX * 2, onError: tooLarge });
   app.post("/v1/replays", beginLimit, async (c) => {
     const begun = await replays.begin(await parseBegin(c));
@@ -34,8 +36,12 @@ export function replayRoutes(app: Hono, replays: ReplaySource, payloadBytesMax: 
   });
   const pageLimit = bodyLimit({ maxSize: Math.max(PAGE_BYTES_MAX, bodyBytesMax(payloadBytesMax)), onError: tooLarge });
   app.post("/v1/replays/:id/messages", pageLimit, async (c) => {
-    const { messages } = parse(messagesBody, await parseBody(c));
-    return c.json(await replays.handle(c.req.param("id"), messages.map(fromLine)));
+    const page = parse(messagesBody, await parseBody(c));
+    return c.json(await replays.handle(c.req.param("id"), page.messages.map(fromLine)));
+  });
+  app.post("/v1/journal", pageLimit, async (c) => {
+    const { messages: lines, ...request } = parse(handInBody, await parseBody(c));
+    return c.json({ handedIn: await handIn(request, lines.map(fromLine)) });
   });
   app.delete("/v1/replays/:id", async (c) => {
     await replays.end(c.req.param("id"));

@@ -54,7 +54,7 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
     }
     return c.json(await parts.invoke(name, await parseInvocation(c, payloadBytesMax)));
   });
-  replayRoutes(app, parts.replays, payloadBytesMax);
+  replayRoutes(app, { replays: parts.replays, handIn: (request, messages) => parts.handIn(request, messages) }, payloadBytesMax);
   app.notFound((c) => c.json(body("NOT_FOUND", `nothing is at ${c.req.method} ${c.req.path}`), 404));
   app.onError((error, c) => {
     const failure = failureOf(error);

@@ -5,6 +5,7 @@ import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
 import type { RecordedMessage } from "../core/recording.ts";
 import type { ReplayResult } from "../core/stats.ts";
+import { type Deployment, runningVersion } from "./hand-in.ts";
 import { HostPool } from "./hosts.ts";
 import { Rehearsal, type RehearsalOptions } from "./rehearsal.ts";
 
@@ -96,7 +97,7 @@ interface ReplayRequest {
 /** What replays need of the gateway that they are on. */
 interface ReplayPlace {
   readonly gateway: string;
-  readonly runtime: { deployed(name: string): { readonly bundle: Bundle; readonly version: number } | undefined };
+  readonly runtime: Deployment;
   readonly journal: { loadState(functionName: string, key: string): ReturnType<RehearsalOptions["state"]> };
 }
 
@@ -128,7 +129,9 @@ export class Replays implements AsyncDisposable {
    */
   async begin(request: ReplayRequest): Promise<{ id: string; function: string; version: number }> {
     const { bundle, version } =
-      typeof request.of === "string" ? this.#running(request.of, request.version) : { version: 0, bundle: request.of };
+      typeof request.of === "string"
+        ? runningVersion(this.#place.runtime, request.of, request.version)
+        : { version: 0, bundle: request.of };
     const { name } = bundle.manifest;
     const { journal } = this.#place;
     const spec: ReplaySpec = {
@@ -137,13 +140,6 @@ export class Replays implements AsyncDisposable {
       state: (key) => (request.state === "empty" ? Promise.resolve([]) : journal.loadState(name, key)),
     };
     return { id: await this.#begin(spec), function: name, version: spec.version };
-  }
-
-  #running(name: string, version: number | undefined): { readonly bundle: Bundle; readonly version: number } {
-    const found = this.#place.runtime.deployed(name);
-    if (found === undefined) throw new MillraceError("FUNCTION_UNKNOWN", `no function "${name}" is deployed on this gateway`);
-    if (version === undefined || version === found.version) return found;
-    throw new MillraceError("NOT_FOUND", `version ${found.version} of "${name}" runs on this gateway, not version ${version}`);
   }
 
   async #begin(spec: ReplaySpec): Promise<string> {

@@ -12,6 +12,7 @@ import { createContext, type Effects, type StateChange, type TestLog } from "./t
 import { createEvent, type TestMessage } from "./testing-event.ts";
 import type { FunctionDefinition, JsonValue } from "./index.ts";
 
+export { readRecording, type ReadRecordingOptions, type RecordedTestMessage } from "./testing-recording.ts";
 export type { TestMessage } from "./testing-event.ts";
 export type { TestEvent, TestLog, TestPublish } from "./testing-context.ts";
 
@@ -42,6 +43,12 @@ export interface FunctionHarness {
    * @throws What the handler threw; its effects are dropped then. Error when no trigger matches the topic.
    */
   send(message: TestMessage): Promise<TestResult>;
+  /**
+   * Handles the messages that a trigger matches and passes over the others, which a recording of a whole gateway is full of. Resolves with
+   * what each did.
+   * @throws What the first handler threw that did.
+   */
+  sendAll(messages: Iterable<TestMessage> | AsyncIterable<TestMessage>): Promise<TestResult[]>;
   /** What is stored for `key` now. */
   state(key: string): Record<string, unknown>;
   /** Everything published and emitted so far by handlers that did not throw, and everything logged by any. */
@@ -101,6 +108,14 @@ class Harness<T> implements FunctionHarness {
     const result = this.#last.then(run, run);
     this.#last = result;
     return result;
+  }
+
+  async sendAll(messages: Iterable<TestMessage> | AsyncIterable<TestMessage>): Promise<TestResult[]> {
+    const results: TestResult[] = [];
+    for await (const message of messages) {
+      if (this.#routes.match(message.topic).size > 0) results.push(await this.send(message));
+    }
+    return results;
   }
 
   async #handle(message: TestMessage): Promise<TestResult> {

@@ -16,3 +16,5 @@ export const replayAnswers = {
   page: z.object({ taken: z.int(), results: z.array(replayResult) }),
   ended: z.object({ ended: z.literal(true) }),
 };
+
+export const handedInSchema = z.object({ handedIn: z.int() });

@@ -1,22 +1,25 @@
 import { MillraceError } from "../../core/errors.ts";
 import type { FlagTable, FlagValues } from "../command.ts";
 
-/** What `replay` is asked to do: publish rows, publish a recording, or hand recorded messages to a function. */
-export type Mode = "csv" | "recording" | "function";
+/** What `replay` is asked to do: publish rows, publish a recording, or hand recorded messages to a function, for a look or for good. */
+export type Mode = "csv" | "recording" | "function" | "commit";
 
 const PUBLISHING = ["broker", "topic", "rate", "speed", "qos", "limit", "retain", "in-flight", "patience", "client-id", "dry-run"];
+
+const SELECTING = ["topic", "from", "to", "limit", "function", "gateway"];
 
 const APPLIES: Readonly<Record<Mode, { readonly what: string; readonly flags: ReadonlySet<string> }>> = {
   csv: { what: "a CSV file", flags: new Set([...PUBLISHING, "set", "key", "time", "from-row", "strings", "delimiter"]) },
   recording: { what: "a recording", flags: new Set([...PUBLISHING, "from", "to"]) },
-  function: { what: "--function", flags: new Set(["topic", "from", "to", "limit", "function", "state", "gateway", "control"]) },
+  function: { what: "--function", flags: new Set([...SELECTING, "state", "control"]) },
+  commit: { what: "--commit", flags: new Set([...SELECTING, "rate", "commit"]) },
 };
 
 /** @throws MillraceError USAGE */
-export function modeOf(file: string | undefined, functionFlag: string | undefined): Mode {
+export function modeOf(file: string | undefined, flags: { readonly function: string | undefined; readonly commit: boolean }): Mode {
   const isRecording = file !== undefined && /\.(jsonl|ndjson)$/i.test(file);
-  if (functionFlag !== undefined) {
-    if (file === undefined || isRecording) return "function";
+  if (flags.function !== undefined) {
+    if (file === undefined || isRecording) return flags.commit ? "commit" : "function";
     throw new MillraceError("USAGE", `replay: --function reads recordings (.jsonl) and the journal of a gateway, not ${file}`);
   }
   if (file === undefined) {

@@ -1,5 +1,5 @@
 import type { CommandContext } from "../command.ts";
-import { clearLine, count } from "../terminal/text.ts";
+import { clearLine, count, printable } from "../terminal/text.ts";
 import type { Feed } from "./feed.ts";
 import { defaultClientId, ReliablePublisher } from "./publisher.ts";
 import { runReplay } from "./run.ts";
@@ -101,7 +101,7 @@ export async function dryRun(output: Output, feed: Feed): Promise<number> {
     output.stdout(`${JSON.stringify({ file: feed.file, [`${feed.noun}s`]: items, topics: topics.size, payloadBytes: bytes, first })}\n`);
     return 0;
   }
-  for (const { topic, payload } of first) output.stdout(`${topic} ${payload}\n`);
+  for (const { topic, payload } of first) output.stdout(`${printable(`${topic} ${payload}`)}\n`);
   const more = topics.size === DISTINCT_TOPICS_MAX ? "at least " : "";
   const topicCount = topics.size === 1 ? "1 topic" : `${more}${count(topics.size)} topics`;
   output.stdout(`${count(items)} ${feed.noun}s to ${topicCount}, ${count(bytes)} bytes of payload; nothing was published\n`);

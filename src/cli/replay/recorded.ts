@@ -55,7 +55,7 @@ export async function fromJournal(
   context: { readonly signal: AbortSignal; stderr(text: string): void },
 ): Promise<Recorded> {
   const client = new GatewayClient(address, context.signal);
-  const { gateway } = await client.stats();
+  const { gateway, journal } = await client.stats();
   return {
     title: `the journal of ${gateway}`,
     gateway,
@@ -63,7 +63,11 @@ export async function fromJournal(
     messages: async function* () {
       for await (const { messages, oldest } of journalStretch(client, flags, false)) {
         if (oldest !== undefined) context.stderr(`the messages before seq ${oldest} are no longer there\n`);
-        yield* messages;
+        for (const message of messages) {
+          // What comes in from now on may be what this very replay hands in.
+          if (message.seq > journal.seq) return;
+          yield message;
+        }
       }
     },
     close: () => undefined,

@@ -68,7 +68,7 @@ function ending(title: string, from: string, { handled, failed, others, interrup
   const parts = [
     `${messages} of ${from} handed to ${title}`,
     failed === 0 ? "" : `, ${count(failed)} failed`,
-    others === 0 ? "" : `, ${count(others)} more do not concern it`,
+    others === 0 ? "" : `, ${count(others)} not for it`,
     interrupted ? ", stopped" : "",
     "; nothing was committed\n",
   ];

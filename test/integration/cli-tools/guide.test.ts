@@ -22,6 +22,8 @@ it("every command of the replay guide prints what the guide says", async () => {
   await using broker = await startBroker();
   const [table = ""] = blocks("csv");
   await writeFile(join(folder, "fleet.csv"), table);
+  const [recording = ""] = blocks("jsonl");
+  await writeFile(join(folder, "morning.jsonl"), recording);
   await writeFile(join(folder, "broken.csv"), table.replace(/t7(?=.*18,)/, "t/7"));
   const commands = blocks("console");
   expect(commands.length).toBeGreaterThanOrEqual(3);
@@ -29,7 +31,12 @@ it("every command of the replay guide prints what the guide says", async () => {
     const [command = "", ...expected] = block.trimEnd().split("\n");
     const [, program, verb, file = "", ...rest] = wordsOf(command);
     expect([program, verb]).toEqual(["millrace", "replay"]);
-    const { stdout, stderr } = await cli("replay", join(folder, file), ...rest, "--broker", broker.url);
+    const { stdout, stderr } = await cli(
+      "replay",
+      join(folder, file),
+      ...rest,
+      ...(rest.includes("--function") ? [] : ["--broker", broker.url]),
+    );
     const printed = (stdout + stderr).replaceAll(`${folder}/`, "").trimEnd();
     expect(stable(printed)).toBe(stable(expected.join("\n")));
   }

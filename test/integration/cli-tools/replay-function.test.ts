@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { ReplayResult } from "../../../src/core/stats.ts";
 import { functionOf } from "../../support/functions.ts";
 import { Site } from "../../support/site.ts";
-import { cli, startBroker, startCli } from "./support.ts";
+import { cli, type CliResult, startBroker, startCli } from "./support.ts";
 
 let site: Site;
 let recording: string;
@@ -102,7 +102,7 @@ describe("replay --function", () => {
     expect(stdout).toMatch(
       new RegExp(
         `^#1  ${time}  in/1\n  state    1  n = 1\n  event    folder  in/1  \\{"n":1\\}\n#2  ${time}  in/0\n.*\n.*\n` +
-          `2 messages of .*r\\.jsonl handed to sum, 1 more do not concern it; nothing was committed\n$`,
+          `2 messages of .*r\\.jsonl handed to sum, 1 not for it; nothing was committed\n$`,
       ),
     );
   });
@@ -154,6 +154,61 @@ describe("replay --function", () => {
     const result = await replay(...(file === undefined ? [] : [join(site.folder, file)]), ...args);
     expect(result.code).toBe(code);
     expect(result.stderr).toMatch(text);
+  });
+});
+
+const handled = (): number[] => site.gateway.stats().functions.map((each) => each.handled);
+const commit = (...args: readonly string[]): Promise<CliResult> => cli("replay", ...args, "--commit", "--gateway", site.http);
+
+describe("replay --commit", () => {
+  it("hands recorded messages in as new ones, to every function that listens, and they can tell", async () => {
+    const [sum = 0, other = 0] = handled();
+    const { code, stdout } = await commit(recording, "--function", "sum", "--from", "1", "--to", "4");
+    expect(stdout).toMatch(/^2 messages of .*r\.jsonl handed in as new, 1 not for sum\n$/);
+    expect(code).toBe(0);
+    await vi.waitFor(() => expect(handled()).toEqual([sum + 2, other + 2]));
+    const newest = site.gateway.stats().journal.seq;
+    const shown = await replay("--function", "sum", "--from", String(newest - 1), "--json");
+    expect(shown.results.map((result) => result.events[0]?.data)).toMatchObject([
+      { id: `g:${newest - 1}`, replay: { "millrace-replay": "g:1" } },
+      { id: `g:${newest}`, replay: { "millrace-replay": "g:2" } },
+    ]);
+  });
+
+  it("of a journal ends with what was there when it began", async () => {
+    const before = site.gateway.stats().journal.seq;
+    const { stdout } = await commit("--function", "sum@2", "--json");
+    const { handedIn, others, interrupted } = JSON.parse(stdout) as { handedIn: number; others: number; interrupted: boolean };
+    expect([handedIn + others, interrupted]).toEqual([before, false]);
+    expect(site.gateway.stats().journal.seq).toBe(before + handedIn);
+  });
+
+  it("keeps to its rate, and says where to go on when it is stopped", async () => {
+    const before = site.gateway.stats().journal.seq;
+    const run = startCli("replay", recording, "--function", "sum", "--commit", "--rate", "2", "--gateway", site.http);
+    await vi.waitFor(() => expect(site.gateway.stats().journal.seq).toBeGreaterThan(before));
+    run.stop();
+    const { code, stdout } = await run.result;
+    expect(code).toBe(130);
+    const handedIn = site.gateway.stats().journal.seq - before;
+    expect(stdout).toMatch(new RegExp(`^${handedIn} messages? of .* handed in as new.*, stopped; --from \\d goes on\n$`));
+    expect(handedIn).toBeLessThan(4);
+  });
+
+  it("changes nothing when it cannot be done", async () => {
+    const before = site.gateway.stats().journal.seq;
+    for (const [args, code, text] of [
+      [["--function", "sum@1"], 1, /NOT_FOUND: version 2 of "sum" runs on this gateway, not version 1; nothing is known/],
+      [["--function", "nobody"], 1, /FUNCTION_UNKNOWN/],
+      [["--function", folder], 2, /--commit hands messages to what runs/],
+      [["--function", "sum", "--state", "empty"], 2, /--state does not go with --commit/],
+      [[], 2, /--commit does not go with a recording/],
+    ] as const) {
+      const result = await commit(recording, ...args);
+      expect(result.stderr).toMatch(text);
+      expect(result.code).toBe(code);
+    }
+    expect(site.gateway.stats().journal.seq).toBe(before);
   });
 });
 

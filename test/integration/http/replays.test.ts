@@ -42,7 +42,16 @@ it("a replay may bring its own bundle", async () => {
   expect(parts.replayed).toMatchObject([{ request: { of: { manifest: { name: "f" } }, state: "empty" } }]);
 });
 
+it("messages are handed in as new ones", async () => {
+  expect(await post("/v1/journal", { function: "normalize", version: 3, messages: [line] })).toEqual({
+    status: 200,
+    body: { handedIn: 1 },
+  });
+  expect(parts.handedIn).toMatchObject([{ request: { function: "normalize", version: 3 }, messages: [{ seq: 3, topic: "a" }] }]);
+});
+
 it.each([
+  ["/v1/journal", { messages: [line] }, 400, "REQUEST_INVALID"],
   ["/v1/replays", {}, 400, "REQUEST_INVALID"],
   ["/v1/replays", { function: "a", bundle: "" }, 400, "REQUEST_INVALID"],
   ["/v1/replays", { function: "a", state: "other" }, 400, "REQUEST_INVALID"],

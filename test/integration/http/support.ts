@@ -58,6 +58,11 @@ export class Parts implements HttpParts {
   waiting = 0;
   waitingForMessages = 0;
 
+  readonly handedIn: { request: object; messages: readonly Message[] }[] = [];
+  handIn(request: object, messages: readonly Message[]): Promise<number> {
+    this.handedIn.push({ request, messages });
+    return Promise.resolve(messages.length);
+  }
   readonly replayed: { request?: ReplayRequest; id?: string; messages?: readonly RecordedMessage[] }[] = [];
   readonly replays: ReplaySource = {
     begin: async (request) => {
