@@ -147,7 +147,12 @@ function gatewayDaemon(folder: string, { disk, ports, link }: { disk: SmallDisk;
       "--control": `mqtt://127.0.0.1:${link}`,
     }),
     log: join(folder, "gateway.log"),
-    env: { NODE_OPTIONS: `--import ${CLOCK_SHIFT}`, TORTURE_CLOCK: join(folder, "clock"), MILLRACE_RUNTIME_HOSTS: "2" },
+    env: {
+      NODE_OPTIONS: `--import ${CLOCK_SHIFT}`,
+      TORTURE_CLOCK: join(folder, "clock"),
+      MILLRACE_RUNTIME_HOSTS: "2",
+      MILLRACE_JOURNAL_RETENTION_BYTES: "1MB",
+    },
   });
 }
 

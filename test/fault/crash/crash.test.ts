@@ -45,7 +45,10 @@ it("keeps every promise through a crash before and after every write", { timeout
   const problems: string[] = [];
   const waiting = crashes(writes, moments.all);
   const work = async (): Promise<void> => {
-    for (let crash = waiting.pop(); crash !== undefined; crash = waiting.pop()) problems.push(...(await recover(crash, writes, moments)));
+    // The first crash that breaks a promise says enough.
+    for (let crash = waiting.pop(); crash !== undefined && problems.length === 0; crash = waiting.pop()) {
+      problems.push(...(await recover(crash, writes, moments)));
+    }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   expect(problems).toEqual([]);

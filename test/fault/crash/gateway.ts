@@ -16,6 +16,7 @@ const CLIENT = "sender";
 /** What is sent with this key may be lost, and what came of it too. */
 const VOLATILE_KEY = "v";
 const DRAIN_MS_MAX = 5_000;
+const CLOUD_MS = 5;
 
 /** The inner part of a gateway (journal, functions, upload) with a world around it that remembers what it was told. */
 export class CrashGateway implements AsyncDisposable {
@@ -135,18 +136,18 @@ export class CrashGateway implements AsyncDisposable {
     await this.runtime.deploy(target, bundle);
   }
 
-  /** A cloud that is always there; it stores, and its answer comes a turn of the event loop later. */
+  /** A cloud that is always there; it stores a little later than it is told, and its answer comes a turn of the event loop after that. */
   #upload(): AsyncDisposable {
     const uploader = new Uploader(
       this.journal.outbox,
       (payload) => {
         const batch = decodeLink(eventBatchSchema, payload);
         if (batch === undefined) throw new Error("the gateway sent events that cannot be read");
-        setImmediate(() => {
+        setTimeout(() => {
           const stored = batch.events.filter(({ id }) => !this.outside.cloud.has(id)).length;
           this.note({ kind: "stored", events: batch.events });
           setImmediate(() => uploader.acked({ batch: batch.batch, stored, duplicates: batch.events.length - stored, rejected: 0 }));
-        });
+        }, CLOUD_MS);
       },
       { logger: silentLogger, clock: systemClock, random: Math.random },
     );

@@ -75,6 +75,7 @@ export function crashes(writes: readonly RecordedWrite[], moments: readonly Mome
   };
   const all: Crash[] = [];
   for (let survived = 0; survived <= writes.length; survived++) {
+    if (writes[survived - 1]?.inner === true) continue;
     const synced = writes.findIndex(({ sync }, index) => sync && index >= survived);
     const latest = synced === -1 ? moments.length : at("ended", synced + 1);
     const about = `${survived}/${writes.length} ${writes[survived - 1]?.points.join("+") ?? "nothing"}`;

@@ -13,6 +13,8 @@ export interface RecordedWrite {
   readonly ops: readonly LevelOp[];
   readonly sync: boolean;
   readonly points: readonly WritePoint[];
+  /** One of many keys of a deleted range, neither the first nor the last: a crash after it leaves nothing new. */
+  readonly inner?: boolean;
 }
 
 /**
@@ -60,7 +62,10 @@ export class RecordedDatabase implements Database {
   async clear(range: Range & { readonly point: WritePoint }): Promise<void> {
     // A range is deleted piece by piece, and a crash may leave any first part of it: here each key is a write.
     const keys = await this.#database.keys(range).all();
-    const writes = keys.map((key) => this.#start({ ops: [{ type: "del", key }], sync: false, points: [range.point] }));
+    const writes = keys.map((key, index) => {
+      const inner = index > 0 && index < keys.length - 1;
+      return this.#start({ ops: [{ type: "del", key }], sync: false, points: [range.point], inner });
+    });
     await this.#database.clear(range);
     for (const write of writes) this.#moments.note({ kind: "ended", write });
   }

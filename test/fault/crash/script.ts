@@ -27,6 +27,10 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await Promise.all(sending);
   await gateway.desire("resting", 0);
   await gateway.drained();
+  await trimming(gateway, async () => {
+    for (const name of ["seven", "eight", "nine"]) await gateway.send(message(name, "c"));
+    await gateway.drained();
+  });
   await gateway.send(message("last", "a", { packetId: 2 }));
   await gateway.drained();
   await gateway.journal.trim(gateway.runtime.floor);
@@ -50,6 +54,17 @@ async function behind(gateway: CrashGateway): Promise<void> {
   gateway.runtime.hold(false);
   await gateway.drained();
   await gateway.journal.trim(gateway.runtime.floor);
+}
+
+/** Trims over and over while `work` is done, so also between the handling of a message and the write of what came of it. */
+async function trimming(gateway: CrashGateway, work: () => Promise<void>): Promise<void> {
+  const over = new AbortController();
+  const done = work().finally(() => over.abort());
+  while (!over.signal.aborted) {
+    await gateway.journal.trim(gateway.runtime.floor);
+    await new Promise(setImmediate);
+  }
+  await done;
 }
 
 /** After the crash: the senders send again what was not acknowledged, as MQTT tells them to, and something new. */
