@@ -46,6 +46,8 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   await using stack = new AsyncDisposableStack();
   const drops = new Drops();
   const journal = stack.use(await Journal.open(journalOptions(config, drops)));
+  const { problems } = journal.opened;
+  logger[problems.length > 0 ? "error" : "info"](journal.opened, problems.length > 0 ? "the journal was damaged" : "the journal is open");
   const wakes: { runtime?: Runtime } = {};
   const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
   const { id: gateway, runtime: limits } = config;
@@ -201,6 +203,7 @@ function statsOf({ config, journal, broker, runtime, sync, drops, startedAt }: P
       commits: journal.commits,
       ...journal.kept,
       waiting: journal.waiting,
+      opened: journal.opened,
     },
     deadLetters: journal.deadLettersUsage,
     runtime: { hosts, hostRestarts },

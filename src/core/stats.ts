@@ -31,6 +31,21 @@ export interface JournalStats {
   readonly bytes: number;
   /** Why messages from clients have to wait: the journal has its `bytes_max`, or the disk is nearly full. */
   readonly waiting: readonly ("quota" | "space")[];
+  /** How it was found at the start. */
+  readonly opened: JournalOpened;
+}
+
+/** How a journal was found when it was opened. */
+export interface JournalOpened {
+  /** `new`: there was none. `unclean`: the process was killed or the power failed. */
+  readonly end: "new" | "clean" | "unclean";
+  readonly tookMs: number;
+  /** Publishes that are handed to the broker again. */
+  readonly publishes: number;
+  /** QoS 2 messages that their clients have not released. */
+  readonly qos2: number;
+  /** What was wrong and what was done about it. Empty when everything was as it should be. */
+  readonly problems: readonly string[];
 }
 
 export interface FunctionStats {

@@ -71,6 +71,10 @@ export interface Op {
   readonly value?: Buffer;
 }
 
+export function levelOp(op: Op): LevelOp {
+  return op.value === undefined ? { type: "del", key: op.key } : { type: "put", key: op.key, value: op.value };
+}
+
 /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL, DATA_CORRUPT */
 export async function openDatabase(location: string): Promise<Database> {
   const database = new ClassicLevel<Buffer, Buffer>(location, {

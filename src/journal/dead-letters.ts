@@ -42,10 +42,14 @@ export class DeadLetters {
     this.#count = usage.count;
   }
 
-  /** What the account on disk says; without one they are counted. */
-  static async usage(database: Database): Promise<Usage> {
+  static readonly key = USAGE;
+
+  static async account(database: Database): Promise<Usage | undefined> {
     const account = await database.get(USAGE);
-    if (account !== undefined) return { bytes: Number(account.readBigUInt64BE(0)), count: Number(account.readBigUInt64BE(8)) };
+    return account === undefined ? undefined : { bytes: Number(account.readBigUInt64BE(0)), count: Number(account.readBigUInt64BE(8)) };
+  }
+
+  static async counted(database: Database): Promise<Usage> {
     let [bytes, count] = [0, 0];
     for await (const [key, value] of database.iterator(prefixRange("d"))) {
       bytes += key.length + value.length;

@@ -4,13 +4,13 @@ import type { OutboxEvent } from "../core/event.ts";
 import { once } from "../core/lifecycle.ts";
 import type { JournaledMessage } from "../core/message.ts";
 import type { Overflow } from "../core/manifest.ts";
-import type { DeadLetter } from "../core/stats.ts";
+import type { DeadLetter, JournalOpened } from "../core/stats.ts";
 import { decodeBlock, splitRecords } from "./block.ts";
 import { type Database, type Op, type OpenDatabase, openDatabase, type WritePoint } from "./database.ts";
 import { nameKey, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { type Consumers, Keeper } from "./keeper.ts";
-import { type Found, type FunctionRecord, look, makeFolder } from "./opening.ts";
+import { type Found, type FunctionRecord, openJournal } from "./opening.ts";
 import { complete, type JournalOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
 import { Qos2Ledger } from "./qos2.ts";
@@ -57,6 +57,8 @@ export class Journal implements AsyncDisposable {
   readonly outbox: Outbox;
   readonly qos2: Qos2Ledger;
   readonly close: () => Promise<void>;
+  /** How it was found. */
+  readonly opened: JournalOpened;
   /** Rejects when the disk refuses a write: nothing can be acknowledged any more. */
   readonly stopped: Promise<void>;
   readonly #database: Database;
@@ -71,6 +73,7 @@ export class Journal implements AsyncDisposable {
 
   private constructor(database: Database, found: Found, options: Required<JournalOptions>) {
     this.#database = database;
+    this.opened = found.opened;
     this.#functions = found.functions;
     this.#floors = found.floors;
     this.outbox = found.outbox;
@@ -123,10 +126,9 @@ export class Journal implements AsyncDisposable {
 
   /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL, DATA_CORRUPT */
   static async open(options: JournalOptions, open: OpenDatabase = openDatabase): Promise<Journal> {
-    await makeFolder(options.location);
-    const database = await open(options.location);
     const all = complete(options);
-    return new Journal(database, await look(database, all.segment), all);
+    const { database, found } = await openJournal(all, open);
+    return new Journal(database, found, all);
   }
 
   /** Who is told of new messages and publishes. Set once, before anything is appended. */

@@ -57,3 +57,6 @@ export function prefixRange(prefix: string): { gte: Buffer; lt: Buffer } {
   lt[lt.length - 1] = (lt.at(-1) ?? 0) + 1;
   return { gte, lt };
 }
+
+/** Whether the process that had the journal last has closed it. */
+export const CLEAN = nameKey("m", "clean");

@@ -56,6 +56,11 @@ export class Seqs {
     return markOf(this.#next);
   }
 
+  /** Beyond everything that may have been handed out when the last `next` is not known any more. */
+  static beyond(next: number): Op {
+    return markOf(next + AHEAD);
+  }
+
   static read(value: Buffer | undefined): number {
     return value === undefined ? 0 : Number(value.readBigUInt64BE());
   }

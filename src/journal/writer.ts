@@ -1,8 +1,8 @@
 import type { JournaledMessage } from "../core/message.ts";
 import { MillraceError } from "../core/errors.ts";
 import { encodeBlock } from "./block.ts";
-import { type Database, describeWriteFailure, type LevelOp, type Op, type WritePoint } from "./database.ts";
-import { nameKey, numberKey } from "./keys.ts";
+import { type Database, describeWriteFailure, levelOp, type LevelOp, type Op, type WritePoint } from "./database.ts";
+import { CLEAN, nameKey, numberKey } from "./keys.ts";
 import type { Segments } from "./segments.ts";
 import type { Seqs } from "./seqs.ts";
 
@@ -214,7 +214,11 @@ export class Writer {
     const failed = this.#failure !== undefined;
     this.#failure ??= new MillraceError("JOURNAL_CLOSED", "the journal is closed");
     for (const write of this.#held.splice(0)) write.done(this.#failure);
-    if (!failed && this.#seqs.marked) await this.#write({ ops: [levelOp(this.#seqs.exact())], sync: true, points: new Set(["mark"]) });
+    if (failed) return;
+    const exact = this.#seqs.marked ? [levelOp(this.#seqs.exact())] : [];
+    const clean: LevelOp = { type: "put", key: CLEAN, value: Buffer.alloc(0) };
+    // When it cannot be written, the next start finds an unclean end and deals with that.
+    await this.#write({ ops: [...exact, clean], sync: true, points: new Set(["mark"]) }).catch(() => undefined);
   }
 
   async #run(): Promise<void> {
@@ -333,8 +337,4 @@ interface Batch {
   readonly messages: readonly JournaledMessage[];
   readonly publishes: readonly Uint8Array[];
   readonly number: number;
-}
-
-function levelOp(op: Op): LevelOp {
-  return op.value === undefined ? { type: "del", key: op.key } : { type: "put", key: op.key, value: op.value };
 }

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { Journal } from "../../src/journal/journal.ts";
@@ -82,12 +82,11 @@ describe("a journal that cannot be opened", () => {
     }
   });
 
-  it("because it is damaged says DATA_CORRUPT", async () => {
+  it("because it is damaged beyond repair says DATA_CORRUPT", async () => {
     await using folder = await TempFolder.make();
-    const journal = await openJournal(folder.join("journal"));
-    await append(journal, entryOf("t", "x"));
-    await journal.close();
-    await writeFile(folder.join("journal", "CURRENT"), "MANIFEST-999999\n");
+    await (await openJournal(folder.join("journal"))).close();
+    await rm(folder.join("journal", "CURRENT"));
+    await mkdir(folder.join("journal", "CURRENT"));
     await expect(Journal.open({ location: folder.join("journal"), batchMax: 1 })).rejects.toMatchObject({ code: "DATA_CORRUPT" });
   });
 });

@@ -38,6 +38,13 @@ export const gatewayStatsSchema = z.looseObject({
     first: counter,
     bytes: counter,
     waiting: z.array(z.enum(["quota", "space"])),
+    opened: z.looseObject({
+      end: z.enum(["new", "clean", "unclean"]),
+      tookMs: counter,
+      publishes: counter,
+      qos2: counter,
+      problems: z.array(z.string()),
+    }),
   }),
   deadLetters: z.looseObject({ count: counter, bytes: counter, full: z.boolean() }),
   runtime: z.looseObject({ hosts: counter, hostRestarts: counter }),
