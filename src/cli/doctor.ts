@@ -5,8 +5,9 @@ import { CONTROL_TABLE } from "../core/control-config.ts";
 import { MillraceError } from "../core/errors.ts";
 import { GATEWAY_TABLE, type GatewayConfig } from "../core/gateway-config.ts";
 import { defineCommand } from "./command.ts";
-import { checkDisk } from "./doctor/disk.ts";
+import { checkDisk, NOT_LOCKED } from "./doctor/disk.ts";
 import type { Finding } from "./doctor/finding.ts";
+import { checkJournal, journalText } from "./doctor/journal.ts";
 import { checkClock, checkIsolation, checkNode } from "./doctor/machine.ts";
 import { checkLink, checkPort, runningGateway } from "./doctor/network.ts";
 import { setting } from "./settings.ts";
@@ -20,8 +21,9 @@ export const command = defineCommand({
     data: { type: "string", value: "DIR", description: "Data folder to check instead of the configured one" },
   },
   details: `Looks at Node, the ports, the data folder, free space, how long the disk takes to sync, whether a host process is really held
-back by the permission model, the clock, and the link. Leaves nothing behind. Exit code 1 when a line says FAIL; a warning is not a failure.`,
-  examples: ["millrace doctor", "millrace doctor --config gateway.yaml --json"],
+back by the permission model, the clock, and the link; and into the journal of a gateway that is not running: what waits in it for whom, what
+takes the space, what is damaged. Changes nothing and leaves nothing behind. Exit code 1 when a line says FAIL; a warning is not a failure.`,
+  examples: ["millrace doctor", "millrace doctor --config gateway.yaml --json", "millrace doctor --data /var/lib/millrace"],
   async run(context) {
     const config = loadConfig(GATEWAY_TABLE, {
       ...(context.flags.config === undefined ? {} : { file: context.flags.config }),
@@ -34,8 +36,12 @@ back by the permission model, the clock, and the link. Leaves nothing behind. Ex
       findings.push(finding);
       if (!context.json) context.stdout(line(finding));
     }
+    const { finding, journal } = await checkJournal(config.data, lockedBy(findings));
+    findings.push(finding);
+    if (!context.json) context.stdout(line(finding) + (journal === undefined ? "" : journalText(journal)));
     const failed = findings.filter(({ status }) => status === "FAIL").length;
-    if (context.json) context.stdout(`${JSON.stringify({ ok: failed === 0, checks: findings })}\n`);
+    if (context.json)
+      context.stdout(`${JSON.stringify({ ok: failed === 0, checks: findings, ...(journal === undefined ? {} : { journal }) })}\n`);
     if (failed > 0) throw new MillraceError("DOCTOR_FAILED", `${failed} of ${findings.length} checks failed`);
     return 0;
   },
@@ -50,6 +56,12 @@ async function* examine(config: GatewayConfig, signal: AbortSignal): AsyncGenera
   yield* await checkDisk(config.data, gateway);
   yield checkIsolation(join(tmpdir(), "millrace-doctor-forbidden"), signal);
   yield checkLink(config.control.url, signal);
+}
+
+/** What the check of the data folder's lock says when a process has it. */
+function lockedBy(findings: readonly Finding[]): string | undefined {
+  const lock = findings.find(({ check }) => check === "data lock");
+  return lock === undefined || lock.message === NOT_LOCKED ? undefined : lock.message;
 }
 
 function line({ check, status, message, remedy }: Finding): string {

@@ -13,6 +13,8 @@ const SYNC_MS_GOOD = 20;
 /** `statfs` type of tmpfs, which lives in memory (Linux, statfs(2)). */
 const TMPFS = 0x01021994;
 
+export const NOT_LOCKED = "no process uses the data folder";
+
 /** The data folder, or what stands in for it: the nearest folder above it that exists. */
 interface Place {
   readonly data: string;
@@ -58,7 +60,7 @@ async function checkFolder({ data, exists, folder }: Place): Promise<Finding> {
 
 async function checkLock({ data, exists }: Place, gateway: string | undefined): Promise<Finding> {
   const check = "data lock";
-  if (!exists) return ok(check, "no process uses the data folder");
+  if (!exists) return ok(check, NOT_LOCKED);
   let locks: string;
   try {
     locks = await readFile("/proc/locks", "utf8");
@@ -66,7 +68,7 @@ async function checkLock({ data, exists }: Place, gateway: string | undefined): 
     return skipped(check, "this system does not list file locks; a start says when the folder is in use");
   }
   const holder = lockHolder(locks, await lockInodes(data));
-  if (holder === undefined) return ok(check, "no process uses the data folder");
+  if (holder === undefined) return ok(check, NOT_LOCKED);
   if (gateway !== undefined) return ok(check, `in use by the running gateway "${gateway}" (process ${holder})`);
   return fail(check, `process ${holder} uses ${data}`, `Stop process ${holder}, or set data to another folder.`);
 }

@@ -72,7 +72,7 @@ describe.each([
     expect(await program.exit).toEqual({ code: 1, signal: null });
     server.close();
     expect(program.out).toBe("");
-    expect(program.err).toMatch(new RegExp(`^error PORT_IN_USE: .*\\b${port}\\b`));
+    expect(program.err).toMatch(new RegExp(`^error PORT_IN_USE: .*\\b${port}\\b`, "m"));
     expect(program.err).not.toMatch(/^\s+at /m);
   });
 

@@ -38,7 +38,11 @@ const texts = (from: number, to: number): string[] => Array.from({ length: to - 
 
 async function bytesOnDisk(): Promise<number> {
   let bytes = 0;
-  for (const name of await readdir(folder.join("journal"))) bytes += (await stat(folder.join("journal", name))).size;
+  for (const name of await readdir(folder.join("journal"))) {
+    // LevelDB deletes files while they are being looked at.
+    const about = await stat(folder.join("journal", name)).catch(() => undefined);
+    bytes += about?.size ?? 0;
+  }
   return bytes;
 }
 
