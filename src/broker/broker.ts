@@ -12,6 +12,7 @@ import { Engine } from "./engine.ts";
 import { KnownTopics } from "./known-topics.ts";
 import { holdWrites } from "./outgoing.ts";
 import { messageOfPacket } from "./packet.ts";
+import { Resends } from "./resends.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 
 export interface BrokerOptions {
@@ -60,11 +61,13 @@ export class Broker implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly counters = { received: 0, delivered: 0, refused: 0 };
   readonly #topics = new KnownTopics();
+  readonly #resends: Resends;
   #endpoint: Endpoint;
 
-  private constructor(aedes: Aedes, store: SessionStore, endpoint: Endpoint) {
+  private constructor(aedes: Aedes, store: SessionStore, options: BrokerOptions) {
     this.#aedes = aedes;
-    this.#endpoint = endpoint;
+    this.#endpoint = options.endpoint;
+    this.#resends = new Resends(options.inflightMax);
     this.#server = createServer({ noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
@@ -89,7 +92,7 @@ export class Broker implements AsyncDisposable {
     const store = await SessionStore.open(options.location, intake.ledger, logger);
     installPacketEncoder();
     const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });
-    const broker = new Broker(aedes, store, options.endpoint);
+    const broker = new Broker(aedes, store, options);
     broker.#guard(options, intake, logger);
     await aedes.listen();
     return broker;
@@ -150,6 +153,7 @@ export class Broker implements AsyncDisposable {
     aedes.authenticate = (client, _user, _password, callback) => {
       // A client that starts anew has no message open, whatever it left behind (MQTT 5, 3.1.2.4).
       const fresh = client.clean || Reflect.get(client, "_cleanStart") === true;
+      if (fresh) this.#resends.clear(client.id);
       const cleared = fresh ? intake.ledger.clear(client.id) : Promise.resolve();
       cleared.then(
         () => callback(null, true),
@@ -164,11 +168,13 @@ export class Broker implements AsyncDisposable {
       });
     }
     const forget = (client: Client): void => {
+      this.#resends.clear(client.id);
       intake.ledger.clear(client.id).catch((error: unknown) => logger.error({ error: messageOf(error) }, "a session could not be cleared"));
     };
     aedes.on("sessionExpired", forget);
     aedes.on("clientDisconnect", (client) => {
       if (client.clean) forget(client);
+      else this.#resends.disconnected(client.id);
     });
     const engine: EventEmitter = aedes; // Its types do not name this event.
     engine.on("error", (error) => logger.error({ error: messageOf(error) }, "the session store could not be read or written"));
@@ -209,7 +215,9 @@ export class Broker implements AsyncDisposable {
       callback(error);
     };
     // A will has no packet id, whatever its QoS.
-    if (packet.qos === 2 && client !== null && packet.messageId !== undefined) intake.appendOnce(client.id, packet.messageId, entry, done);
+    if (client === null || packet.messageId === undefined) intake.append(entry, done);
+    else if (packet.qos === 2) intake.appendOnce(client.id, packet.messageId, entry, done);
+    else if (packet.qos === 1) this.#resends.take({ client, packet }, (taken) => intake.append(entry, taken), done);
     else intake.append(entry, done);
   }
 }

@@ -1,0 +1,143 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Broker } from "../../../src/broker/broker.ts";
+import { Resends, type ResendingClient } from "../../../src/broker/resends.ts";
+import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { TempFolder } from "../../support/temp-folder.ts";
+
+let folder: TempFolder;
+let intake: TestIntake;
+let broker: Broker;
+
+beforeEach(async () => {
+  folder = await TempFolder.make();
+  intake = new TestIntake();
+  broker = await startBroker(intake, folder.path);
+});
+
+afterEach(async () => {
+  await broker.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+const ids = (client: RawClient): (number | undefined)[] =>
+  client.received.flatMap((packet) => (packet.cmd === "puback" ? [packet.messageId] : []));
+
+async function gone(): Promise<void> {
+  await vi.waitFor(() => expect(broker.clients).toBe(0));
+}
+
+describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PUBACK, in MQTT version %i,", (version) => {
+  it("counts once on the same connection, and both copies are acknowledged", async () => {
+    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+    intake.holding = true;
+    client.publish("in/a", "1", { qos: 1, messageId: 7 });
+    client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
+    await vi.waitFor(() => expect(broker.counters.received).toBe(2));
+    expect(intake.held).toHaveLength(1);
+    expect(ids(client)).toEqual([]);
+    intake.held[0]?.();
+    await vi.waitFor(() => expect(ids(client)).toEqual([7, 7]));
+    expect(intake.texts).toEqual(["in/a=1"]);
+  });
+
+  it.each(["journaled", "being journaled"])("counts once when the session is resumed, with the message %s", async (when) => {
+    intake.holding = true;
+    {
+      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+      client.publish("in/a", "1", { qos: 1, messageId: 7 });
+      await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+    }
+    await gone();
+    if (when === "journaled") intake.held[0]?.();
+    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+    client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
+    client.publish("in/a", "2", { qos: 1, messageId: 8, dup: true });
+    await vi.waitFor(() => expect(broker.counters.received).toBeGreaterThanOrEqual(2));
+    if (when !== "journaled") intake.held[0]?.();
+    await vi.waitFor(() => expect(intake.held).toHaveLength(2));
+    intake.held[1]?.();
+    await vi.waitFor(() => expect(ids(client)).toEqual([7, 8]));
+    expect(intake.texts).toEqual(["in/a=1", "in/a=2"]);
+  });
+
+  it("is another message after its PUBACK was sent, whatever DUP says, and without DUP in any case", async () => {
+    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+    client.publish("in/a", "1", { qos: 1, messageId: 7 });
+    await client.next("puback");
+    client.publish("in/a", "2", { qos: 1, messageId: 7, dup: true });
+    await client.next("puback");
+    intake.holding = true;
+    client.publish("in/a", "3", { qos: 1, messageId: 7 });
+    client.publish("in/a", "4", { qos: 1, messageId: 7 });
+    await vi.waitFor(() => expect(intake.held).toHaveLength(2));
+    for (const answer of intake.held) answer();
+    expect(intake.texts).toEqual(["in/a=1", "in/a=2", "in/a=3", "in/a=4"]);
+  });
+
+  it("is another message when the session has ended in between", async () => {
+    intake.holding = true;
+    {
+      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: true });
+      client.publish("in/a", "1", { qos: 1, messageId: 7 });
+      await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+    }
+    await gone();
+    intake.held[0]?.();
+    intake.holding = false;
+    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: true });
+    client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
+    await client.next("puback");
+    expect(intake.texts).toEqual(["in/a=1", "in/a=1"]);
+  });
+
+  it("is taken when it could not be journaled the first time", async () => {
+    intake.failing = new Error("the disk is full");
+    {
+      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+      client.publish("in/a", "1", { qos: 1, messageId: 7 });
+      await client.ended();
+    }
+    intake.failing = undefined;
+    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+    client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
+    await client.next("puback");
+    expect(intake.texts).toEqual(["in/a=1"]);
+  });
+});
+
+const lost = (id: string): ResendingClient => ({
+  id,
+  clean: false,
+  connecting: false,
+  connected: false,
+  closed: true,
+  conn: { writable: false },
+});
+
+describe("what is remembered of messages without a PUBACK", () => {
+  const take = (resends: Resends, id: string, messageId: number, dup: boolean): string[] => {
+    const seen: string[] = [];
+    resends.take(
+      { client: lost(id), packet: { messageId, dup } },
+      (done) => {
+        seen.push("appended");
+        done();
+      },
+      (_error, duplicate) => seen.push(duplicate === true ? "known" : "new"),
+    );
+    return seen;
+  };
+
+  it("is bounded for each session, the oldest goes first, and is gone with the session", () => {
+    const resends = new Resends(3);
+    for (const id of [1, 2, 3, 4]) expect(take(resends, "c", id, false)).toEqual(["appended", "new"]);
+    expect(resends.ids).toBe(3);
+    expect(take(resends, "c", 4, true)).toEqual(["known"]);
+    expect(take(resends, "c", 1, true)).toEqual(["appended", "new"]);
+    expect(take(resends, "d", 1, false)).toEqual(["appended", "new"]);
+    resends.clear("c");
+    expect(resends.ids).toBe(1);
+    expect(take(resends, "c", 4, true)).toEqual(["appended", "new"]);
+    expect(take(resends, "d", 1, true)).toEqual(["known"]);
+  });
+});
