@@ -61,6 +61,8 @@ export interface FunctionStats {
   readonly failed: number;
   readonly retried: number;
   readonly deadLettered: number;
+  /** Left out because a message with the same idempotency key was handled before. */
+  readonly duplicates: number;
   readonly emitted: number;
   readonly published: number;
   readonly backlog: number;

@@ -40,6 +40,7 @@ const FUNCTION: readonly Metric<FunctionStats>[] = [
   counter("function_failed_total", "Tries of the function that failed.", (f) => f.failed),
   counter("function_retried_total", "Tries that were repetitions.", (f) => f.retried),
   counter("function_dead_lettered_total", "Messages that were given up.", (f) => f.deadLettered),
+  counter("function_duplicates_total", "Messages left out because of their idempotency key.", (f) => f.duplicates),
   counter("function_emitted_total", "Events that the function emitted.", (f) => f.emitted),
   counter("function_published_total", "Messages that the function published.", (f) => f.published),
 ];

@@ -10,7 +10,7 @@ import { MillraceError, systemCode } from "../core/errors.ts";
  *   commit         the effects of handled messages, with their cursor
  *   delivered      the broker has taken publishes
  *   switch         another version of a function handles messages from here on
- *   remove         a function is not deployed any more
+ *   remove         a function is not deployed any more, or remembers no idempotency keys any more
  *   trim           messages that nobody needs are deleted
  *   dead-letters   letters are deleted: a person cleared them, or their function prefers newer ones
  *   mark           seqs up to here may have been handed out

@@ -16,6 +16,7 @@ import type { Outbox } from "./outbox.ts";
 import { Qos2Ledger } from "./qos2.ts";
 import type { Segments } from "./segments.ts";
 import { Seqs } from "./seqs.ts";
+import { type Mark, markOp, StateReader } from "./state.ts";
 import { type Entry, type Hold, Writer } from "./writer.ts";
 
 export type { JournalOptions } from "./options.ts";
@@ -32,6 +33,8 @@ export interface Commit {
   /** Those of the publishes that wake functions here: they enter the journal in the same write. */
   readonly derived: readonly Entry[];
   readonly deadLetters: readonly DeadLetter[];
+  /** Idempotency keys that were handled, and those that may be forgotten. */
+  readonly marks?: readonly Mark[];
   /** What happens when there is no room for dead letters; `block` without it. */
   readonly overflow?: Overflow;
 }
@@ -55,6 +58,7 @@ export interface JournalEvents {
 /** The ordered, durable log of messages on the gateway, and everything that is committed together with a position in it. */
 export class Journal implements AsyncDisposable {
   readonly outbox: Outbox;
+  readonly state: StateReader;
   readonly qos2: Qos2Ledger;
   readonly close: () => Promise<void>;
   /** How it was found. */
@@ -77,6 +81,7 @@ export class Journal implements AsyncDisposable {
     this.#functions = found.functions;
     this.#floors = found.floors;
     this.outbox = found.outbox;
+    this.state = new StateReader(database);
     this.#segments = found.segments;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     promise.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
@@ -151,6 +156,7 @@ export class Journal implements AsyncDisposable {
       return value === undefined ? { key: at } : { key: at, value };
     });
     if (commit.deadLetters.length > 0) ops.push(...this.#deadLetters.stage(commit.deadLetters, commit.overflow ?? "block"));
+    for (const mark of commit.marks ?? []) ops.push(markOp(commit.consumer, mark));
     if (commit.events.length > 0) ops.push(...this.outbox.stage(commit.events));
     this.#writer.submit({
       point: "commit",
@@ -242,12 +248,15 @@ export class Journal implements AsyncDisposable {
     return value === undefined ? undefined : Cursor.decode(value);
   }
 
-  /** Everything that a function keeps under one key. */
-  async loadState(functionName: string, key: string): Promise<readonly { name: string; value: Buffer }[]> {
-    const prefix = `s${functionName}\0${key}\0`;
-    const entries = await this.#database.iterator(prefixRange(prefix)).all();
-    const skip = Buffer.byteLength(prefix);
-    return entries.map(([at, value]) => ({ name: at.toString("utf8", skip), value }));
+  /** Forgets which idempotency keys the function has handled. */
+  async dropMarks(functionName: string): Promise<void> {
+    const range = prefixRange(`k${functionName}\0`);
+    const [first] = await this.#database.keys({ ...range, limit: 1 }).all();
+    if (first !== undefined) await this.#database.clear({ ...range, point: "remove" });
+  }
+
+  loadState(functionName: string, key: string): Promise<readonly { name: string; value: Buffer }[]> {
+    return this.state.load(functionName, key);
   }
 
   deadLetters(functionName: string | undefined, limit: number): Promise<readonly DeadLetter[]> {

@@ -11,6 +11,7 @@
  *   p number     publishes that the broker has not been handed yet
  *   d function NUL seq             a dead letter
  *   q client NUL packet id         a QoS 2 message that is journaled and not released yet
+ *   k function NUL mark            that a message with some idempotency key was handled: its time and seq
  *   m name       facts about the journal itself
  */
 const NUL = Buffer.from([0]);
@@ -38,6 +39,10 @@ export function nameOf(key: Uint8Array): string {
 
 export function stateKey(functionName: string, key: string, name: string): Buffer {
   return Buffer.from(`s${functionName}\0${key}\0${name}`);
+}
+
+export function markKey(functionName: string, mark: string): Buffer {
+  return Buffer.from(`k${functionName}\0${mark}`);
 }
 
 export function deadLetterKey(functionName: string, seq: number): Buffer {

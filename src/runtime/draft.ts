@@ -3,6 +3,7 @@ import type { Permissions } from "../core/manifest.ts";
 import { decodeMessage, peekMessage } from "../core/message.ts";
 import type { DeadLetter } from "../core/stats.ts";
 import type { GuestError, ItemEffects } from "./effects.ts";
+import type { MarkWrite } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import type { Wake } from "./route.ts";
 
@@ -24,16 +25,17 @@ export interface Draft {
   readonly publishes: Uint8Array[];
   readonly derived: Derived[];
   readonly deadLetters: DeadLetter[];
+  readonly marks: MarkWrite[];
   handled: number;
 }
 
 export function emptyDraft(): Draft {
-  return { state: [], events: [], publishes: [], derived: [], deadLetters: [], handled: 0 };
+  return { state: [], events: [], publishes: [], derived: [], deadLetters: [], marks: [], handled: 0 };
 }
 
 /** Whether nothing of it would be missed. */
-export function isEmpty({ state, events, publishes, deadLetters }: Draft): boolean {
-  return state.length === 0 && events.length === 0 && publishes.length === 0 && deadLetters.length === 0;
+export function isEmpty({ state, events, publishes, deadLetters, marks }: Draft): boolean {
+  return state.length === 0 && events.length === 0 && publishes.length === 0 && deadLetters.length === 0 && marks.length === 0;
 }
 
 export interface DraftOwner {

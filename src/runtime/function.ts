@@ -13,6 +13,7 @@ import type { GuestError } from "./effects.ts";
 import { Feed } from "./feed.ts";
 import type { LoadSpec } from "./host/frames.ts";
 import type { HostPool, InstanceEvents, InstanceHandle } from "./hosts.ts";
+import { Idempotency, type MarkWrite, type Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import { Lane, type LaneOwner, type Outcome } from "./lane.ts";
 import type { LogRing } from "./logs.ts";
@@ -27,6 +28,7 @@ export interface FunctionCommit {
   readonly publishes: readonly Uint8Array[];
   readonly derived: readonly Derived[];
   readonly deadLetters: readonly DeadLetter[];
+  readonly marks: readonly MarkWrite[];
   /** What happens when there is no room for dead letters. */
   readonly overflow: Overflow;
 }
@@ -36,6 +38,9 @@ export interface RuntimeJournal {
   commit(commit: FunctionCommit, done: (error?: Error) => void): void;
   read(from: number, max: number): Promise<readonly JournaledMessage[]>;
   loadState(functionName: string, key: string): Promise<readonly { name: string; value: Buffer }[]>;
+  readonly state: { marks(functionName: string): Promise<readonly Required<MarkWrite>[]> };
+  /** Forgets which idempotency keys the function has handled. */
+  dropMarks(functionName: string): Promise<void>;
 }
 
 export interface FunctionParts {
@@ -64,11 +69,12 @@ export class DeployedFunction implements LaneOwner {
   readonly filters: readonly TopicFilter[];
   readonly routing: string;
   readonly permissions: Permissions;
-  readonly counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, emitted: 0, published: 0 };
+  readonly counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
   readonly #parts: FunctionParts;
   readonly #lanes: readonly Lane[];
   readonly #feed: Feed;
   readonly #spec: LoadSpec;
+  readonly #idempotency: Idempotency | undefined;
   #from = 0;
   #settled: Promise<unknown> = Promise.resolve();
 
@@ -82,6 +88,7 @@ export class DeployedFunction implements LaneOwner {
     this.routing = routingOf(this.filters, manifest.key);
     this.permissions = compilePermissions(manifest.permissions);
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
+    this.#idempotency = manifest.idempotency === undefined ? undefined : new Idempotency(manifest.idempotency);
     this.#lanes = Array.from({ length: manifest.concurrency }, () => new Lane(this));
     this.#feed = new Feed({
       name: manifest.name,
@@ -137,6 +144,13 @@ export class DeployedFunction implements LaneOwner {
     for (const lane of this.#lanes) lane.recover();
   }
 
+  /** Takes up what the version before it remembered. */
+  async remember(): Promise<void> {
+    const { journal } = this.#parts;
+    if (this.#idempotency === undefined) await journal.dropMarks(this.name);
+    else this.#idempotency.load(await journal.state.marks(this.name));
+  }
+
   /** Begins with the first message that the cursor does not call done. `from` is where this version took over. */
   start(cursor: Cursor, from: number): void {
     this.#from = from;
@@ -161,7 +175,26 @@ export class DeployedFunction implements LaneOwner {
   }
 
   setAside(item: Item): boolean {
-    return this.#feed.setAside(item);
+    const taken = this.#feed.setAside(item);
+    if (taken) this.#release(item);
+    return taken;
+  }
+
+  get admits(): boolean {
+    return this.#idempotency !== undefined;
+  }
+
+  admit(item: Item): Verdict {
+    const verdict = this.#idempotency?.admit(item) ?? "handle";
+    if (verdict !== "duplicate") return verdict;
+    this.counters.duplicates++;
+    this.#feed.settled(item);
+    this.#feed.refill();
+    return verdict;
+  }
+
+  #release(item: Item): void {
+    if (this.#idempotency?.release(item) === true) for (const lane of this.#lanes) lane.resume();
   }
 
   goOn(key: string): void {
@@ -204,6 +237,7 @@ export class DeployedFunction implements LaneOwner {
       if (error !== undefined) this.#failure(item, error, given ? draft : undefined);
       if (error !== undefined && !given) continue;
       finished++;
+      if (error === undefined) this.#idempotency?.done(item, draft.marks);
       durable ||= item.message.volatile !== true;
       this.#feed.settled(item);
       if (refused !== undefined) break;
@@ -212,6 +246,8 @@ export class DeployedFunction implements LaneOwner {
     // A volatile message cannot come again, so it need not be known that it was handled: without effects nothing is written.
     if (durable || !isEmpty(draft)) this.#commit(draft, cursor);
     else this.counters.handled += draft.handled;
+    // Whoever waited for these messages is left out from here on, in a later cursor.
+    for (const { item, result, dead } of outcomes) if (dead || result.status === "done") this.#release(item);
     this.#feed.refill();
     return refused;
   }

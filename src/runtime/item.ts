@@ -13,6 +13,8 @@ export interface Item {
   resume: boolean;
   /** It was under way when something went wrong that may have been its doing: it is handled alone from now on. */
   suspect: boolean;
+  /** What its idempotency key is remembered by; null when it has none, undefined as long as nobody asked. */
+  mark?: string | null;
 }
 
 export function itemHead(item: Item, last: boolean): Buffer {

@@ -4,6 +4,7 @@ import type { Manifest } from "../core/manifest.ts";
 import { decodeResults, type GuestError, type ItemResult } from "./effects.ts";
 import type { Fault } from "./host/frames.ts";
 import type { InstanceEvents, InstanceHandle } from "./hosts.ts";
+import type { Verdict } from "./idempotency.ts";
 import { type Item, itemHead } from "./item.ts";
 import type { Turns } from "./turns.ts";
 import { Waiting } from "./waiting.ts";
@@ -37,6 +38,10 @@ export interface LaneOwner {
   readonly held: boolean;
   /** Takes an item of a key that waits out of memory; it is offered again after `goOn`. False when that is not possible. */
   setAside(item: Item): boolean;
+  /** Whether messages have to be asked about with `admit` before they are handled. */
+  readonly admits: boolean;
+  /** What is to be done with a message now; one that is left out is settled. After "wait", `resume` follows. */
+  admit(item: Item): Verdict;
   /** The key does not wait any more, or hardly. */
   goOn(key: string): void;
   /** No instance could be made; the lane tries again. */
@@ -112,7 +117,9 @@ export class Lane {
     ) {
       if (this.#underWay.length > 0 && (this.#turn === "taken" || this.#queue[0]?.suspect === true)) return;
       if (this.#queue[0]?.suspect === true && !this.#takeTurn()) return;
-      this.#send(this.#handle, this.#take());
+      const items = this.#take();
+      if (items.length > 0) this.#send(this.#handle, items);
+      else if (this.#underWay.length === 0) this.#endTurn();
     }
   }
 
@@ -145,7 +152,32 @@ export class Lane {
     while (end < count && (end === 0 || (bytes < BATCH_BYTES_MAX && this.#queue[end]?.suspect !== true))) {
       bytes += this.#queue[end++]?.message.record.length ?? 0;
     }
-    return this.#queue.splice(0, end);
+    const items = this.#queue.splice(0, end);
+    return this.#owner.admits ? this.#admit(items) : items;
+  }
+
+  /** Leaves out those that were handled before, and keeps back those that may turn out to be. */
+  #admit(items: readonly Item[]): Item[] {
+    const admitted: Item[] = [];
+    for (const item of items) {
+      if (this.#waiting.join(item)) continue;
+      const verdict = this.#owner.admit(item);
+      if (verdict === "handle") admitted.push(item);
+      else if (verdict === "wait") this.#waiting.stall(item);
+      else if (this.#waiting.isEased(item.key)) this.#owner.goOn(item.key);
+      if (verdict === "wait") this.#holdBehind(item.key);
+    }
+    return admitted;
+  }
+
+  /** Those that were kept back may be asked about again. */
+  resume(): void {
+    if (this.#stopped || !this.#waiting.hasStalled) return;
+    const { keys, items } = this.#waiting.unstall();
+    this.#queue.unshift(...items);
+    for (const key of keys) this.#due.add(key);
+    // Not at once: whoever tells of it is in the middle of settling.
+    queueMicrotask(() => this.#next());
   }
 
   #send(handle: InstanceHandle, items: readonly Item[]): void {
@@ -302,10 +334,14 @@ export class Lane {
     item.attempt++;
     item.resume = true;
     this.#waiting.hold(item, wait);
-    if (!this.#waiting.stops(item.key) || !this.#queue.some((other) => other.key === item.key)) return;
+    this.#holdBehind(item.key);
+  }
+
+  #holdBehind(key: string): void {
+    if (!this.#waiting.stops(key) || !this.#queue.some((other) => other.key === key)) return;
     // What was queued behind it must not overtake it.
     for (const other of this.#queue.splice(0)) {
-      if (other.key !== item.key || !this.#waiting.join(other)) this.#queue.push(other);
+      if (other.key !== key || !this.#waiting.join(other)) this.#queue.push(other);
     }
   }
 

@@ -190,6 +190,7 @@ export class Runtime implements AsyncDisposable {
       await next.stop();
       throw new MillraceError("JOURNAL_CLOSED", `the gateway is stopping; version ${version} of "${name}" takes over at the next start`);
     }
+    await next.remember();
     Object.assign(next.counters, before?.counters);
     this.#functions.set(name, next);
     this.#reroute();
@@ -205,7 +206,9 @@ export class Runtime implements AsyncDisposable {
       this.#functions.delete(name);
       this.#reroute();
       await deployed?.stop();
-      if (this.#journal.functionRecord(name) !== undefined) await this.#journal.removeFunction(name);
+      if (this.#journal.functionRecord(name) === undefined) return;
+      await this.#journal.removeFunction(name);
+      await this.#journal.dropMarks(name);
     });
   }
 
@@ -237,7 +240,7 @@ export class Runtime implements AsyncDisposable {
     });
     for (const { name, version, digest, error } of this.#failures.values()) {
       if (this.#functions.has(name)) continue;
-      const counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, emitted: 0, published: 0 };
+      const counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
       functions.push({ name, version, digest, error, state: "failed", from: 0, backlog: 0, ...counters });
     }
     return { hosts: this.#hosts.size, hostRestarts: this.#hosts.restarts, functions };

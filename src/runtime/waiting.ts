@@ -26,6 +26,7 @@ export class Waiting {
   readonly #owner: WaitingOwner;
   readonly #keys = new Map<string, Held>();
   readonly #timers = new Map<Item, NodeJS.Timeout>();
+  readonly #stalled = { keys: new Set<string>(), items: [] as Item[] };
 
   constructor(strict: boolean, owner: WaitingOwner) {
     this.#strict = strict;
@@ -69,6 +70,29 @@ export class Waiting {
     if (!this.#strict) return item.attempt === 1 && this.#owner.setAside(item);
     this.#keep(held, item);
     return true;
+  }
+
+  /** Holds an item back until `unstall`. */
+  stall(item: Item): void {
+    if (!this.#strict) {
+      this.#stalled.items.push(item);
+      return;
+    }
+    const held = this.#keys.get(item.key) ?? { items: [], timer: undefined, asideFrom: Infinity };
+    this.#keys.set(item.key, held);
+    this.#stalled.keys.add(item.key);
+    this.#keep(held, item);
+  }
+
+  get hasStalled(): boolean {
+    return this.#stalled.keys.size > 0 || this.#stalled.items.length > 0;
+  }
+
+  /** What was stalled: keys to be woken, and single items, which wait no more. A key that has a retry to wait for is woken by that. */
+  unstall(): { readonly keys: readonly string[]; readonly items: readonly Item[] } {
+    const keys = [...this.#stalled.keys].filter((key) => this.#keys.get(key)?.timer === undefined);
+    this.#stalled.keys.clear();
+    return { keys, items: this.#stalled.items.splice(0) };
   }
 
   /** Takes back, into its place, an item that was under way; false when it may be handled. */

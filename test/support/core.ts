@@ -152,5 +152,7 @@ function surrounded(journal: Journal, around: NonNullable<CoreOptions["around"]>
     saveFunction: (name, record, cursor) => journal.saveFunction(name, record, cursor),
     removeFunction: (name) => journal.removeFunction(name),
     cursor: (consumer) => journal.cursor(consumer),
+    state: journal.state,
+    dropMarks: (name) => journal.dropMarks(name),
   };
 }

@@ -17,6 +17,7 @@ const functionStats = z.object({
   failed: counter,
   retried: counter,
   deadLettered: counter,
+  duplicates: counter.default(0),
   emitted: counter,
   published: counter,
   backlog: counter,

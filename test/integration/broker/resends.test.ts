@@ -114,20 +114,20 @@ const lost = (id: string): ResendingClient => ({
   conn: { writable: false },
 });
 
-describe("what is remembered of messages without a PUBACK", () => {
-  const take = (resends: Resends, id: string, messageId: number, dup: boolean): string[] => {
-    const seen: string[] = [];
-    resends.take(
-      { client: lost(id), packet: { messageId, dup } },
-      (done) => {
-        seen.push("appended");
-        done();
-      },
-      (_error, duplicate) => seen.push(duplicate === true ? "known" : "new"),
-    );
-    return seen;
-  };
+function take(resends: Resends, id: string, messageId: number, dup: boolean): string[] {
+  const seen: string[] = [];
+  resends.take(
+    { client: lost(id), packet: { messageId, dup } },
+    (done) => {
+      seen.push("appended");
+      done();
+    },
+    (_error, duplicate) => seen.push(duplicate === true ? "known" : "new"),
+  );
+  return seen;
+}
 
+describe("what is remembered of messages without a PUBACK", () => {
   it("is bounded for each session, the oldest goes first, and is gone with the session", () => {
     const resends = new Resends(3);
     for (const id of [1, 2, 3, 4]) expect(take(resends, "c", id, false)).toEqual(["appended", "new"]);

@@ -39,6 +39,7 @@ export const STATS: GatewayStats = {
       failed: 5,
       retried: 4,
       deadLettered: 1,
+      duplicates: 0,
       emitted: 404,
       published: 0,
       backlog: 22,
