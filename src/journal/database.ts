@@ -58,6 +58,8 @@ export interface Database {
   clear(range: Range & { readonly point: WritePoint }): Promise<void>;
   /** Rewrites a range, so that what was deleted there gives its space back. */
   compactRange(start: Buffer, end: Buffer): Promise<void>;
+  /** What LevelDB says of itself, such as the memory that it uses. */
+  getProperty(property: string): string;
   close(): Promise<void>;
 }
 
@@ -80,7 +82,8 @@ export async function openDatabase(location: string): Promise<Database> {
   const database = new ClassicLevel<Buffer, Buffer>(location, {
     keyEncoding: "buffer",
     valueEncoding: "buffer",
-    writeBufferSize: 16 * 1024 * 1024,
+    // Never full: the log is changed before that, see SequentialDatabase.
+    writeBufferSize: 64 * 1024 * 1024,
     maxFileSize: 8 * 1024 * 1024,
   });
   try {

@@ -12,6 +12,7 @@ import { Outbox } from "./outbox.ts";
 import { isRepairable, recoveryProblems, repair, repairWithoutCurrent } from "./repair.ts";
 import { Segments } from "./segments.ts";
 import { Seqs } from "./seqs.ts";
+import { SequentialDatabase } from "./sequential.ts";
 
 /** Which version of a function handles messages, and from where on. */
 export interface FunctionRecord {
@@ -45,15 +46,17 @@ export async function openJournal(options: Required<JournalOptions>, open: OpenD
   const startedAt = performance.now();
   await makeFolder(location);
   const problems = await repairWithoutCurrent(location);
-  const database = await open(location).catch(async (error: unknown) => {
+  const opened = await open(location).catch(async (error: unknown) => {
     if (!isRepairable(error)) throw error;
     problems.push(...(await repair(location, error.message)));
     return open(location);
   });
+  const database = new SequentialDatabase(opened);
   try {
     problems.push(...(await recoveryProblems(location)));
     const end = await putRight(database, problems);
-    return { database, found: await look(database, options, { end, problems, startedAt }) };
+    const found = await look(database, options, { end, problems, startedAt });
+    return { database, found };
   } catch (error) {
     await database.close();
     throw error;

@@ -92,7 +92,7 @@ export class HostPool {
     slot.instances.set(instance.id, instance);
     try {
       const host = await slot.process;
-      instance.deadlines.push(Date.now() + LOAD_MS_MAX);
+      instance.deadlines.push(performance.now() + LOAD_MS_MAX);
       host.send(FRAME.LOAD, instance.id, Buffer.from(JSON.stringify(spec)));
       await instance.loading.promise;
       return this.#handle(instance, host);
@@ -105,7 +105,7 @@ export class HostPool {
   #handle(instance: Loaded, host: HostProcess): InstanceHandle {
     return {
       run: (batch, limits, items) => {
-        const from = Math.max(Date.now(), instance.deadlines.at(-1) ?? 0);
+        const from = Math.max(performance.now(), instance.deadlines.at(-1) ?? 0);
         instance.deadlines.push(from + limits.wallMs + limits.timeoutMs + GRACE_MS);
         host.send(FRAME.RUN, instance.id, u32(batch, limits.timeoutMs, limits.wallMs), ...items);
       },
@@ -119,7 +119,7 @@ export class HostPool {
   #start(slot: Slot, delayMs: number): void {
     slot.process = (async () => {
       if (delayMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, delayMs).unref());
-      slot.startedAt = Date.now();
+      slot.startedAt = performance.now();
       return HostProcess.start({
         frame: (kind, id, body) => this.#receive(slot.instances.get(id), kind, body),
         died: (reason) => this.#died(slot, reason),
@@ -153,7 +153,7 @@ export class HostPool {
     if (this.#closing) return;
     const lost = [...slot.instances.values()];
     slot.instances.clear();
-    slot.deaths = Date.now() - slot.startedAt > STABLE_MS ? 0 : slot.deaths + 1;
+    slot.deaths = performance.now() - slot.startedAt > STABLE_MS ? 0 : slot.deaths + 1;
     this.restarts++;
     this.#logger.error({ reason, instances: lost.length }, "a host process died and is replaced");
     this.#start(slot, slot.deaths <= 1 ? 0 : backoffMs(slot.deaths - 1, RESTART_BACKOFF));
@@ -165,7 +165,7 @@ export class HostPool {
   }
 
   #killOverdue(): void {
-    const now = Date.now();
+    const now = performance.now();
     for (const slot of this.#slots) {
       const overdue = [...slot.instances.values()].some((instance) => (instance.deadlines[0] ?? Infinity) < now);
       if (!overdue) continue;

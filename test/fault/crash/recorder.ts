@@ -74,6 +74,10 @@ export class RecordedDatabase implements Database {
     return this.#database.compactRange(start, end);
   }
 
+  getProperty(property: string): string {
+    return this.#database.getProperty(property);
+  }
+
   close(): Promise<void> {
     return this.#database.close();
   }
