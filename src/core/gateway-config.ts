@@ -102,6 +102,12 @@ export const GATEWAY_TABLE = {
     max: 60_000,
     description: "How long after its acknowledgement a message may be lost with the power when journal.durability is `interval`.",
   },
+  "journal.compression": {
+    type: "string",
+    default: "none",
+    choices: ["none", "zstd"],
+    description: "How batches of messages are compressed on disk: `zstd` writes less to flash and takes processor time.",
+  },
   "journal.retention_age": {
     type: "duration",
     default: 3_600_000,

@@ -1,13 +1,24 @@
+import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { type JournaledMessage, peekMessage } from "../core/message.ts";
 
 /**
  * The messages of one batch as one value, under the seq of the first of them.
  *
  * Plain, when their seqs are consecutive: the records, one after another. A record begins with its length, which is far below 2³¹, so a first
- * byte above 127 says something else: flags. With `GAPS` a u32 count and for each record a u32, its seq less that of the first; then the records.
+ * byte above 127 says something else: flags. With `GAPS` a u32 count and for each record a u32, its seq less that of the first. With `ZSTD` what
+ * follows, the records, is compressed. Every block says what it is, so the setting can change at any time.
  */
 const MARK = 0x80;
 const GAPS = 0x01;
+const ZSTD = 0x02;
+
+/** Smaller blocks are not worth the call. */
+const COMPRESS_BYTES_MIN = 1024;
+/** A batch ends at 8 MB, or with one message of at most 256 MB. */
+const RECORDS_BYTES_MAX = 512 * 1024 * 1024;
+const ZSTD_OPTIONS = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+
+export type Compression = "none" | "zstd";
 
 export interface Block {
   readonly first: number;
@@ -15,18 +26,27 @@ export interface Block {
 }
 
 /** Volatile messages are left out; undefined when nothing else is there. */
-export function encodeBlock(messages: readonly JournaledMessage[]): Block | undefined {
+export function encodeBlock(messages: readonly JournaledMessage[], compression: Compression): Block | undefined {
   const kept = messages.some((message) => message.volatile) ? messages.filter((message) => message.volatile !== true) : messages;
   const [lowest] = kept;
   if (lowest === undefined) return undefined;
-  const records = kept.map((message) => message.record);
+  const records = Buffer.concat(kept.map((message) => message.record));
+  const packed = compression === "zstd" && records.length >= COMPRESS_BYTES_MIN ? compressed(records) : undefined;
   const highest = kept.at(-1) ?? lowest;
-  if (highest.seq - lowest.seq + 1 === kept.length) return { first: lowest.seq, value: Buffer.concat(records) };
+  const gaps = highest.seq - lowest.seq + 1 > kept.length;
+  const first = lowest.seq;
+  if (!gaps) return { first, value: packed === undefined ? records : Buffer.concat([Buffer.from([MARK | ZSTD]), packed]) };
   const head = Buffer.allocUnsafe(5 + 4 * kept.length);
-  head[0] = MARK | GAPS;
+  head[0] = MARK | GAPS | (packed === undefined ? 0 : ZSTD);
   head.writeUInt32BE(kept.length, 1);
-  kept.forEach(({ seq }, index) => head.writeUInt32BE(seq - lowest.seq, 5 + 4 * index));
-  return { first: lowest.seq, value: Buffer.concat([head, ...records]) };
+  kept.forEach(({ seq }, index) => head.writeUInt32BE(seq - first, 5 + 4 * index));
+  return { first, value: Buffer.concat([head, packed ?? records]) };
+}
+
+/** Undefined when it brings nothing. */
+function compressed(records: Buffer): Buffer | undefined {
+  const packed = zstdCompressSync(records, ZSTD_OPTIONS);
+  return packed.length < records.length ? packed : undefined;
 }
 
 /** @throws RangeError or Error when these bytes are no block */
@@ -59,7 +79,9 @@ export function splitRecords(block: Buffer): Buffer[] {
 function open(first: number, value: Buffer): { records: Buffer; seqAt: (index: number) => number } {
   const mark = value[0] ?? 0;
   if ((mark & MARK) === 0) return { records: value, seqAt: (index) => first + index };
-  if (mark !== (MARK | GAPS)) throw new Error(`a block with the unknown mark ${mark}`);
-  const count = value.readUInt32BE(1);
-  return { records: value.subarray(5 + 4 * count), seqAt: (index) => first + value.readUInt32BE(5 + 4 * index) };
+  if ((mark & ~(MARK | GAPS | ZSTD)) !== 0) throw new Error(`a block with the unknown mark ${mark}`);
+  const gaps = (mark & GAPS) !== 0;
+  const rest = value.subarray(gaps ? 5 + 4 * value.readUInt32BE(1) : 1);
+  const records = (mark & ZSTD) === 0 ? rest : zstdDecompressSync(rest, { maxOutputLength: RECORDS_BYTES_MAX });
+  return { records, seqAt: gaps ? (index) => first + value.readUInt32BE(5 + 4 * index) : (index) => first + index };
 }

@@ -94,6 +94,7 @@ export class Journal implements AsyncDisposable {
         writesMax: options.batchMax,
         segments: found.segments,
         durability: options.durability,
+        compression: options.compression,
         syncIntervalMs: options.syncIntervalMs,
       },
       {

@@ -1,4 +1,5 @@
 import { Drops } from "../core/drops.ts";
+import type { Compression } from "./block.ts";
 import type { SegmentLimits } from "./segments.ts";
 import type { Durability } from "./writer.ts";
 
@@ -11,6 +12,8 @@ export interface JournalOptions {
   /** Writes that may share one batch. */
   readonly batchMax: number;
   readonly durability?: Durability;
+  /** Of the blocks of messages. */
+  readonly compression?: Compression;
   /** How long after an append its sync follows when durability is `interval`. */
   readonly syncIntervalMs?: number;
   /** Messages that every function is done with are kept for replay until they are older than this or more than so many bytes. */
@@ -30,6 +33,7 @@ export interface JournalOptions {
 /** What a journal is like that is not told otherwise; the configuration has the same defaults. */
 const DEFAULTS = {
   durability: "fsync",
+  compression: "none",
   syncIntervalMs: 100,
   retentionAgeMs: HOUR_MS,
   retentionBytes: 256 * MB,

@@ -1,6 +1,6 @@
 import type { JournaledMessage } from "../core/message.ts";
 import { MillraceError } from "../core/errors.ts";
-import { encodeBlock } from "./block.ts";
+import { type Compression, encodeBlock } from "./block.ts";
 import { type Database, describeWriteFailure, levelOp, type LevelOp, type Op, type WritePoint } from "./database.ts";
 import { CLEAN, nameKey, numberKey } from "./keys.ts";
 import type { Segments } from "./segments.ts";
@@ -49,6 +49,7 @@ export interface WriterOptions {
   readonly nextPublish: number;
   readonly writesMax: number;
   readonly durability: Durability;
+  readonly compression: Compression;
   readonly syncIntervalMs: number;
 }
 
@@ -274,7 +275,7 @@ export class Writer {
       if (write.cursor !== undefined) cursors.set(write.cursor.consumer, write.cursor.value);
       for (const record of write.publishes) publishes.push(record);
     }
-    const block = encodeBlock(messages);
+    const block = encodeBlock(messages, this.#options.compression);
     if (block !== undefined) {
       ops.push({ type: "put", key: numberKey("j", block.first), value: block.value });
       const entry = this.#options.segments.add(block, messages);

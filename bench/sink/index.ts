@@ -1,0 +1,5 @@
+import { defineFunction } from "millrace";
+
+export default defineFunction({
+  handler() {},
+});
