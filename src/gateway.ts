@@ -17,6 +17,9 @@ import { Runtime } from "./runtime/runtime.ts";
 import type { ReportedFunction } from "./sync/reconciler.ts";
 import { startSync, type Sync } from "./sync/sync.ts";
 
+/** How often events that have expired are looked for. */
+const SWEEP_INTERVAL_MS = 5_000;
+
 /** A running gateway. Closing it, once, stops everything in the reverse order of its start. */
 export interface Gateway extends Service {
   readonly addresses: { readonly mqtt: string; readonly http: string };
@@ -63,7 +66,11 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     },
     publishes: (number, records) => deliveries.deliver(records, () => journal.delivered(number)),
   });
-  const sync = stack.use(createSync(config, { journal, runtime }, logger));
+  journal.outbox.onPressure((pressure) => {
+    if (pressure !== 0) logger.warn("the outbox is full: functions that emit wait, as their manifests say");
+    runtime.outboxPressure(pressure);
+  });
+  const sync = stack.use(createSync(config, { journal, runtime, drops }, logger));
   await sync.restore();
   await journal.redeliver();
   runtime.begin();
@@ -88,6 +95,10 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
   await broker.listen();
   if (config.control.url !== "") sync.connect();
+  const sweep = setInterval(() => {
+    journal.outbox.sweep().catch((error: unknown) => logger.error({ err: error }, "expired events could not be dropped"));
+  }, SWEEP_INTERVAL_MS).unref();
+  stack.defer(() => clearInterval(sweep));
   const owned = stack.move();
   const close = once(() => {
     parts.closing = true;
@@ -102,7 +113,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   };
 }
 
-function journalOptions({ data, journal, dead_letters: letters }: GatewayConfig, drops: Drops): JournalOptions {
+function journalOptions({ data, journal, outbox, dead_letters: letters }: GatewayConfig, drops: Drops): JournalOptions {
   return {
     location: join(data, "journal"),
     batchMax: journal.batch_max,
@@ -114,6 +125,8 @@ function journalOptions({ data, journal, dead_letters: letters }: GatewayConfig,
     bytesMax: journal.bytes_max,
     freeSpaceMin: journal.free_space_min,
     deadLettersBytesMax: letters.bytes_max,
+    outboxBytesMax: outbox.bytes_max,
+    outboxLaneBytesMax: outbox.lane_bytes_max,
     drops,
   };
 }
@@ -140,14 +153,16 @@ function intake(journal: Journal, wakes: { readonly runtime?: Runtime }): Intake
   };
 }
 
-function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: Runtime }, logger: Logger): Sync {
-  const { runtime } = parts;
+function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: Runtime; drops: Drops }, logger: Logger): Sync {
+  const { runtime, drops } = parts;
+  const { outbox } = config;
   const options = {
     gateway: config.id,
     url: config.control.url,
     data: join(config.data, "sync"),
     version: packageJson.version,
     labels: config.labels,
+    upload: { backlogShare: outbox.backlog_share, rateMax: outbox.rate_max, compression: outbox.compression },
   };
   const deployer = {
     deploy: runtime.deploy.bind(runtime),
@@ -162,7 +177,7 @@ function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: R
         ...(error === undefined ? {} : { error }),
       })),
   };
-  return startSync(options, { outbox: parts.journal.outbox, deployer }, { logger });
+  return startSync(options, { outbox: parts.journal.outbox, deployer, drops }, { logger });
 }
 
 function httpParts(parts: Parts): HttpParts {

@@ -13,6 +13,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "control", load: () => import("./control.ts") },
   { name: "publish", load: () => import("./publish.ts") },
   { name: "functions", load: () => import("./functions.ts") },
+  { name: "gateways", load: () => import("./gateways.ts") },
   { name: "invoke", load: () => import("./invoke.ts") },
   { name: "events", load: () => import("./events.ts") },
   { name: "logs", load: () => import("./logs.ts") },
@@ -24,4 +25,4 @@ export const COMMANDS: readonly CommandEntry[] = [
 ];
 
 /** Verbs that Millrace is going to have, so that asking for one is answered with more than "unknown". */
-export const PLANNED: readonly string[] = ["init", "build", "test", "alias", "rollout", "gateways", "apply", "diff", "enroll", "keys"];
+export const PLANNED: readonly string[] = ["init", "build", "test", "alias", "rollout", "apply", "diff", "enroll", "keys"];

@@ -46,6 +46,7 @@ export function statsText(stats: GatewayStats): string {
     `  outbox   ${count(outbox.pending)} pending, ${count(outbox.uploaded)} stored in the cloud, ${count(outbox.rejected)} rejected`,
     `  link     ${state}`,
   ];
+  for (const { function: name, reason, count: dropped } of stats.drops) head.push(`  dropped  ${count(dropped)} of ${name} (${reason})`);
   const body = functions.length === 0 ? "no function runs here; millrace publish DIR deploys one\n" : functionTable(functions);
   return `${head.join("\n")}\n\n${body}`;
 }

@@ -48,6 +48,7 @@ export class Fleet {
       labels: reported.labels,
       revision: reported.revision,
       functions: reported.functions,
+      drops: reported.drops,
     }));
   }
 }

@@ -1,18 +1,24 @@
 import { setImmediate } from "node:timers/promises";
 import type { ControlStats } from "../core/control-api.ts";
-import { messageOf } from "../core/errors.ts";
+import { MillraceError, messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import type { EventAck } from "../core/link-messages.ts";
 import type { Logger } from "../core/log.ts";
 import { type ReadBatch, readBatch } from "./batch.ts";
 import type { EventLog, EventRow } from "./event-log.ts";
 import { isDataFault } from "./store.ts";
+import { unpack } from "./unpack.ts";
 
 /** What waits in memory. A gateway keeps at most 8 batches of half a megabyte unacknowledged, so this is enough for a dozen at full speed. */
 const QUEUE_BYTES_MAX = 64 * 1024 * 1024;
 /** One transaction; a larger one would hold up the API for longer and gain nothing. */
 const GROUP_BATCHES_MAX = 8;
 const GROUP_BYTES_MAX = 2 * 1024 * 1024;
+
+interface Waiting {
+  readonly gateway: string;
+  readonly payload: Uint8Array;
+}
 
 type Counters = ControlStats["ingest"];
 
@@ -25,7 +31,7 @@ export class Ingest {
   readonly #ack: (gateway: string, ack: EventAck) => void;
   readonly #logger: Logger;
   readonly #counters: Counters = { batches: 0, stored: 0, duplicates: 0, rejected: 0, malformed: 0, refused: 0, failed: 0 };
-  readonly #waiting: { gateway: string; payload: Uint8Array }[] = [];
+  readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #closed = false;
   #running: Promise<void> | undefined;
@@ -61,22 +67,33 @@ export class Ingest {
   async #run(): Promise<void> {
     // The first turn lets the packets that have already arrived come into the same group.
     await setImmediate();
-    while (this.#waiting.length > 0) await this.#storeGroup(this.#takeGroup());
+    while (this.#waiting.length > 0) await this.#storeGroup(await this.#takeGroup());
   }
 
-  #takeGroup(): ReadBatch[] {
-    const group: ReadBatch[] = [];
+  async #takeGroup(): Promise<ReadBatch[]> {
+    const taken: Waiting[] = [];
     let bytes = 0;
-    while (group.length < GROUP_BATCHES_MAX && bytes < GROUP_BYTES_MAX) {
+    while (taken.length < GROUP_BATCHES_MAX && bytes < GROUP_BYTES_MAX) {
       const next = this.#waiting.shift();
       if (next === undefined) break;
       bytes += next.payload.length;
-      const batch = readBatch(next.gateway, next.payload);
-      if (batch === undefined) this.#malformed(next.gateway);
-      else group.push(batch);
+      taken.push(next);
     }
     this.#waitingBytes -= bytes;
-    return group;
+    const group = await Promise.all(taken.map((waiting) => this.#read(waiting)));
+    return group.filter((batch) => batch !== undefined);
+  }
+
+  async #read({ gateway, payload }: Waiting): Promise<ReadBatch | undefined> {
+    try {
+      const batch = readBatch(gateway, await unpack(payload));
+      if (batch === undefined) this.#malformed(gateway, undefined);
+      return batch;
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error;
+      this.#malformed(gateway, error);
+      return undefined;
+    }
   }
 
   async #storeGroup(group: readonly ReadBatch[]): Promise<void> {
@@ -138,8 +155,8 @@ export class Ingest {
     this.#logger.error({ err: error, batches: group.length }, "events not stored and not acknowledged; their gateways send them again");
   }
 
-  #malformed(gateway: string): void {
+  #malformed(gateway: string, error: MillraceError | undefined): void {
     this.#counters.malformed += 1;
-    this.#logger.warn({ gateway }, "a batch of events cannot be read");
+    this.#logger.warn({ gateway, code: error?.code, error: error?.message }, "a batch of events cannot be read");
   }
 }

@@ -40,6 +40,8 @@ const gateway = z.object({
   /** The revision of the desired state that the gateway last acted on. */
   revision: z.int(),
   functions: reportedSchema.shape.functions,
+  /** What the gateway dropped by choice since its start. */
+  drops: reportedSchema.shape.drops,
 });
 
 /** The schema of every successful answer, by what it is. */

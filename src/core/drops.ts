@@ -3,6 +3,7 @@ export const DROP_REASONS = [
   "journal-overflow",
   "outbox-overflow",
   "outbox-expired",
+  "outbox-replaced",
   "outbox-too-large",
   "dead-letter-overflow",
   "volatile-behind",

@@ -44,6 +44,7 @@ export const ERRORS = {
   NOT_FOUND: "Check the name; nothing is stored under it.",
   TOO_MANY_FOLLOWERS: "End another `millrace logs -f` or `millrace record --follow` first.",
   TOO_MANY_REPLAYS: "Wait until another replay has ended; one whose program has gone ends after a minute.",
+  BATCH_UNREADABLE: "A gateway's events were damaged on the link or are too large; nothing was acknowledged and they are sent again.",
   STORE_FAILED: "The control plane could not store it; nothing was acknowledged and the gateway sends it again.",
   INTERNAL_ERROR: "This is a defect of Millrace; the log of the process has the details. Please report it.",
   CHILD_FAILED: "The end of its log says why; the whole log is in the data folder, under logs/.",

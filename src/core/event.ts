@@ -1,3 +1,5 @@
+import type { OutboxRule } from "./outbox-rules.ts";
+
 /**
  * A normalized fact for the cloud, in the attributes of CloudEvents 1.0. `data` stays the JSON text that the function produced until the
  * control plane parses it: the gateway neither trusts nor pays for it.
@@ -14,6 +16,12 @@ export interface OutboxEvent {
   readonly time: number;
   /** JSON text. */
   readonly data: string;
+}
+
+/** An event as a function emits it. */
+export interface EmittedEvent extends OutboxEvent {
+  /** How it waits; the default rule without it. */
+  readonly rule?: OutboxRule;
 }
 
 /** A stored event as the control plane's API returns it: CloudEvents 1.0 in JSON, with Millrace's extension attributes. */

@@ -17,6 +17,8 @@ export const reportedSchema = z.object({
   /** The revision of the desired state that it last acted on; 0 before the first. */
   revision: z.int(),
   functions: z.array(reportedFunction),
+  /** What the gateway dropped by choice since `startedAt`. */
+  drops: z.array(z.object({ function: z.string(), reason: z.string(), count: z.int() })).default([]),
 });
 export type Reported = z.infer<typeof reportedSchema>;
 

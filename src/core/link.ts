@@ -33,12 +33,27 @@ export function parseLinkTopic(topic: string): { gateway: string; name: string }
 /** A gateway's id is one topic level. */
 export const GATEWAY_ID = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
+/** An event in its encoding, at most; larger ones cannot be sent. */
+export const EVENT_BYTES_MAX = 2 * 1024 * 1024;
+
 export const ARTIFACT_CHUNK_BYTES = 256 * 1024;
 
 const encoder = new Encoder({ useRecords: false, mapsAsObjects: true, tagUint8Array: false });
 
 export function encodeLink(value: Reported | Desired | EventBatch | EventAck | ArtifactGet | ArtifactChunk): Buffer {
   return encoder.encode(value);
+}
+
+const BATCH_HEAD = Buffer.concat([Buffer.from([0xa2, 0x65]), Buffer.from("batch"), Buffer.from([0x1a])]);
+const EVENTS_HEAD = Buffer.concat([Buffer.from([0x66]), Buffer.from("events"), Buffer.from([0x99])]);
+
+/** An `EventBatch` of events that are encoded already, at most 65,535: the bytes that `encodeLink` makes of it, without touching the events. */
+export function encodeEventBatch(batch: number, events: readonly Buffer[]): Buffer {
+  const number = Buffer.allocUnsafe(4);
+  number.writeUInt32BE(batch);
+  const count = Buffer.allocUnsafe(2);
+  count.writeUInt16BE(events.length);
+  return Buffer.concat([BATCH_HEAD, number, EVENTS_HEAD, count, ...events]);
 }
 
 /** The value, or undefined when the bytes are not CBOR of the expected shape. */

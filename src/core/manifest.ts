@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { parseTopicFilter, topicProblem, TopicTrie } from "./topic.ts";
 
-/** What may happen to messages of a function when the journal is full. */
+/** What may happen when there is no room: to messages of a function in the journal, to events in the outbox. */
 export const OVERFLOWS = ["block", "drop-oldest", "drop-newest", "keep-latest"] as const;
 export type Overflow = (typeof OVERFLOWS)[number];
 
@@ -35,6 +35,17 @@ export const manifestSchema = z.strictObject({
     .strictObject({ key: z.string().regex(IDEMPOTENCY_KEY), windowMs: z.int().positive(), entries: z.int().positive() })
     .optional(),
   overflow: z.enum(OVERFLOWS).default("block"),
+  /** How events wait for the cloud, by type; the first rule that matches. */
+  outbox: z
+    .array(
+      z.strictObject({
+        types: z.array(z.string()).min(1),
+        priority: z.int().min(0).max(9),
+        ttlMs: z.int().positive().optional(),
+        overflow: z.enum(OVERFLOWS),
+      }),
+    )
+    .default([]),
   concurrency: z.int().min(1).max(64),
   limits: z.strictObject({
     cpuMs: z.int().positive(),

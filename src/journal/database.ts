@@ -15,6 +15,7 @@ import { MillraceError, systemCode } from "../core/errors.ts";
  *   dead-letters   letters are deleted: a person cleared them, or their function prefers newer ones
  *   mark           seqs up to here may have been handed out
  *   upload         events that the cloud has confirmed are deleted
+ *   shed           events that have expired or for which there is no room are deleted
  */
 export const WRITE_POINTS = [
   "append",
@@ -28,6 +29,7 @@ export const WRITE_POINTS = [
   "dead-letters",
   "mark",
   "upload",
+  "shed",
 ] as const;
 export type WritePoint = (typeof WRITE_POINTS)[number];
 
@@ -38,6 +40,8 @@ export interface Range {
   readonly lte?: Buffer;
   readonly reverse?: boolean;
   readonly limit?: number;
+  /** How much an iterator reads ahead. */
+  readonly highWaterMarkBytes?: number;
 }
 
 interface Rows<T> extends AsyncIterable<T> {

@@ -47,6 +47,7 @@ const KINDS: Readonly<Record<string, string>> = {
   f: "functions",
   s: "state",
   o: "outbox",
+  x: "expiry of events",
   p: "publishes",
   d: "dead letters",
   q: "qos2",

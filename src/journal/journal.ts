@@ -1,6 +1,6 @@
 import { Cursor } from "../core/cursor.ts";
 import type { MillraceError } from "../core/errors.ts";
-import type { OutboxEvent } from "../core/event.ts";
+import type { EmittedEvent } from "../core/event.ts";
 import { once } from "../core/lifecycle.ts";
 import type { JournaledMessage } from "../core/message.ts";
 import type { Overflow } from "../core/manifest.ts";
@@ -27,7 +27,7 @@ export interface Commit {
   readonly consumer: string;
   readonly cursor: Cursor;
   readonly state: readonly StateWrite[];
-  readonly events: readonly OutboxEvent[];
+  readonly events: readonly EmittedEvent[];
   /** Records for the broker to deliver. */
   readonly publishes: readonly Uint8Array[];
   /** Those of the publishes that wake functions here: they enter the journal in the same write. */
@@ -121,9 +121,11 @@ export class Journal implements AsyncDisposable {
       },
       found.deadLetters,
     );
+    this.outbox.attach((point, ops, usage) => this.#write(point, ops, { sync: false, usage }));
     this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
     this.close = once(async () => {
       await this.#keeper.stop();
+      await this.outbox.close();
       await this.#writer.close();
       await database.close();
       resolve();
@@ -158,17 +160,19 @@ export class Journal implements AsyncDisposable {
     });
     if (commit.deadLetters.length > 0) ops.push(...this.#deadLetters.stage(commit.deadLetters, commit.overflow ?? "block"));
     for (const mark of commit.marks ?? []) ops.push(markOp(commit.consumer, mark));
-    if (commit.events.length > 0) ops.push(...this.outbox.stage(commit.events));
+    const staged = commit.events.length > 0 ? this.outbox.stage(commit.events) : undefined;
+    if (staged !== undefined) ops.push(...staged.ops);
     this.#writer.submit({
       point: "commit",
       ops,
       entries: commit.derived,
       cursor: { consumer: commit.consumer, value: commit.cursor.encode() },
+      ...(staged === undefined ? {} : { usage: staged.usage }),
       publishes: commit.publishes,
       // What a message causes is never seen before the message is on disk, also when it comes from a function.
       sync: commit.derived.some((entry) => entry.volatile !== true),
       done: (error) => {
-        if (error === undefined) this.outbox.added(commit.events.length);
+        if (error === undefined && staged !== undefined) this.outbox.added(staged);
         done(error);
       },
     });
@@ -308,9 +312,9 @@ export class Journal implements AsyncDisposable {
     await this.close();
   }
 
-  #write(point: WritePoint, ops: readonly Op[]): Promise<void> {
+  #write(point: WritePoint, ops: readonly Op[], more: { sync: boolean; usage?: Op } = { sync: true }): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#writer.submit({ point, ops, entries: [], publishes: [], sync: true, done: (error) => (error ? reject(error) : resolve()) });
+      this.#writer.submit({ ...more, point, ops, entries: [], publishes: [], done: (error) => (error ? reject(error) : resolve()) });
     });
   }
 }

@@ -7,7 +7,7 @@
  *   c function   its cursor
  *   f function   which version runs, and from which seq on
  *   s function NUL key NUL name    a state value
- *   o position   an event in the outbox
+ *   o lane position, x time lane position    the outbox, see outbox-keys.ts
  *   p number     publishes that the broker has not been handed yet
  *   d function NUL seq             a dead letter
  *   q client NUL packet id         a QoS 2 message that is journaled and not released yet
@@ -16,7 +16,7 @@
  */
 const NUL = Buffer.from([0]);
 
-export function numberKey(kind: "i" | "j" | "o" | "p", value: number): Buffer {
+export function numberKey(kind: "i" | "j" | "p", value: number): Buffer {
   const key = Buffer.allocUnsafe(9);
   key[0] = kind.charCodeAt(0);
   key.writeBigUInt64BE(BigInt(value), 1);

@@ -95,7 +95,11 @@ async function look(database: Database, options: Required<JournalOptions>, about
     functions,
     floors,
     qos2,
-    outbox: await Outbox.open(database),
+    outbox: await Outbox.open(
+      database,
+      { bytesMax: options.outboxBytesMax, laneBytesMax: options.outboxLaneBytesMax, drops: options.drops },
+      about.problems.length > 0,
+    ),
     segments: await Segments.open(database, options.segment),
     deadLetters: (await DeadLetters.account(database)) ?? (await DeadLetters.counted(database)),
   };

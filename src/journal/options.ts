@@ -24,7 +24,10 @@ export interface JournalOptions {
   /** Free bytes of the disk below which messages from clients have to wait. */
   readonly freeSpaceMin?: number;
   readonly deadLettersBytesMax?: number;
-  /** Where is counted what is dropped because the quota of dead letters is reached. */
+  /** Bytes of events that wait for the cloud, in all and with one priority; at them the events' own rules apply. */
+  readonly outboxBytesMax?: number;
+  readonly outboxLaneBytesMax?: number;
+  /** Where is counted what is dropped at a quota. */
   readonly drops?: Drops;
   /** How fine the index of times and bytes is; whole segments are deleted. */
   readonly segment?: SegmentLimits;
@@ -40,6 +43,8 @@ const DEFAULTS = {
   bytesMax: 1024 * MB,
   freeSpaceMin: 64 * MB,
   deadLettersBytesMax: 64 * MB,
+  outboxBytesMax: 1024 * MB,
+  outboxLaneBytesMax: 512 * MB,
   segment: { bytes: MB, ms: 60_000 },
 } as const;
 

@@ -27,6 +27,8 @@ export interface Write {
   readonly entries: readonly Entry[];
   /** Only the newest value of a consumer is written, however many commits share a batch. */
   readonly cursor?: { readonly consumer: string; readonly value: Buffer };
+  /** The sizes of the outbox; of those that share a batch only the newest is written. */
+  readonly usage?: Op;
   /** Records for the broker; they stay in the database until it has taken them. */
   readonly publishes: readonly Uint8Array[];
   /** Called once: with an error when nothing of this is written, without when all of it is. */
@@ -266,12 +268,14 @@ export class Writer {
     const publishes: Uint8Array[] = [];
     const cursors = new Map<string, Buffer>();
     const points = new Set<WritePoint>();
+    let usage: Op | undefined;
     let wanted = false;
     for (const write of writes) {
       wanted ||= write.sync;
       if (write.point !== "none") points.add(write.point);
       for (const op of write.ops) ops.push(levelOp(op));
       for (const entry of write.entries) messages.push(this.#message(entry));
+      usage = write.usage ?? usage;
       if (write.cursor !== undefined) cursors.set(write.cursor.consumer, write.cursor.value);
       for (const record of write.publishes) publishes.push(record);
     }
@@ -282,6 +286,7 @@ export class Writer {
       if (entry !== undefined) ops.push(levelOp(entry));
     }
     for (const [consumer, value] of cursors) ops.push({ type: "put", key: nameKey("c", consumer), value });
+    if (usage !== undefined) ops.push(levelOp(usage));
     if (this.#delivered.length > 0) points.add("delivered");
     for (const number of this.#delivered.splice(0)) ops.push({ type: "del", key: numberKey("p", number) });
     const number = this.#nextPublish;

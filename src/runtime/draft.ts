@@ -1,6 +1,7 @@
-import { eventId, type OutboxEvent } from "../core/event.ts";
+import { type EmittedEvent, eventId } from "../core/event.ts";
 import type { Permissions } from "../core/manifest.ts";
 import { decodeMessage, peekMessage } from "../core/message.ts";
+import type { OutboxRule } from "../core/outbox-rules.ts";
 import type { DeadLetter } from "../core/stats.ts";
 import type { GuestError, ItemEffects } from "./effects.ts";
 import type { MarkWrite } from "./idempotency.ts";
@@ -21,7 +22,7 @@ export interface Derived {
 /** What some messages of a function bring about, while it is being put together. */
 export interface Draft {
   readonly state: { key: string; name: string; value?: Buffer }[];
-  readonly events: OutboxEvent[];
+  readonly events: EmittedEvent[];
   readonly publishes: Uint8Array[];
   readonly derived: Derived[];
   readonly deadLetters: DeadLetter[];
@@ -43,6 +44,8 @@ export interface DraftOwner {
   readonly name: string;
   readonly version: number;
   readonly permissions: Permissions;
+  /** How events of this type wait for the cloud. */
+  readonly outboxRule: (type: string) => OutboxRule;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
 }
@@ -72,7 +75,8 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
   for (const { name, value } of effects.state) draft.state.push({ key: item.key, name, ...(value === undefined ? {} : { value }) });
   effects.events.forEach((event, index) => {
     const id = eventId(owner.gateway, item.message.seq, owner.name, index);
-    draft.events.push({ ...event, id, function: owner.name, version: owner.version, time: item.message.time });
+    const rule = owner.outboxRule(event.type);
+    draft.events.push({ ...event, id, function: owner.name, version: owner.version, time: item.message.time, rule });
   });
   return undefined;
 }

@@ -2,10 +2,12 @@ import type { Bundle } from "../core/bundle.ts";
 import type { Cursor } from "../core/cursor.ts";
 import type { Drops } from "../core/drops.ts";
 import { messageOf } from "../core/errors.ts";
-import type { OutboxEvent } from "../core/event.ts";
+import type { EmittedEvent } from "../core/event.ts";
 import type { Logger } from "../core/log.ts";
 import { compilePermissions, type Overflow, type Permissions } from "../core/manifest.ts";
 import type { JournaledMessage } from "../core/message.ts";
+import { pressureOf } from "../core/outbox-lanes.ts";
+import { compileOutboxRules, type OutboxRule } from "../core/outbox-rules.ts";
 import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
 import type { DeadLetter } from "../core/stats.ts";
 import { collect, deadLetter, type Derived, type Draft, emptyDraft, isEmpty } from "./draft.ts";
@@ -24,7 +26,7 @@ export interface FunctionCommit {
   readonly consumer: string;
   readonly cursor: Cursor;
   readonly state: readonly { readonly key: string; readonly name: string; readonly value?: Buffer }[];
-  readonly events: readonly OutboxEvent[];
+  readonly events: readonly EmittedEvent[];
   readonly publishes: readonly Uint8Array[];
   readonly derived: readonly Derived[];
   readonly deadLetters: readonly DeadLetter[];
@@ -56,6 +58,8 @@ export interface FunctionParts {
   head(): number;
   /** Whether functions have to wait because what they publish is not taken. */
   held(): boolean;
+  /** Where the outbox has no room, see `pressureOf`. */
+  outboxPressure(): number;
   route(owner: DeployedFunction, topic: string): Route<DeployedFunction> | undefined;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
@@ -69,12 +73,15 @@ export class DeployedFunction implements LaneOwner {
   readonly filters: readonly TopicFilter[];
   readonly routing: string;
   readonly permissions: Permissions;
+  readonly outboxRule: (type: string) => OutboxRule;
   readonly counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
   readonly #parts: FunctionParts;
   readonly #lanes: readonly Lane[];
   readonly #feed: Feed;
   readonly #spec: LoadSpec;
   readonly #idempotency: Idempotency | undefined;
+  /** Where its events have gone so far, as `pressureOf` has it: it waits where there is no room. */
+  #emitted = 0;
   #from = 0;
   #settled: Promise<unknown> = Promise.resolve();
 
@@ -86,6 +93,7 @@ export class DeployedFunction implements LaneOwner {
     const { manifest } = bundle;
     this.filters = manifest.triggers.map((trigger) => parseTopicFilter(trigger.mqtt));
     this.routing = routingOf(this.filters, manifest.key);
+    this.outboxRule = compileOutboxRules(manifest.outbox);
     this.permissions = compilePermissions(manifest.permissions);
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
     this.#idempotency = manifest.idempotency === undefined ? undefined : new Idempotency(manifest.idempotency);
@@ -117,7 +125,7 @@ export class DeployedFunction implements LaneOwner {
     return this.#parts.hosts.turns;
   }
   get held(): boolean {
-    return this.#parts.held();
+    return this.#parts.held() || (this.#emitted & this.#parts.outboxPressure()) !== 0;
   }
   get from(): number {
     return this.#from;
@@ -254,6 +262,7 @@ export class DeployedFunction implements LaneOwner {
 
   #commit(draft: Draft, cursor: Cursor): void {
     const { handled, ...effects } = draft;
+    for (const { rule } of draft.events) this.#emitted |= rule === undefined ? 0 : pressureOf(rule);
     this.#settled = new Promise<void>((resolve) => {
       this.#parts.journal.commit({ consumer: this.name, cursor, overflow: this.manifest.overflow, ...effects }, (error) => {
         // After a failed commit the gateway stops; the messages are handled again when it is back.

@@ -65,6 +65,7 @@ export class Runtime implements AsyncDisposable {
   /** Why no function may begin anything new. */
   readonly #holds = new Set<Hold>(["restore"]);
   #changes: Promise<unknown> = Promise.resolve();
+  #outboxPressure = 0;
   #closing = false;
 
   private constructor(options: RuntimeOptions, journal: DeploymentJournal, logger: Logger) {
@@ -82,6 +83,7 @@ export class Runtime implements AsyncDisposable {
       drops: options.drops,
       head: () => this.#head,
       held: () => this.#holds.size > 0,
+      outboxPressure: () => this.#outboxPressure,
       wakes: (topic) => this.matches(topic),
       route: (owner, topic) => this.#routes.match(topic).find((route) => route.owner === owner),
     };
@@ -138,6 +140,12 @@ export class Runtime implements AsyncDisposable {
   /** Lets no function begin anything new while subscribers are too far behind with what functions publish. */
   hold(on: boolean): void {
     this.#hold("delivery", on);
+  }
+
+  /** Lets no function begin anything new that emits where the outbox has no room, see `pressureOf`. */
+  outboxPressure(pressure: number): void {
+    this.#outboxPressure = pressure;
+    for (const deployed of this.#functions.values()) deployed.pump();
   }
 
   #hold(why: Hold, on: boolean): void {

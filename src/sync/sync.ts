@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { MillraceError } from "../core/errors.ts";
+import type { Dropped } from "../core/drops.ts";
 import { once, type Service } from "../core/lifecycle.ts";
 import { decodeLink, encodeLink } from "../core/link.ts";
 import { artifactChunkSchema, type ArtifactGet, desiredSchema, eventAckSchema, type Reported } from "../core/link-messages.ts";
@@ -9,7 +10,7 @@ import { Artifacts } from "./artifacts.ts";
 import { Fetcher } from "./fetch.ts";
 import { LinkClient, type LinkStatus } from "./link-client.ts";
 import { type Deployer, Reconciler, type Restored } from "./reconciler.ts";
-import { type Outbox, Uploader } from "./uploader.ts";
+import { type Outbox, type UploadOptions, Uploader } from "./uploader.ts";
 
 export interface SyncOptions {
   readonly gateway: string;
@@ -20,6 +21,15 @@ export interface SyncOptions {
   /** Millrace's own version. */
   readonly version: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** `UPLOAD_DEFAULTS` without it. */
+  readonly upload?: UploadOptions;
+}
+
+export interface SyncParts {
+  readonly outbox: Outbox;
+  readonly deployer: Deployer;
+  /** What the gateway dropped by choice since its start; nothing without it. */
+  readonly drops?: { all(): readonly Dropped[] };
 }
 
 export interface SyncDeps {
@@ -50,11 +60,13 @@ export interface Sync extends Service {
   close(): Promise<void>;
 }
 
+/** How often what was dropped is reported, if there is something new. */
+const DROPS_REPORT_MS = 30_000;
 /** How long the answer to a hello may take before it is said again. */
 const HELLO_TIMEOUT_MS = 10_000;
 
 /** The gateway's end of the link. Does nothing until it is told to `restore` and then to `connect`. */
-export function startSync(options: SyncOptions, parts: { outbox: Outbox; deployer: Deployer }, deps: SyncDeps): Sync {
+export function startSync(options: SyncOptions, parts: SyncParts, deps: SyncDeps): Sync {
   return new LinkedSync(options, parts, { logger: deps.logger, clock: deps.clock ?? systemClock, random: deps.random ?? Math.random });
 }
 
@@ -66,6 +78,7 @@ class LinkedSync implements Sync {
   readonly #uploader: Uploader;
   readonly #fetcher: Fetcher;
   readonly #reconciler: Reconciler;
+  readonly #drops: () => Dropped[];
   readonly #end = new AbortController();
   readonly #stopped = Promise.withResolvers<void>();
   /** Ends with the present connection. */
@@ -74,7 +87,8 @@ class LinkedSync implements Sync {
   #greeting = new AbortController();
   #running: Promise<unknown> | undefined;
 
-  constructor(options: SyncOptions, { outbox, deployer }: { outbox: Outbox; deployer: Deployer }, deps: Required<SyncDeps>) {
+  constructor(options: SyncOptions, { outbox, deployer, drops }: SyncParts, deps: Required<SyncDeps>) {
+    this.#drops = () => [...(drops?.all() ?? [])];
     this.#options = options;
     this.#deps = deps;
     this.#startedAt = new Date(deps.clock.now()).toISOString();
@@ -84,7 +98,7 @@ class LinkedSync implements Sync {
       message: (name: string, payload: Uint8Array) => this.#message(name, payload),
     };
     this.#link = new LinkClient(options, handlers, deps);
-    this.#uploader = new Uploader(outbox, (payload) => this.#link.publish("events", payload), deps);
+    this.#uploader = new Uploader(outbox, (payload) => this.#link.publish("events", payload), deps, options.upload);
     this.#fetcher = new Fetcher((wanted: ArtifactGet) => this.#link.publish("artifact/get", encodeLink(wanted)), deps.clock);
     const reconcilerParts = {
       artifacts: new Artifacts(join(options.data, "artifacts")),
@@ -135,7 +149,8 @@ class LinkedSync implements Sync {
   #self(): Reported {
     const { gateway, version, labels } = this.#options;
     const { revision } = this.#reconciler;
-    return { gateway, version, startedAt: this.#startedAt, labels: { ...labels }, revision, functions: [...this.#reconciler.reported()] };
+    const functions = [...this.#reconciler.reported()];
+    return { gateway, version, startedAt: this.#startedAt, labels: { ...labels }, revision, functions, drops: this.#drops() };
   }
 
   #connected(): void {
@@ -143,7 +158,19 @@ class LinkedSync implements Sync {
     this.#greeting = new AbortController();
     this.#reconciler.linkUp();
     this.#uploader.connected();
+    void this.#reportDrops(AbortSignal.any([this.#end.signal, this.#connection.signal]));
     void this.#greet(AbortSignal.any([this.#end.signal, this.#connection.signal, this.#greeting.signal]));
+  }
+
+  /** Drops are counted one by one; only the sum of a while is worth a message. */
+  async #reportDrops(over: AbortSignal): Promise<void> {
+    for (let reported = total(this.#drops()); !over.aborted;) {
+      await this.#deps.clock.sleep(DROPS_REPORT_MS, over).catch(() => undefined);
+      const now = total(this.#drops());
+      if (over.aborted || now === reported) continue;
+      reported = now;
+      this.report();
+    }
   }
 
   #disconnected(): void {
@@ -173,4 +200,8 @@ class LinkedSync implements Sync {
     if (value === undefined) this.#deps.logger.warn("a message of the control plane cannot be read");
     else use(value);
   }
+}
+
+function total(drops: readonly Dropped[]): number {
+  return drops.reduce((sum, { count }) => sum + count, 0);
 }

@@ -1,41 +1,50 @@
-import type { OutboxEvent } from "../core/event.ts";
+import type { Stretch } from "./upload-order.ts";
 
+/** An event of the outbox, in the encoding in which it travels. */
 export interface OutboxRow {
+  readonly lane: number;
   readonly position: number;
-  readonly event: OutboxEvent;
+  readonly key: Buffer;
+  readonly event: Buffer;
+  /** Milliseconds since the epoch. */
+  readonly expiresAt?: number;
+}
+
+export interface BatchLimits {
+  readonly events: number;
+  readonly bytes: number;
 }
 
 export const BATCH_EVENTS_MAX = 1000;
 export const BATCH_BYTES_MAX = 512 * 1024;
-/** A single event may be larger than a batch should be, up to this; the control plane takes packets of 4 MB. */
-export const EVENT_BYTES_MAX = 2 * 1024 * 1024;
-/** The other attributes and the envelope of an event, generously. */
-const OVERHEAD_BYTES = 128;
 
-/** What the next batch holds, from `rows[at]` on. Events too large to be sent at all are left out and counted, or they would block the rest. */
-export function nextBatch(
+/**
+ * What of the rows that were read for a stretch goes into the next batch, what has expired instead, and the position up to which the stretch is
+ * done with. A batch may be larger than its bytes by one event, so that every event can be sent.
+ */
+export function cutBatch(
   rows: readonly OutboxRow[],
-  at: number,
-): { events: readonly OutboxEvent[]; last: number; oversized: number; next: number } {
-  const events: OutboxEvent[] = [];
+  stretch: Stretch,
+  limits: BatchLimits,
+  now: number,
+): { send: OutboxRow[]; expired: OutboxRow[]; last: number } {
+  const send: OutboxRow[] = [];
+  const expired: OutboxRow[] = [];
+  const end = stretch.stream === "backlog" ? stretch.last : Infinity;
   let bytes = 0;
-  let oversized = 0;
-  let next = at;
-  for (; next < rows.length && events.length < BATCH_EVENTS_MAX; next++) {
-    const event = rows[next]?.event;
-    if (event === undefined) break;
-    const size = sizeOf(event);
-    if (size > EVENT_BYTES_MAX) {
-      oversized += 1;
+  let last = stretch.after;
+  for (const row of rows) {
+    if (row.position > end) return { send, expired, last: stretch.last };
+    if (bytes >= limits.bytes || send.length >= limits.events) return { send, expired, last };
+    last = row.position;
+    if (row.expiresAt !== undefined && row.expiresAt <= now) {
+      expired.push(row);
       continue;
     }
-    if (events.length > 0 && bytes + size > BATCH_BYTES_MAX) break;
-    events.push(event);
-    bytes += size;
+    send.push(row);
+    bytes += row.event.length;
   }
-  return { events, last: rows[next - 1]?.position ?? 0, oversized, next };
-}
-
-function sizeOf({ id, function: name, type, subject, data }: OutboxEvent): number {
-  return OVERHEAD_BYTES + id.length + name.length + type.length + Buffer.byteLength(subject) + Buffer.byteLength(data);
+  // What was read less than was asked for is all that there is.
+  const all = rows.length < limits.events && rows.reduce((sum, { event }) => sum + event.length, 0) < limits.bytes;
+  return { send, expired, last: all ? Math.max(last, stretch.last) : last };
 }

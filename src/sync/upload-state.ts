@@ -1,20 +1,20 @@
+import { chooseStream, type Contention, cursorsFrom, type Cursors, NO_CURSORS, rewind, type Stretch } from "./upload-order.ts";
+
 /**
- * The state of the upload, as a pure machine. Events leave the outbox in the order of their positions, in numbered batches, several of
- * them on their way at once. A batch counts only when the control plane says that it is committed.
+ * The state of the upload, as a pure machine. Events leave the outbox in numbered batches, each from one lane, several of them on their way at
+ * once. A batch counts only when the control plane says that it is committed; then exactly its events are deleted.
  *
  *   offline ──connected──▶ online ──sent──▶ online …
- *      ▲                     │ acked    the acknowledged head of the window leaves it; its last position is trimmed
+ *      ▲                     │ acked    the batch leaves the window
  *      └───disconnected──────┤ expired  nothing came in time: the window is emptied and everything in it is read and sent again
+ *                            │ passed   there was nothing to be sent where something had been expected
  *
- * `cursor` is where the next read starts: behind the last position that was sent, or behind the last that was trimmed after a fresh start.
+ * What is in the outbox when the link comes up is the backlog, what is added later is live; `upload-order.ts` says whose turn it is.
  */
 export type UploadState = Offline | Online;
 
-/** What is over and done with. Counted when it leaves the window, so that a batch that was sent twice counts once. */
+/** Events that are in the cloud's store, and events that can never be. */
 interface Progress {
-  /** Everything up to here is confirmed. */
-  readonly trimmed: number;
-  /** Events that are in the cloud's store, and events that can never be. */
   readonly uploaded: number;
   readonly rejected: number;
 }
@@ -25,34 +25,24 @@ interface Offline extends Progress {
 
 interface Online extends Progress {
   readonly kind: "online";
-  readonly cursor: number;
-  /** In the order of their positions. */
+  readonly cursors: Cursors;
+  readonly contention: Contention;
   readonly window: readonly Flight[];
   /** How often in a row nothing came in time; each doubles the patience. */
   readonly expiries: number;
 }
 
-interface Flight {
+interface Flight extends Stretch {
   readonly batch: number;
-  readonly last: number;
   readonly sentAt: number;
-  readonly acked: boolean;
-  readonly uploaded: number;
-  readonly rejected: number;
 }
 
 export type UploadInput =
-  | { readonly kind: "connected" }
+  /** With the newest position of each lane. */
+  | { readonly kind: "connected"; readonly tails: readonly number[] }
   | { readonly kind: "disconnected" }
-  /** `oversized` events were left out; `acked` at once when nothing was left to send. */
-  | {
-      readonly kind: "sent";
-      readonly batch: number;
-      readonly last: number;
-      readonly at: number;
-      readonly oversized: number;
-      readonly acked: boolean;
-    }
+  | { readonly kind: "sent"; readonly batch: number; readonly stretch: Stretch; readonly at: number; readonly contention: Contention }
+  | { readonly kind: "passed"; readonly stretch: Stretch }
   | { readonly kind: "acked"; readonly batch: number; readonly uploaded: number; readonly rejected: number }
   | { readonly kind: "expired" };
 
@@ -66,41 +56,46 @@ export const WINDOW_BATCHES_MAX = 8;
 export const ACK_TIMEOUT_MS = 10_000;
 const ACK_TIMEOUT_MS_MAX = 120_000;
 
-export const initialUploadState: UploadState = { kind: "offline", trimmed: 0, uploaded: 0, rejected: 0 };
+export const initialUploadState: UploadState = { kind: "offline", uploaded: 0, rejected: 0 };
 
-const progress = ({ trimmed, uploaded, rejected }: UploadState): Progress => ({ trimmed, uploaded, rejected });
+const progress = ({ uploaded, rejected }: UploadState): Progress => ({ uploaded, rejected });
 
-const fresh = (state: UploadState, expiries: number): Online => ({
+const fresh = (state: UploadState, tails: readonly number[]): Online => ({
   ...progress(state),
   kind: "online",
-  cursor: state.trimmed,
+  cursors: cursorsFrom(tails),
+  contention: 0,
   window: [],
-  expiries,
+  expiries: 0,
 });
 
 /** Every cell is filled: leaving one out does not compile. */
 const TABLE: Table = {
   offline: {
-    connected: (state) => fresh(state, 0),
+    connected: (state, { tails }) => fresh(state, tails),
     disconnected: (state) => state,
     // What was being sent when the link went is sent again after it is back.
     sent: (state) => state,
+    passed: (state) => state,
     acked: (state) => state,
     expired: (state) => state,
   },
   online: {
-    connected: (state) => fresh(state, 0),
+    connected: (state, { tails }) => fresh(state, tails),
     disconnected: (state) => ({ ...progress(state), kind: "offline" }),
-    sent: (state, { batch, last, at, oversized, acked }) => {
-      const flight = { batch, last, sentAt: at, acked, uploaded: 0, rejected: oversized };
-      return settle({ ...state, cursor: last, window: [...state.window, flight] });
-    },
+    sent: (state, { batch, stretch, at, contention }) => ({
+      ...state,
+      cursors: advanced(state.cursors, stretch),
+      contention,
+      window: [...state.window, { ...stretch, batch, sentAt: at }],
+    }),
+    passed: (state, { stretch }) => ({ ...state, cursors: advanced(state.cursors, stretch) }),
     acked: (state, { batch, uploaded, rejected }) => {
-      if (!state.window.some((flight) => flight.batch === batch && !flight.acked)) return state;
-      const done = (flight: Flight): Flight => ({ ...flight, acked: true, uploaded, rejected: flight.rejected + rejected });
-      return settle({ ...state, window: state.window.map((flight) => (flight.batch === batch ? done(flight) : flight)), expiries: 0 });
+      const window = state.window.filter((flight) => flight.batch !== batch);
+      if (window.length === state.window.length) return state;
+      return { ...state, window, uploaded: state.uploaded + uploaded, rejected: state.rejected + rejected, expiries: 0 };
     },
-    expired: (state) => fresh(state, state.expiries + 1),
+    expired: (state) => ({ ...state, cursors: rewind(state.cursors, state.window), window: [], expiries: state.expiries + 1 }),
   },
 };
 
@@ -110,13 +105,8 @@ export function stepUpload(state: UploadState, input: UploadInput): UploadState 
   return cell(state, input);
 }
 
-/** Takes the acknowledged head off the window, so that positions are trimmed in order. */
-function settle(state: Online): Online {
-  const open = state.window.findIndex((flight) => !flight.acked);
-  const done = state.window.slice(0, open === -1 ? undefined : open);
-  const sum = (of: "uploaded" | "rejected"): number => done.reduce((total, flight) => total + flight[of], state[of]);
-  const trimmed = done.at(-1)?.last ?? state.trimmed;
-  return { ...state, trimmed, uploaded: sum("uploaded"), rejected: sum("rejected"), window: state.window.slice(done.length) };
+function advanced(cursors: Cursors, { stream, lane, last }: Stretch): Cursors {
+  return { ...cursors, [stream]: cursors[stream].with(lane, last) };
 }
 
 /** Whether another batch may be sent. */
@@ -124,9 +114,23 @@ export function hasRoom(state: UploadState): boolean {
   return state.kind === "online" && state.window.length < WINDOW_BATCHES_MAX;
 }
 
+/** What is to be read and sent next, given the newest position of each lane and the backlog's share in percent; undefined when nothing waits. */
+export function nextStretch(
+  state: UploadState,
+  tails: readonly number[],
+  backlogShare: number,
+): { stretch: Stretch; contention: Contention } | undefined {
+  return chooseStream(
+    state.kind === "online" ? state.cursors : NO_CURSORS,
+    tails,
+    state.kind === "online" ? state.contention : 0,
+    backlogShare,
+  );
+}
+
 /** When the oldest batch is given up, in milliseconds since the epoch; undefined while nothing is on its way. */
 export function expiresAt(state: UploadState): number | undefined {
   if (state.kind === "offline") return undefined;
-  const oldest = state.window.find((flight) => !flight.acked);
+  const [oldest] = state.window;
   return oldest && oldest.sentAt + Math.min(ACK_TIMEOUT_MS_MAX, ACK_TIMEOUT_MS * 2 ** Math.min(state.expiries, 10));
 }

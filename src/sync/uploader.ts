@@ -1,27 +1,46 @@
+import { promisify } from "node:util";
+import { zstdCompress } from "node:zlib";
 import { backoffMs, type Clock } from "../core/clock.ts";
 import { messageOf } from "../core/errors.ts";
-import type { OutboxEvent } from "../core/event.ts";
 import { aborted } from "../core/lifecycle.ts";
-import { encodeLink } from "../core/link.ts";
+import { encodeEventBatch } from "../core/link.ts";
 import type { EventAck } from "../core/link-messages.ts";
 import type { Logger } from "../core/log.ts";
-import { nextBatch, type OutboxRow } from "./upload-batch.ts";
-import { expiresAt, hasRoom, initialUploadState, stepUpload, type UploadInput, type UploadState } from "./upload-state.ts";
+import type { Stretch } from "./upload-order.ts";
+import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX, cutBatch, type BatchLimits, type OutboxRow } from "./upload-batch.ts";
+import { expiresAt, hasRoom, initialUploadState, nextStretch, stepUpload, type UploadInput, type UploadState } from "./upload-state.ts";
 
-/** The events that the cloud has not confirmed. Positions start at 1, increase and are never used again. */
+/** The events that the cloud has not confirmed, in lanes. Positions start at 1, increase over all lanes and are never used again. */
 export interface Outbox {
-  /** The oldest events behind `after`, at most `max`. */
-  read(after: number, max: number): Promise<readonly { readonly position: number; readonly event: OutboxEvent }[]>;
-  /** Deletes every event up to and with this position. */
-  remove(upTo: number): Promise<void>;
-  /** Resolves once there is an event behind `after`; rejects or resolves when aborted. */
+  /** The newest position of each lane; 0 where there is none. */
+  tails(): readonly number[];
+  /** The oldest events of a lane behind `after`; fewer than allowed only when there are no more. */
+  rows(lane: number, after: number, max: BatchLimits): Promise<readonly OutboxRow[]>;
+  /** Deletes these events and no others. */
+  remove(rows: readonly OutboxRow[]): Promise<void>;
+  /** The same for events that may not be sent any more. */
+  expire(rows: readonly OutboxRow[]): Promise<void>;
+  /** Resolves once there is an event behind `after` in any lane; rejects or resolves when aborted. */
   waitForMore(after: number, signal: AbortSignal): Promise<void>;
 }
 
-const READ_EVENTS = 1000;
+export interface UploadOptions {
+  /** Percent of the batches that the backlog gets while there are live events of the same priority. */
+  readonly backlogShare: number;
+  /** Bytes each second on the link; 0 for as many as there are. */
+  readonly rateMax: number;
+  readonly compression: "zstd" | "none";
+}
+
+export const UPLOAD_DEFAULTS: UploadOptions = { backlogShare: 20, rateMax: 0, compression: "zstd" };
+
+/** Smaller batches are not worth compressing. */
+const COMPRESS_BYTES_MIN = 1_024;
 /** How long a few new events wait for company: a batch costs both sides far more than an event. */
 const GATHER_MS = 20;
 const RETRY = { minMs: 500, maxMs: 30_000 };
+
+const compress = promisify(zstdCompress);
 
 export interface UploaderDeps {
   readonly logger: Logger;
@@ -29,21 +48,33 @@ export interface UploaderDeps {
   readonly random: () => number;
 }
 
-/** Sends the outbox to the control plane and trims what is confirmed; `upload-state.ts` says what follows what. */
+/** Sends the outbox to the control plane and deletes what is confirmed; `upload-state.ts` says what follows what. */
 export class Uploader {
   readonly #outbox: Outbox;
   readonly #publish: (payload: Uint8Array) => void;
+  readonly #options: UploadOptions;
+  readonly #limits: BatchLimits;
   readonly #deps: UploaderDeps;
   #state: UploadState = initialUploadState;
   /** Aborted and replaced whenever the state changes in a way that ends a wait. */
   #changed = new AbortController();
+  /** Increases whenever what was read or prepared for sending has to be read anew. */
+  #epoch = 0;
   #batches = 0;
-  #removed = 0;
+  /** What is on its way, by batch, and what is confirmed but not deleted yet. */
+  readonly #flying = new Map<number, readonly OutboxRow[]>();
+  #confirmed: OutboxRow[] = [];
+  /** When the rate allows the next batch, in milliseconds since the epoch. */
+  #freeAt = 0;
 
-  constructor(outbox: Outbox, publish: (payload: Uint8Array) => void, deps: UploaderDeps) {
+  constructor(outbox: Outbox, publish: (payload: Uint8Array) => void, deps: UploaderDeps, options: UploadOptions = UPLOAD_DEFAULTS) {
     this.#outbox = outbox;
     this.#publish = publish;
     this.#deps = deps;
+    this.#options = options;
+    // With a low rate a batch is what may be sent in a second, so that something urgent does not wait for longer.
+    const bytes = options.rateMax === 0 ? BATCH_BYTES_MAX : Math.min(BATCH_BYTES_MAX, options.rateMax);
+    this.#limits = { events: BATCH_EVENTS_MAX, bytes };
   }
 
   /** Events confirmed since the start: new in the store or there already, and those that can never be stored. */
@@ -52,14 +83,18 @@ export class Uploader {
   }
 
   connected(): void {
-    this.#step({ kind: "connected" });
+    this.#restart({ kind: "connected", tails: this.#outbox.tails() });
   }
 
   disconnected(): void {
-    this.#step({ kind: "disconnected" });
+    this.#restart({ kind: "disconnected" });
   }
 
   acked({ batch, stored, duplicates, rejected }: EventAck): void {
+    const rows = this.#flying.get(batch);
+    if (rows === undefined) return;
+    this.#flying.delete(batch);
+    this.#confirmed.push(...rows);
     this.#step({ kind: "acked", batch, uploaded: stored + duplicates, rejected });
     if (rejected > 0) this.#deps.logger.warn({ rejected }, "the control plane rejected events; its log says why");
   }
@@ -79,64 +114,72 @@ export class Uploader {
   }
 
   async #turn(signal: AbortSignal): Promise<void> {
+    // Before anything is read: what is confirmed must not be read again.
     await this.#trim();
-    const state = this.#state;
-    if (state.kind === "offline" || !hasRoom(state)) return this.#waitForChange(signal);
-    const rows = await this.#outbox.read(state.cursor, READ_EVENTS);
-    // What was read belongs to the state it was read for.
-    if (this.#state !== state) return;
-    if (rows.length > 0) return this.#sendAll(rows, state.cursor, signal);
+    if (!hasRoom(this.#state)) return this.#race(new Promise(() => undefined), signal);
+    const waitMs = this.#freeAt - this.#deps.clock.now();
+    if (waitMs > 0) return this.#race(this.#wait(waitMs, AbortSignal.any([signal, this.#changed.signal])), signal);
+    const tails = this.#outbox.tails();
+    const next = nextStretch(this.#state, tails, this.#options.backlogShare);
+    if (next !== undefined) return this.#upload(next.stretch, next.contention);
     const changed = this.#changed.signal;
     // With batches on their way, their acknowledgements or the lack of them must wake this loop too.
-    const more = this.#outbox.waitForMore(state.cursor, AbortSignal.any([signal, changed]));
+    const more = this.#outbox.waitForMore(Math.max(0, ...tails), AbortSignal.any([signal, changed]));
     await this.#race(more, signal);
     if (!signal.aborted && !changed.aborted) await this.#wait(GATHER_MS, signal);
   }
 
-  /** Sends rows as long as the window has room and nothing makes them stale. */
-  async #sendAll(rows: readonly OutboxRow[], cursor: number, signal: AbortSignal): Promise<void> {
-    let at = 0;
-    let expected = cursor;
-    while (at < rows.length && !signal.aborted) {
-      if (this.#state.kind === "offline" || this.#state.cursor !== expected) return;
-      if (hasRoom(this.#state)) {
-        const { events, last, oversized, next } = nextBatch(rows, at);
-        this.#send(events, last, oversized);
-        at = next;
-        expected = last;
-      } else {
-        await this.#waitForChange(signal);
-        await this.#trim();
+  async #upload(stretch: Stretch, contention: number): Promise<void> {
+    const epoch = this.#epoch;
+    const rows = await this.#outbox.rows(stretch.lane, stretch.after, this.#limits);
+    const { send, expired, last } = cutBatch(rows, stretch, this.#limits, this.#deps.clock.now());
+    if (expired.length > 0) await this.#outbox.expire(expired);
+    const batch = ++this.#batches;
+    const payload = send.length === 0 ? undefined : await this.#encode(batch, send);
+    // What was read belongs to the connection it was read for.
+    if (this.#epoch !== epoch) return;
+    if (payload === undefined) return this.#step({ kind: "passed", stretch: { ...stretch, last } });
+    this.#flying.set(batch, send);
+    const at = this.#deps.clock.now();
+    this.#step({ kind: "sent", batch, stretch: { ...stretch, last }, at, contention });
+    if (this.#options.rateMax > 0) this.#freeAt = Math.max(at, this.#freeAt) + (payload.length / this.#options.rateMax) * 1_000;
+    this.#publish(payload);
+  }
+
+  async #encode(batch: number, rows: readonly OutboxRow[]): Promise<Buffer> {
+    const payload = encodeEventBatch(
+      batch,
+      rows.map(({ event }) => event),
+    );
+    return this.#options.compression === "none" || payload.length < COMPRESS_BYTES_MIN ? payload : compress(payload);
+  }
+
+  async #trim(): Promise<void> {
+    while (this.#confirmed.length > 0) {
+      const rows = this.#confirmed;
+      this.#confirmed = [];
+      try {
+        await this.#outbox.remove(rows);
+      } catch (error) {
+        this.#confirmed = [...rows, ...this.#confirmed];
+        throw error;
       }
     }
   }
 
-  #send(events: readonly OutboxEvent[], last: number, oversized: number): void {
-    const batch = ++this.#batches;
-    if (oversized > 0) this.#deps.logger.error({ events: oversized }, "events are too large for the link and are dropped");
-    if (events.length > 0) this.#publish(encodeLink({ batch, events: [...events] }));
-    this.#step({ kind: "sent", batch, last, at: this.#deps.clock.now(), oversized, acked: events.length === 0 });
-  }
-
-  async #trim(): Promise<void> {
-    while (this.#state.trimmed > this.#removed) {
-      const { trimmed } = this.#state;
-      await this.#outbox.remove(trimmed);
-      this.#removed = trimmed;
-    }
+  /** Nothing is on its way any more: what was is read and sent again. */
+  #restart(input: Exclude<UploadInput, { kind: "sent" | "passed" | "acked" }>): void {
+    this.#epoch += 1;
+    this.#flying.clear();
+    this.#step(input);
   }
 
   #step(input: UploadInput): void {
     const before = this.#state;
     this.#state = stepUpload(before, input);
-    if (this.#state === before || input.kind === "sent") return;
+    if (this.#state === before || input.kind === "sent" || input.kind === "passed") return;
     this.#changed.abort();
     this.#changed = new AbortController();
-  }
-
-  /** Until an acknowledgement, a change of the link, or the time at which the oldest batch is given up. */
-  async #waitForChange(signal: AbortSignal): Promise<void> {
-    await this.#race(new Promise(() => undefined), signal);
   }
 
   /** Waits for `event`, a change, the end, or the expiry of the oldest batch, which it applies. */
@@ -153,7 +196,7 @@ export class Uploader {
     }
     if (deadline === undefined || this.#deps.clock.now() < deadline || expiresAt(this.#state) !== deadline) return;
     this.#deps.logger.warn("the control plane did not confirm events in time; they are sent again");
-    this.#step({ kind: "expired" });
+    this.#restart({ kind: "expired" });
   }
 
   async #wait(ms: number, signal: AbortSignal): Promise<void> {

@@ -13,6 +13,8 @@ export interface CoreOptions {
   readonly folder: string;
   readonly hosts?: number;
   readonly pendingMax?: number;
+  /** Quota of the events of one priority. */
+  readonly outboxLaneBytesMax?: number;
   /** False leaves it to the test to let the functions begin. */
   readonly begin?: boolean;
   /** Stands between the runtime and the reading of the journal, to make something happen in the middle of it. */
@@ -54,13 +56,17 @@ export class Core implements AsyncDisposable {
         journal.delivered(number);
       },
     });
+    journal.outbox.onPressure((pressure) => runtime.outboxPressure(pressure));
   }
 
   static async open(options: CoreOptions): Promise<Core> {
     await using own = new AsyncDisposableStack();
-    const journal = own.use(await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING }));
-    const { hosts = 1, pendingMax = 8_192, around } = options;
     const drops = new Drops();
+    const outbox = options.outboxLaneBytesMax === undefined ? {} : { outboxLaneBytesMax: options.outboxLaneBytesMax };
+    const journal = own.use(
+      await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING, drops, ...outbox }),
+    );
+    const { hosts = 1, pendingMax = 8_192, around } = options;
     const seen = around === undefined ? journal : surrounded(journal, around);
     const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax, drops }, seen, silentLogger));
     if (options.begin !== false) runtime.begin();

@@ -11,6 +11,7 @@ export interface FunctionPlan {
   readonly order?: Manifest["order"];
   readonly idempotency?: Manifest["idempotency"];
   readonly overflow?: Manifest["overflow"];
+  readonly outbox?: Manifest["outbox"];
   readonly key?: string;
   readonly concurrency?: number;
   readonly limits?: Partial<Manifest["limits"]>;
@@ -41,6 +42,7 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     order: plan.order,
     idempotency: plan.idempotency,
     overflow: plan.overflow,
+    outbox: plan.outbox,
     concurrency,
     limits: { cpuMs: 200, wallMs: 5_000, memoryBytes: 32 * 2 ** 20, outputBytes: 2 ** 20, stateValueBytes: 65_536, ...plan.limits },
     retry: { attempts: 3, minMs: 1, maxMs: 20, maxAgeMs: 3_600_000, ...plan.retry },

@@ -3,7 +3,15 @@ import { MillraceError } from "../../core/errors.ts";
 import type { Manifest } from "../../core/manifest.ts";
 import { nearest, suggestion } from "../../core/nearest.ts";
 import { parseTopicFilter } from "../../core/topic.ts";
-import { idempotencySchema, keySchema, manifestFileSchema, NOT_YET, triggersSchema, type ManifestFile } from "./manifest-schema.ts";
+import {
+  idempotencySchema,
+  keySchema,
+  manifestFileSchema,
+  NOT_YET,
+  outboxSchema,
+  triggersSchema,
+  type ManifestFile,
+} from "./manifest-schema.ts";
 import { keyText, readYaml, type Mistake, type Path } from "./yaml-source.ts";
 
 export const MANIFEST_BYTES_MAX = 64 * 1024;
@@ -54,7 +62,8 @@ function invalid(file: string, mistakes: readonly Mistake[]): MillraceError {
 }
 
 function normalize(file: ManifestFile): Manifest {
-  const { name, api, description, triggers, key, order, idempotency, overflow, concurrency, limits, retry, permissions, env } = file;
+  const { name, api, description, triggers, key, order, idempotency, overflow, outbox, concurrency, limits, retry, permissions, env } =
+    file;
   return {
     name,
     api,
@@ -66,6 +75,12 @@ function normalize(file: ManifestFile): Manifest {
       ? {}
       : { idempotency: { key: idempotency.key, windowMs: idempotency.window, entries: idempotency.entries } }),
     overflow,
+    outbox: outbox.map(({ types, priority, ttl, overflow: at }) => ({
+      types,
+      priority,
+      ...(ttl === undefined ? {} : { ttlMs: ttl }),
+      overflow: at,
+    })),
     concurrency,
     limits: {
       cpuMs: limits.cpu,
@@ -140,6 +155,7 @@ function knownKeys(place: string): readonly string[] {
     "triggers[]": triggersSchema.element.shape,
     limits: shape.limits.unwrap().shape,
     idempotency: idempotencySchema.shape,
+    "outbox[]": outboxSchema.unwrap().element.shape,
     retry: shape.retry.unwrap().shape,
     permissions: shape.permissions.unwrap().shape,
   };

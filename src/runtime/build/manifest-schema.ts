@@ -141,6 +141,35 @@ const retrySchema = z
 
 const EMIT_PATTERN = /^[A-Za-z0-9_.:/-]*\*?$/;
 
+const typePattern = z.string().min(1).max(200).regex(EMIT_PATTERN, { error: 'must be an event type, with at most one "*", at its end' });
+
+export const outboxSchema = z
+  .array(
+    z.strictObject({
+      types: z
+        .array(typePattern)
+        .min(1, { error: "at least one event type is needed" })
+        .max(100)
+        .meta({ description: "Event types; `*` at the end stands for any rest.", examples: [["alarm", "com.example.*"]] }),
+      priority: z.int().min(0).max(9).prefault(5).meta({ description: "0 to 9; what is higher is sent first." }),
+      ttl: quantity(DURATION, "1h", { min: "1s", max: "365d" }, "An event that waits longer is dropped, counted; never without it.")
+        .unwrap()
+        .optional(),
+      overflow: choice(
+        OVERFLOWS,
+        "block",
+        "At the outbox's quota `block` makes functions that emit wait; `drop-oldest` and `drop-newest` drop events, counted. `keep-latest` " +
+          "always keeps only the newest waiting event of each function, type and subject.",
+      ),
+    }),
+  )
+  .max(32)
+  .prefault([])
+  .meta({
+    description: "How events wait for the cloud, by type; the first rule that matches. Others have priority 5, no ttl and `block`.",
+    examples: [[{ types: ["alarm"], priority: 9 }]],
+  });
+
 const permissionsSchema = z
   .strictObject({
     publish: z
@@ -149,7 +178,7 @@ const permissionsSchema = z
       .prefault([])
       .meta({ description: "Topic filters that it may publish to; none unless named.", examples: [["cmd/+/+/fan"]] }),
     emit: z
-      .array(z.string().min(1).max(200).regex(EMIT_PATTERN, { error: 'must be an event type, with at most one "*", at its end' }))
+      .array(typePattern)
       .max(100)
       .prefault(["*"])
       .meta({
@@ -207,6 +236,7 @@ export const manifestFileSchema = z
       "block",
       "At the journal's quota: `block` makes publishers wait; `drop-oldest`, `drop-newest` and `keep-latest` (of each key) drop messages, counted.",
     ),
+    outbox: outboxSchema,
     concurrency: z.int().min(1).max(64).prefault(1).meta({ description: "Isolates that share the keys. 1 to 64." }),
     limits: limitsSchema,
     retry: retrySchema,

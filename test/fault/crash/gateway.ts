@@ -7,7 +7,7 @@ import { decodeMessage } from "../../../src/core/message.ts";
 import type { OpenDatabase } from "../../../src/journal/database.ts";
 import { Journal } from "../../../src/journal/journal.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
-import { Uploader } from "../../../src/sync/uploader.ts";
+import { UPLOAD_DEFAULTS, Uploader } from "../../../src/sync/uploader.ts";
 import { append, appendOnce, entryOf, KEEPS_NOTHING } from "../../support/journal.ts";
 import { functionNamed } from "./functions.ts";
 import type { Moment, Moments, Outside, Sent } from "./moments.ts";
@@ -150,6 +150,7 @@ export class CrashGateway implements AsyncDisposable {
         }, CLOUD_MS);
       },
       { logger: silentLogger, clock: systemClock, random: Math.random },
+      { ...UPLOAD_DEFAULTS, compression: "none" },
     );
     const stop = new AbortController();
     uploader.connected();

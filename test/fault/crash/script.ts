@@ -35,6 +35,15 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await gateway.drained();
   await gateway.journal.trim(gateway.runtime.floor);
   await letters(gateway);
+  await fleeting(gateway);
+}
+
+/** An event that has expired before anyone can send it. */
+async function fleeting({ journal }: CrashGateway): Promise<void> {
+  const rule = { priority: 0, overflow: "block", ttlMs: 0 } as const;
+  const event = { id: "g:1:probe:0", function: "probe", version: 1, type: "probe", subject: "probe", time: 1, data: "0", rule };
+  await commit(journal, commitOf("probe", new Cursor(1), { events: [event] }));
+  await journal.outbox.sweep();
 }
 
 /** A person deletes what another function has given up. */

@@ -54,6 +54,7 @@ const helloOf = (gateway: string, functions: Reported["functions"] = []): Report
   labels: { site: "milan" },
   revision: 0,
   functions,
+  drops: [],
 });
 
 describe("publishing", () => {

@@ -6,12 +6,16 @@ import { join } from "node:path";
 import type { Bundle } from "../../../src/core/bundle.ts";
 import { type Clock, systemClock } from "../../../src/core/clock.ts";
 import { MillraceError } from "../../../src/core/errors.ts";
-import type { OutboxEvent } from "../../../src/core/event.ts";
+import { Cursor } from "../../../src/core/cursor.ts";
+import type { EmittedEvent } from "../../../src/core/event.ts";
 import { silentLogger } from "../../../src/core/log.ts";
-import { type Database, openDatabase } from "../../../src/journal/database.ts";
-import { Outbox } from "../../../src/journal/outbox.ts";
+import { DEFAULT_RULE, type OutboxRule } from "../../../src/core/outbox-rules.ts";
+import type { Journal } from "../../../src/journal/journal.ts";
+import type { Outbox } from "../../../src/journal/outbox.ts";
 import type { Deployer, ReportedFunction } from "../../../src/sync/reconciler.ts";
 import type { Target } from "../../../src/sync/failures.ts";
+import type { UploadOptions } from "../../../src/sync/uploader.ts";
+import { commit, commitOf, openJournal } from "../../support/journal.ts";
 import { startSync, type Sync } from "../../../src/sync/sync.ts";
 
 export const GATEWAY = "gw-1";
@@ -27,34 +31,31 @@ export function fastClock(factor: number): Clock {
   return { now: () => start + (Date.now() - start) * factor, sleep: (ms, signal) => systemClock.sleep(ms / factor, signal) };
 }
 
-/** The gateway's real outbox in a LevelDB database of its own. */
+/** The gateway's real outbox, in a journal of its own. */
 export class TestOutbox implements AsyncDisposable {
   readonly outbox: Outbox;
-  readonly #database: Database;
+  readonly #journal: Journal;
   #added = 0;
 
-  private constructor(database: Database, outbox: Outbox) {
-    this.#database = database;
-    this.outbox = outbox;
+  private constructor(journal: Journal) {
+    this.#journal = journal;
+    this.outbox = journal.outbox;
   }
 
   static async open(folder: string): Promise<TestOutbox> {
-    const database = await openDatabase(join(folder, "journal"));
-    return new TestOutbox(database, await Outbox.open(database));
+    return new TestOutbox(await openJournal(join(folder, "journal")));
   }
 
-  async add(count: number, data = '{"v":1}'): Promise<void> {
-    const events = Array.from({ length: count }, (): OutboxEvent => {
+  async add(count: number, data = '{"v":1}', rule: OutboxRule = DEFAULT_RULE): Promise<void> {
+    const events = Array.from({ length: count }, (): EmittedEvent => {
       const id = `${GATEWAY}:${++this.#added}:celsius:0`;
-      return { id, function: "celsius", version: 1, type: "measurement", subject: `d${this.#added}`, time: 1_700_000_000_000, data };
+      return { id, function: "celsius", version: 1, type: "measurement", subject: `d${this.#added}`, time: 1_700_000_000_000, data, rule };
     });
-    const ops = this.outbox.stage(events).map(({ key, value = Buffer.alloc(0) }) => ({ type: "put", key, value }) as const);
-    await this.#database.batch(ops, { sync: false, points: new Set(["commit"]) });
-    this.outbox.added(events.length);
+    await commit(this.#journal, commitOf("celsius", new Cursor(1), { events }));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#database.close();
+    await this.#journal.close();
   }
 }
 
@@ -97,10 +98,18 @@ export interface SyncParts {
   readonly outbox: TestOutbox;
   readonly deployer?: Deployer;
   readonly clock?: Clock;
+  readonly upload?: UploadOptions;
 }
 
-export function newSync({ url, data, outbox, deployer = new RecordingDeployer(), clock = systemClock }: SyncParts): Sync {
-  const options = { gateway: GATEWAY, url, data: join(data, "sync"), version: "0.1.0", labels: { site: "milan" } };
+export function newSync({ url, data, outbox, deployer = new RecordingDeployer(), clock = systemClock, upload }: SyncParts): Sync {
+  const options = {
+    gateway: GATEWAY,
+    url,
+    data: join(data, "sync"),
+    version: "0.1.0",
+    labels: { site: "milan" },
+    ...(upload && { upload }),
+  };
   return startSync(options, { outbox: outbox.outbox, deployer }, { logger: silentLogger, clock });
 }
 

@@ -30,10 +30,12 @@ describe("what is written down about manifests", async () => {
     const limits = ["limits", "limits.cpu", "limits.wall", "limits.memory", "limits.output", "limits.state", "limits.stateValue"];
     const idempotency = ["idempotency", "idempotency.key", "idempotency.window", "idempotency.entries"];
     const retry = ["retry", "retry.attempts", "retry.backoff", "retry.maxAge"];
+    const outbox = ["outbox", "outbox[].types", "outbox[].priority", "outbox[].ttl", "outbox[].overflow"];
     expect(rows).toEqual([
       ...top,
       ...idempotency,
       "overflow",
+      ...outbox,
       "concurrency",
       ...limits,
       ...retry,

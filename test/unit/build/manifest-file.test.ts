@@ -27,6 +27,7 @@ describe("parseManifest", () => {
       triggers: [{ mqtt: "sensors/+site/+device/temp", durable: true }],
       order: "strict",
       overflow: "block",
+      outbox: [],
       concurrency: 1,
       limits: {
         cpuMs: 50,
@@ -53,6 +54,9 @@ key: device
 order: relaxed
 idempotency: {key: data.header.id, window: 1h, entries: 500}
 overflow: keep-latest
+outbox:
+  - {types: [alarm, com.example.*], priority: 9, ttl: 1h, overflow: drop-oldest}
+  - {types: ["*"]}
 concurrency: 4
 limits: {cpu: 0.5s, wall: 1m, memory: 64MB, output: 512KB, state: 2MB, stateValue: 1KB}
 retry: {attempts: 1, backoff: 100ms..1m, maxAge: 2d}
@@ -73,6 +77,10 @@ env: {HIGH: "80", EMPTY: ""}
         order: "relaxed",
         idempotency: { key: "data.header.id", windowMs: 3_600_000, entries: 500 },
         overflow: "keep-latest",
+        outbox: [
+          { types: ["alarm", "com.example.*"], priority: 9, ttlMs: 3_600_000, overflow: "drop-oldest" },
+          { types: ["*"], priority: 5, overflow: "block" },
+        ],
         concurrency: 4,
         limits: {
           cpuMs: 500,

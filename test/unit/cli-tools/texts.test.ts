@@ -3,6 +3,7 @@ import { rollcall } from "../../../src/cli/deploy/await-gateways.ts";
 import { eventLine } from "../../../src/cli/events.ts";
 import { exampleTopic } from "../../../src/cli/invoke.ts";
 import { effectsText } from "../../../src/cli/invoke/effects.ts";
+import { gatewaysTable } from "../../../src/cli/gateways.ts";
 import { logLine } from "../../../src/cli/logs.ts";
 import { gatewaysText } from "../../../src/cli/publish.ts";
 import { statsText } from "../../../src/cli/stats.ts";
@@ -68,6 +69,7 @@ const gateway = (id: string, functions: GatewayInfo["functions"], connected = tr
   version: "",
   labels: {},
   revision: 1,
+  drops: [],
   functions,
 });
 
@@ -93,6 +95,17 @@ describe("the roll call of gateways", () => {
     expect(gatewaysText([{ ...target, gateways: rollcall(target, gateways.slice(0, 1)) }])).toBe("active on a\n");
     expect(gatewaysText([{ ...target, gateways: rollcall(target, []) }])).toMatch(/no gateway is connected/);
   });
+});
+
+it("what gateways dropped stands in their list, in sum and one by one", () => {
+  const drops = [
+    { function: "f", reason: "outbox-expired", count: 1_200 },
+    { function: "g", reason: "outbox-overflow", count: 3 },
+  ];
+  const text = gatewaysTable([{ ...gateway("milan", []), drops }, gateway("rome", [], false)]);
+  expect(text).toMatch(/^milan +yes .* 1,203/m);
+  expect(text).toMatch(/^rome +no .* 0/m);
+  expect(text).toContain("milan: f dropped 1,200 (outbox-expired)\nmilan: g dropped 3 (outbox-overflow)\n");
 });
 
 describe("lines", () => {

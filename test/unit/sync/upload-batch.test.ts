@@ -1,30 +1,45 @@
 import { describe, expect, it } from "vitest";
-import { BATCH_BYTES_MAX, BATCH_EVENTS_MAX, EVENT_BYTES_MAX, nextBatch, type OutboxRow } from "../../../src/sync/upload-batch.ts";
+import { type BatchLimits, cutBatch, type OutboxRow } from "../../../src/sync/upload-batch.ts";
+import type { Stretch } from "../../../src/sync/upload-order.ts";
 
-const row = (position: number, bytes = 10): OutboxRow => ({
+const LIMITS: BatchLimits = { events: 5, bytes: 1_000 };
+const row = (position: number, bytes = 10, expiresAt?: number): OutboxRow => ({
+  lane: 0,
   position,
-  event: { id: `g:${position}:f:0`, function: "f", version: 1, type: "t", subject: "s", time: 0, data: `"${"x".repeat(bytes)}"` },
+  key: Buffer.from([position]),
+  event: Buffer.alloc(bytes),
+  ...(expiresAt === undefined ? {} : { expiresAt }),
 });
+const live: Stretch = { stream: "live", lane: 0, after: 10, last: 100 };
+const backlog: Stretch = { ...live, stream: "backlog" };
+
+function cut(rows: readonly OutboxRow[], stretch = live, now = 0): { send: number[]; expired: number[]; last: number } {
+  const { send, expired, last } = cutBatch(rows, stretch, LIMITS, now);
+  return { send: send.map(({ position }) => position), expired: expired.map(({ position }) => position), last };
+}
 
 describe("cutting the outbox into batches", () => {
-  it("takes a thousand events at most", () => {
-    const rows = Array.from({ length: BATCH_EVENTS_MAX + 5 }, (_, n) => row(n + 1));
-    const first = nextBatch(rows, 0);
-    expect(first).toMatchObject({ last: BATCH_EVENTS_MAX, next: BATCH_EVENTS_MAX });
-    expect(nextBatch(rows, first.next).events).toHaveLength(5);
+  it("takes so many events at most, and goes on behind the last of them", () => {
+    expect(cut([11, 13, 14, 15, 20, 21].map((position) => row(position)))).toEqual({ send: [11, 13, 14, 15, 20], expired: [], last: 20 });
   });
 
-  it("takes half a megabyte at most, but always one event", () => {
-    const rows = [row(1, BATCH_BYTES_MAX), row(2, 100), row(3, BATCH_BYTES_MAX - 400), row(4, 400)];
-    expect(nextBatch(rows, 0)).toMatchObject({ last: 1, next: 1 });
-    expect(nextBatch(rows, 1)).toMatchObject({ last: 3, next: 3 });
+  it("takes so many bytes and one event more at most", () => {
+    expect(cut([row(11, 999), row(12, 5_000), row(13)])).toMatchObject({ send: [11, 12], last: 12 });
+    expect(cut([row(11, 5_000), row(12)])).toMatchObject({ send: [11], last: 11 });
   });
 
-  it("leaves out what no packet can carry and goes on behind it", () => {
-    const rows = [row(1), row(2, EVENT_BYTES_MAX), row(3)];
-    const batch = nextBatch(rows, 0);
-    expect(batch.events.map(({ id }) => id)).toEqual(["g:1:f:0", "g:3:f:0"]);
-    expect(batch).toMatchObject({ last: 3, oversized: 1 });
-    expect(nextBatch([row(7, EVENT_BYTES_MAX)], 0)).toEqual({ events: [], last: 7, oversized: 1, next: 1 });
+  it("knows that it has everything when fewer came than were asked for", () => {
+    expect(cut([row(11), row(12)])).toMatchObject({ send: [11, 12], last: 100 });
+    expect(cut([])).toEqual({ send: [], expired: [], last: 100 });
+    expect(cut([row(120)])).toMatchObject({ send: [120], last: 120 });
+  });
+
+  it("leaves what came after the link to the live events", () => {
+    expect(cut([row(99), row(101)], backlog)).toMatchObject({ send: [99], last: 100 });
+  });
+
+  it("does not send what has expired", () => {
+    const rows = [row(11, 10, 50), row(12, 10, 51), row(13)];
+    expect(cut(rows, live, 50)).toEqual({ send: [12, 13], expired: [11], last: 100 });
   });
 });
