@@ -106,7 +106,7 @@ export const GATEWAY_TABLE = {
     type: "string",
     default: "none",
     choices: ["none", "zstd"],
-    description: "How batches of messages are compressed on disk: `zstd` writes less to flash and takes processor time.",
+    description: "How batches of messages of 1 KB and more are compressed on disk: `zstd` writes less to flash and takes processor time.",
   },
   "journal.retention_age": {
     type: "duration",

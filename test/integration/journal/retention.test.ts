@@ -21,8 +21,9 @@ afterEach(async () => {
   await folder[Symbol.asyncDispose]();
 });
 
+/** Without compression, so that bytes are as many as they look. */
 async function open(options: Partial<JournalOptions>): Promise<void> {
-  journal = await openJournal(folder.join("journal"), {}, options);
+  journal = await openJournal(folder.join("journal"), {}, { compression: "none", ...options });
 }
 
 async function reopen(options: Partial<JournalOptions>): Promise<void> {
