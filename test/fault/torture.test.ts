@@ -9,7 +9,6 @@ describe.each([11, 12])("torture with seed %i", (seed) => {
       seed,
       seconds: 15,
       messagesPerSecond: 15,
-      exactQos1: false,
       say: (line) => void said.push(line),
       keep: false,
     });

@@ -8,7 +8,7 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type Mutation, MUTATIONS } from "./mutations.ts";
+import { mutated, type Mutation, MUTATIONS } from "./mutations.ts";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const COPIED = ["src", "test", "bin", "package.json", "tsconfig.json", "vitest.config.ts"];
@@ -32,13 +32,12 @@ async function copyOfSource(): Promise<string> {
   return folder;
 }
 
-/** False when the text does not stand there exactly once. */
-async function apply(folder: string, { file, find, replace }: Mutation): Promise<boolean> {
-  const path = join(folder, file);
-  const [before, after, ...more] = (await readFile(path, "utf8")).split(find);
-  if (before === undefined || after === undefined || more.length > 0) return false;
-  await writeFile(path, before + replace + after);
-  return true;
+/** False when it does not fit the source. */
+async function apply(folder: string, mutation: Mutation): Promise<boolean> {
+  const path = join(folder, mutation.file);
+  const changed = mutated(await readFile(path, "utf8"), mutation);
+  if (changed !== undefined) await writeFile(path, changed);
+  return changed !== undefined;
 }
 
 async function passes(folder: string, command: readonly string[]): Promise<boolean> {

@@ -43,20 +43,28 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "event ids are counted, not derived",
-    file: "src/runtime/function.ts",
-    find: "eventId(this.#parts.gateway, item.message.seq, this.name, index)",
-    replace: "eventId(this.#parts.gateway, Math.trunc((performance.timeOrigin + performance.now()) * 1_000), this.name, index)",
+    file: "src/runtime/draft.ts",
+    find: "eventId(owner.gateway, item.message.seq, owner.name, index)",
+    replace: "eventId(owner.gateway, Math.trunc((performance.timeOrigin + performance.now()) * 1_000), owner.name, index)",
   },
   {
     name: "the QoS 2 packet id is written after its message, not with it",
     file: "src/journal/qos2.ts",
-    find: "      ops: [{ key, value: Buffer.alloc(0) }],\n      publishes: [],\n      sync: true,\n      done: (error) => {\n",
-    replace: `      ops: [],
-      publishes: [],
-      sync: true,
-      done: (error) => {
-        const ops = [{ key, value: Buffer.alloc(0) }];
-        this.#writer.submit({ point: "qos2-append", entries: [], ops, publishes: [], sync: true, done: () => undefined });
+    find: '    this.#writer.submit({ point: "qos2-append", entries: [entry], ops, publishes: [], sync: true, done: taken });\n',
+    replace: `    const later = (error?: MillraceError): void => {
+      taken(error);
+      this.#writer.submit({ point: "qos2-append", entries: [], ops, publishes: [], sync: true, done: () => undefined });
+    };
+    this.#writer.submit({ point: "qos2-append", entries: [entry], ops: [], publishes: [], sync: true, done: later });
+`,
+  },
+  {
+    name: "the mark of an idempotency key is written after the effects, not with them",
+    file: "src/journal/journal.ts",
+    find: "    for (const mark of commit.marks ?? []) ops.push(markOp(commit.consumer, mark));\n",
+    replace: `    const marks = (commit.marks ?? []).map((mark) => markOp(commit.consumer, mark));
+    const write = { point: "commit", ops: marks, entries: [], publishes: [], sync: false, done: () => undefined } as const;
+    setImmediate(() => this.#writer.submit(write));
 `,
   },
   {
@@ -80,8 +88,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "events are trimmed when they are sent, not when they are confirmed",
     file: "src/sync/uploader.ts",
-    find: "acked: events.length === 0 }",
-    replace: "acked: true }",
+    find: "    this.#publish(payload);\n",
+    replace: "    this.#publish(payload);\n    this.#confirmed = [...this.#confirmed, ...send];\n",
   },
   {
     name: "publishes are forgotten before the broker has taken them",
@@ -99,3 +107,9 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "      entries: [],\n",
   },
 ];
+
+/** What is left of the source when the mutation is made; undefined when its text does not stand there exactly once. */
+export function mutated(source: string, { find, replace }: Mutation): string | undefined {
+  const [before, after, ...more] = source.split(find);
+  return before === undefined || after === undefined || more.length > 0 ? undefined : before + replace + after;
+}

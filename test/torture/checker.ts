@@ -9,8 +9,6 @@ export interface Verdict {
   /** Promises that are broken, with the numbers of the messages. */
   readonly problems: readonly string[];
   readonly handled: number;
-  /** QoS 1 messages that count again because the publisher sent them anew. */
-  readonly repeats: number;
   readonly deliveries: number;
   /** Local deliveries above one for each message: allowed. */
   readonly redeliveries: number;
@@ -18,20 +16,17 @@ export interface Verdict {
 
 /**
  * Compares what the world outside was promised with what is there: every acknowledged message in state and in the events exactly once, each
- * key in order, every handled message delivered locally at least once, nothing else twice either. `exactQos1` says whether messages that
- * were published anew at QoS 1 are recognized.
+ * key in order, every handled message delivered locally at least once, nothing else twice either.
  */
-export function check(ledger: Ledger, outcome: Outcome, exactQos1: boolean): Verdict {
+export function check(ledger: Ledger, outcome: Outcome): Verdict {
   const problems: string[] = [];
   let handled = 0;
-  let repeats = 0;
   let deliveries = 0;
   let redeliveries = 0;
   for (const one of ledger.keys) {
     const tally = outcome.state("tally", one.key) ?? NOTHING;
     const numbers = numbersOf(tally);
     handled += numbers.size;
-    repeats += tally.count - numbers.size;
     report(
       problems,
       one.key,
@@ -48,19 +43,19 @@ export function check(ledger: Ledger, outcome: Outcome, exactQos1: boolean): Ver
     redeliveries += [...one.delivered.values()].reduce((sum, times) => sum + times - 1, 0);
     const echoed = outcome.state("echo", one.key) ?? NOTHING;
     if (echoed.count !== tally.count) problems.push(`${one.key}: passed on ${tally.count} messages, of which ${echoed.count} were handled`);
-    for (const name of FUNCTION_NAMES) problems.push(...checkKey(one, name, outcome, exactQos1 || one.qos === 2));
+    for (const name of FUNCTION_NAMES) problems.push(...checkKey(one, name, outcome));
   }
   for (const letter of outcome.deadLetters.slice(0, SHOWN_MAX)) problems.push(`given up: ${letter}`);
   if (outcome.outboxPending > 0) problems.push(`${outcome.outboxPending} events are left in the outbox`);
-  return { problems, handled, repeats, deliveries, redeliveries };
+  return { problems, handled, deliveries, redeliveries };
 }
 
-function checkKey({ key }: KeyLedger, name: FunctionName, outcome: Outcome, exact: boolean): string[] {
+function checkKey({ key }: KeyLedger, name: FunctionName, outcome: Outcome): string[] {
   const problems: string[] = [];
   const about = `${name} ${key}`;
   const tally = outcome.state(name, key) ?? NOTHING;
   const events = outcome.events(name, key);
-  if (exact) report(problems, about, "more than once in state", tally.doubled);
+  report(problems, about, "more than once in state", tally.doubled);
   report(problems, about, "out of order in state", tally.disordered);
   // The count in an event is its place in the order of handling; each place is there once, whatever way the events took to the cloud.
   const inOrder = events.toSorted((one, other) => one.count - other.count);
@@ -82,13 +77,12 @@ function checkKey({ key }: KeyLedger, name: FunctionName, outcome: Outcome, exac
     "in the cloud but not in state",
     [...said].filter((n) => !numbers.has(n)),
   );
-  if (exact)
-    report(
-      problems,
-      about,
-      "out of order in the cloud",
-      inOrder.filter(({ n }, i) => n <= (inOrder[i - 1]?.n ?? 0)).map(({ n }) => n),
-    );
+  report(
+    problems,
+    about,
+    "out of order in the cloud",
+    inOrder.filter(({ n }, i) => n <= (inOrder[i - 1]?.n ?? 0)).map(({ n }) => n),
+  );
   return problems;
 }
 

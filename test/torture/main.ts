@@ -22,7 +22,6 @@ function text(report: TortureReport): string {
     ["acknowledged", report.acknowledged],
     ["in function state", report.handled],
     ["events in the cloud", report.events],
-    ["counted again at QoS 1", report.repeats],
     ["local deliveries", report.deliveries],
     ["of these, repeated", report.redeliveries],
     ["seconds until all was done", report.drainSeconds.toFixed(1)],
@@ -51,7 +50,6 @@ try {
     seed: values.seed === undefined ? Math.floor(Math.random() * 1_000_000) : numberOf(values.seed, "seed", 2 ** 31),
     seconds: numberOf(values.minutes, "minutes", 10_000) * 60,
     messagesPerSecond: numberOf(values.rate, "rate", 10_000),
-    exactQos1: false,
     say: (line) => void process.stderr.write(`${line}\n`),
     keep: true,
   });

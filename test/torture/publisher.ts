@@ -20,7 +20,6 @@ export interface Publisher extends AsyncDisposable {
   run(stop: AbortSignal): Promise<void>;
 }
 
-const payloadOf = (key: string, n: number): string => JSON.stringify({ n, id: `${key}:${n}` });
 const ignore = (): void => undefined;
 
 /**
@@ -56,7 +55,7 @@ export class ExactPublisher implements Publisher {
   async #send(key: KeyLedger, everyMs: number, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       const n = key.next();
-      const sent = this.#client.publishAsync(`in/${key.key}`, payloadOf(key.key, n), { qos: 2 });
+      const sent = this.#client.publishAsync(`in/${key.key}`, JSON.stringify({ n }), { qos: 2 });
       await sent.then(() => key.acknowledged.add(n), ignore);
       await sleep(everyMs, undefined, { signal: stop }).catch(ignore);
     }
@@ -69,7 +68,7 @@ export class ExactPublisher implements Publisher {
 
 /**
  * QoS 1 from a device without memory: each connection is a new session, and whatever was not acknowledged on the one before is published
- * anew, with another packet id. Only the number in the payload says that it is the same.
+ * anew, with another packet id. Only the idempotency key in the payload says that it is the same.
  */
 export class ForgetfulPublisher implements Publisher {
   readonly #options: PublisherOptions;
@@ -116,7 +115,9 @@ export class ForgetfulPublisher implements Publisher {
 
   /** Without an acknowledgement the number stays open, and the next session publishes it anew. */
   #publish(client: MqttClient, key: KeyLedger, n: number): void {
-    client.publishAsync(`in/${key.key}`, payloadOf(key.key, n), { qos: 1 }).then(() => this.#acknowledged(key, n), ignore);
+    client
+      .publishAsync(`in/${key.key}`, JSON.stringify({ n, id: `${key.key}:${n}` }), { qos: 1 })
+      .then(() => this.#acknowledged(key, n), ignore);
   }
 
   #acknowledged(key: KeyLedger, n: number): void {

@@ -23,8 +23,6 @@ export interface TortureOptions {
   readonly seconds: number;
   /** Of each of the 16 keys. */
   readonly messagesPerSecond: number;
-  /** Whether the gateway recognizes QoS 1 messages that were published anew. */
-  readonly exactQos1: boolean;
   readonly say: (line: string) => void;
   /** Keeps the folder when something is broken. */
   readonly keep: boolean;
@@ -62,7 +60,6 @@ async function run(folder: string, options: TortureOptions): Promise<TortureRepo
   await using world = await World.start(folder);
   const { disk, gateway, control } = world.parts;
   const notes = disk.problem === undefined ? [] : [`no full disk in this run: ${disk.problem}`];
-  if (!options.exactQos1) notes.push("messages that are published anew at QoS 1 are not recognized: they count at least once");
   const ledger = new Ledger(
     Array.from({ length: PUBLISHERS * KEYS_EACH }, (_, i) => new KeyLedger(`p${i % PUBLISHERS}-k${i}`, i % 2 === 0 ? 2 : 1)),
   );
@@ -82,7 +79,7 @@ async function run(folder: string, options: TortureOptions): Promise<TortureRepo
   await Promise.all([gateway.close(), control.close()]);
   const places = ledger.keys.flatMap(({ key }) => FUNCTION_NAMES.map((name) => ({ name, key })));
   const outcome = await readOutcome(world.data, events, places);
-  const verdict = check(ledger, outcome, options.exactQos1);
+  const verdict = check(ledger, outcome);
   return {
     ...verdict,
     problems: [...unrest, ...verdict.problems],

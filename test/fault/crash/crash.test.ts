@@ -11,7 +11,7 @@ import { goOn, play } from "./script.ts";
  * The invariant: wherever the gateway crashes, by a kill or by a power cut, after it has gone on
  *
  *   every acknowledged message counts in function state, in the cloud's events and in what it woke, exactly once;
- *   what was not acknowledged and sent again counts once with QoS 2, at least once with QoS 1;
+ *   what was not acknowledged and sent again counts once, at QoS 2 by its packet id, at QoS 1 by its idempotency key;
  *   messages of one key were handled in order; local subscribers got everything at least once.
  *
  * One run is recorded: every write and everything that the world outside was told, in their order. Then each crash is made: a database with

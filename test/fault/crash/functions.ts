@@ -6,6 +6,7 @@ function counting(version: number): TestFunction {
     name: "counting",
     version,
     concurrency: 2,
+    idempotency: { key: "data.once", windowMs: 3_600_000, entries: 1_000 },
     prelude: `/* version ${version} */`,
     handler: `
       const { name, kind } = event.data;

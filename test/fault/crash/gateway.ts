@@ -75,7 +75,9 @@ export class CrashGateway implements AsyncDisposable {
 
   async resend(message: Sent): Promise<void> {
     const { key, name, kind, packetId } = message;
-    const entry = entryOf(`in/${key}`, JSON.stringify({ name, kind }), { time: Date.now() });
+    const entry = entryOf(`in/${key}`, JSON.stringify(packetId === undefined ? { name, kind, once: name } : { name, kind }), {
+      time: Date.now(),
+    });
     if (kind === "volatile") await append(this.journal, { ...entry, volatile: true });
     else if (packetId === undefined) await append(this.journal, entry);
     else await appendOnce(this.journal, CLIENT, packetId, entry);
