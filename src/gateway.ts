@@ -76,8 +76,10 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   runtime.begin();
   await journal.keep({
     consumed: () => runtime.floor,
-    pressure: (pressure) =>
-      logger.warn(pressure, pressure.over ? "the journal is full: messages wait" : "the journal takes messages again"),
+    pressure: (pressure) => {
+      logger.warn(pressure, pressure.over ? "the journal is full: messages wait" : "the journal takes messages again");
+      runtime.shed(pressure);
+    },
   });
   const replays = stack.use(new Replays({ gateway, runtime, journal }, logger));
   const parts: Parts = {

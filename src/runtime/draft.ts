@@ -3,6 +3,7 @@ import type { Permissions } from "../core/manifest.ts";
 import { decodeMessage, peekMessage } from "../core/message.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import type { DeadLetter } from "../core/stats.ts";
+import { formatSize } from "../core/units.ts";
 import type { GuestError, ItemEffects } from "./effects.ts";
 import type { MarkWrite } from "./idempotency.ts";
 import type { Item } from "./item.ts";
@@ -46,6 +47,10 @@ export interface DraftOwner {
   readonly permissions: Permissions;
   /** How events of this type wait for the cloud. */
   readonly outboxRule: (type: string) => OutboxRule;
+  /** Bytes of everything that the function may keep. */
+  readonly stateBytesMax: number;
+  /** Whether what a message wants to store fits; if so, it counts. */
+  keeps(key: string, state: ItemEffects["state"]): boolean;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
 }
@@ -69,6 +74,9 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
   }
   const forbidden = effects.events.find((event) => !permissions.mayEmit(event.type));
   if (forbidden !== undefined) return refusal("PERMISSION_DENIED", `emitting "${forbidden.type}" is not allowed by permissions.emit`);
+  if (effects.state.length > 0 && !owner.keeps(item.key, effects.state)) {
+    return refusal("LIMIT_STATE", `the function would keep more than limits.state, ${formatSize(owner.stateBytesMax)}`);
+  }
   draft.handled++;
   draft.publishes.push(...effects.publishes);
   draft.derived.push(...derived);

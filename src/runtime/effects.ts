@@ -43,6 +43,16 @@ export function decodeResults(bytes: Buffer, max: number): ItemResult[] {
   return results;
 }
 
+/** The same; undefined when the bytes make no sense. */
+export function tryDecode(bytes: Buffer, max: number): ItemResult[] | undefined {
+  try {
+    return decodeResults(bytes, max);
+  } catch {
+    // What comes out of a host is not trusted; the caller treats it as a fault of the function.
+    return undefined;
+  }
+}
+
 function decodeResult(reader: Reader): ItemResult {
   const status = reader.u8();
   if (status === 0) {

@@ -152,7 +152,7 @@ export class Feed {
   }
 
   #offer(message: JournaledMessage, route: Route<unknown>): void {
-    if (this.#aside.take(message, route.key)) return;
+    if (this.#owner.drops(message, route.key) || this.#aside.take(message, route.key)) return;
     const start = this.#offered;
     this.#offered = message.seq + 1;
     this.#enqueue(message, route, start);

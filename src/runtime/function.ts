@@ -11,15 +11,18 @@ import { compileOutboxRules, type OutboxRule } from "../core/outbox-rules.ts";
 import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
 import type { DeadLetter } from "../core/stats.ts";
 import { collect, deadLetter, type Derived, type Draft, emptyDraft, isEmpty } from "./draft.ts";
-import type { GuestError } from "./effects.ts";
+import type { GuestError, ItemEffects, ItemResult } from "./effects.ts";
 import { Feed } from "./feed.ts";
 import type { LoadSpec } from "./host/frames.ts";
 import type { HostPool, InstanceEvents, InstanceHandle } from "./hosts.ts";
 import { Idempotency, type MarkWrite, type Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
-import { Lane, type LaneOwner, type Outcome } from "./lane.ts";
+import { Lane } from "./lane.ts";
+import type { LaneOwner, Outcome } from "./lane-owner.ts";
 import type { LogRing } from "./logs.ts";
 import { laneOf, type Route, routingOf, type Wake } from "./route.ts";
+import { type Pressure, Shedding } from "./shedding.ts";
+import { StateBudget } from "./state-budget.ts";
 import type { Turns } from "./turns.ts";
 
 export interface FunctionCommit {
@@ -40,7 +43,13 @@ export interface RuntimeJournal {
   commit(commit: FunctionCommit, done: (error?: Error) => void): void;
   read(from: number, max: number): Promise<readonly JournaledMessage[]>;
   loadState(functionName: string, key: string): Promise<readonly { name: string; value: Buffer }[]>;
-  readonly state: { marks(functionName: string): Promise<readonly Required<MarkWrite>[]> };
+  readonly state: {
+    marks(functionName: string): Promise<readonly Required<MarkWrite>[]>;
+    bytes(functionName: string): Promise<number>;
+    sizes(functionName: string, values: readonly { readonly key: string; readonly name: string }[]): Promise<readonly number[]>;
+  };
+  /** A function that would rather wait than lose a dead letter has to. */
+  readonly deadLettersFull: boolean;
   /** Forgets which idempotency keys the function has handled. */
   dropMarks(functionName: string): Promise<void>;
 }
@@ -82,6 +91,8 @@ export class DeployedFunction implements LaneOwner {
   readonly #idempotency: Idempotency | undefined;
   /** Where its events have gone so far, as `pressureOf` has it: it waits where there is no room. */
   #emitted = 0;
+  readonly #budget: StateBudget;
+  readonly #shedding: Shedding;
   #from = 0;
   #settled: Promise<unknown> = Promise.resolve();
 
@@ -97,7 +108,18 @@ export class DeployedFunction implements LaneOwner {
     this.permissions = compilePermissions(manifest.permissions);
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
     this.#idempotency = manifest.idempotency === undefined ? undefined : new Idempotency(manifest.idempotency);
+    this.#budget = new StateBudget(manifest.limits.stateBytes, {
+      settled: () => this.#settled,
+      bytes: () => parts.journal.state.bytes(manifest.name),
+      sizes: (values) => parts.journal.state.sizes(manifest.name, values),
+    });
     this.#lanes = Array.from({ length: manifest.concurrency }, () => new Lane(this));
+    this.#shedding = new Shedding({
+      overflow: manifest.overflow,
+      journal: parts.journal,
+      head: () => parts.head(),
+      route: (topic) => parts.route(this, topic),
+    });
     this.#feed = new Feed({
       name: manifest.name,
       routing: this.routing,
@@ -108,6 +130,7 @@ export class DeployedFunction implements LaneOwner {
       route: (topic) => parts.route(this, topic),
       offer: (item) => this.#lanes[laneOf(item.key, this.#lanes.length)]?.offer(item),
       pump: () => this.pump(),
+      drops: (message, key) => this.#drops(message, key),
       missed: (count) => parts.drops.count("volatile-behind", manifest.name, count),
     });
   }
@@ -118,6 +141,9 @@ export class DeployedFunction implements LaneOwner {
   get gateway(): string {
     return this.#parts.gateway;
   }
+  get stateBytesMax(): number {
+    return this.manifest.limits.stateBytes;
+  }
   get manifest(): Bundle["manifest"] {
     return this.bundle.manifest;
   }
@@ -126,6 +152,9 @@ export class DeployedFunction implements LaneOwner {
   }
   get held(): boolean {
     return this.#parts.held() || (this.#emitted & this.#parts.outboxPressure()) !== 0;
+  }
+  get lettersFull(): boolean {
+    return this.manifest.overflow === "block" && this.#parts.journal.deadLettersFull;
   }
   get from(): number {
     return this.#from;
@@ -209,6 +238,29 @@ export class DeployedFunction implements LaneOwner {
     this.#feed.goOn(key);
   }
 
+  /** Drops messages, when the manifest chose that, while the journal is full; what is under way is finished. */
+  async shed(pressure: Pressure): Promise<void> {
+    if (!(await this.#shedding.update(pressure, this.floor))) return;
+    const { cursor } = this.#feed;
+    if (cursor === undefined) return;
+    for (const lane of this.#lanes) {
+      for (const item of lane.purge(({ message, key }) => this.#shedding.isStale(message, key))) {
+        this.#drops(item.message, item.key);
+        this.#feed.settled(item);
+        this.#feed.goOn(item.key);
+        this.#release(item);
+      }
+    }
+    this.#commit(emptyDraft(), cursor);
+    this.#feed.refill();
+  }
+
+  #drops(message: JournaledMessage, key: string): boolean {
+    const stale = this.#shedding.isStale(message, key);
+    if (stale) this.#parts.drops.count("journal-overflow", this.name, 1);
+    return stale;
+  }
+
   load(events: InstanceEvents): Promise<InstanceHandle> {
     return this.#parts.hosts.load(this.#spec, events);
   }
@@ -227,6 +279,21 @@ export class DeployedFunction implements LaneOwner {
       }),
     );
     return JSON.stringify(answer);
+  }
+
+  prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined {
+    let writes: { key: string; name: string; value: Buffer | undefined }[] | undefined;
+    results.forEach((result, index) => {
+      const item = items[index];
+      if (item === undefined || result.status !== "done") return;
+      for (const { name, value } of result.effects.state) (writes ??= []).push({ key: item.key, name, value });
+    });
+    return writes === undefined ? undefined : this.#budget.prepare(writes);
+  }
+
+  /** Whether what a message wants to store fits into what the function may keep. */
+  keeps(key: string, state: ItemEffects["state"]): boolean {
+    return this.#budget.take(state.map(({ name, value }) => ({ key, name, value })));
   }
 
   settle(outcomes: readonly Outcome[]): Item | undefined {
@@ -250,6 +317,7 @@ export class DeployedFunction implements LaneOwner {
       this.#feed.settled(item);
       if (refused !== undefined) break;
     }
+    this.#budget.settled();
     if (finished === 0) return undefined;
     // A volatile message cannot come again, so it need not be known that it was handled: without effects nothing is written.
     if (durable || !isEmpty(draft)) this.#commit(draft, cursor);

@@ -1,52 +1,16 @@
 import { backoffMs } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
-import type { Manifest } from "../core/manifest.ts";
-import { decodeResults, type GuestError, type ItemResult } from "./effects.ts";
+import { type GuestError, type ItemResult, tryDecode } from "./effects.ts";
 import type { Fault } from "./host/frames.ts";
 import type { InstanceEvents, InstanceHandle } from "./hosts.ts";
-import type { Verdict } from "./idempotency.ts";
+import type { LaneOwner } from "./lane-owner.ts";
 import { type Item, itemHead } from "./item.ts";
-import type { Turns } from "./turns.ts";
 import { Waiting } from "./waiting.ts";
 
 /** Two batches under way keep an isolate busy while the answer to the first is on its way back. */
 const BATCHES_MAX = 2;
 const BATCH_ITEMS_MAX = 256;
 const BATCH_BYTES_MAX = 1024 * 1024;
-
-/** What became of an item. Deferred and waiting ones do not appear: they come again. */
-export interface Outcome {
-  readonly item: Item;
-  readonly result: ItemResult;
-  /** Given up: `result` carries the error. */
-  readonly dead: boolean;
-}
-
-/** What a lane needs from its function. */
-export interface LaneOwner {
-  readonly manifest: Manifest;
-  readonly turns: Turns;
-  load(events: InstanceEvents): Promise<InstanceHandle>;
-  /**
-   * Commits what is finished. Called for a batch at a time, in order. Answers with an item that the isolate believes done and that was
-   * refused: what the isolate remembers is then not what is stored, so it has to be replaced, and nothing behind that item was taken.
-   */
-  settle(outcomes: readonly Outcome[]): Item | undefined;
-  /** State as of everything settled so far. */
-  loadState(keys: readonly string[]): Promise<string>;
-  /** Nothing new is to be sent for now; `pump` follows when that has changed. */
-  readonly held: boolean;
-  /** Takes an item of a key that waits out of memory; it is offered again after `goOn`. False when that is not possible. */
-  setAside(item: Item): boolean;
-  /** Whether messages have to be asked about with `admit` before they are handled. */
-  readonly admits: boolean;
-  /** What is to be done with a message now; one that is left out is settled. After "wait", `resume` follows. */
-  admit(item: Item): Verdict;
-  /** The key does not wait any more, or hardly. */
-  goOn(key: string): void;
-  /** No instance could be made; the lane tries again. */
-  loadFailed(error: unknown): void;
-}
 
 interface Batch {
   readonly id: number;
@@ -69,6 +33,8 @@ export class Lane {
   readonly stop: () => Promise<void>;
   #handle: InstanceHandle | undefined;
   #loading = false;
+  /** What came from the instance while results could not be settled yet. */
+  #unheard: (() => void)[] | undefined;
   #loadAttempts = 0;
   #stopped = false;
   #nextBatch = 1;
@@ -170,6 +136,16 @@ export class Lane {
     return admitted;
   }
 
+  /** Takes out what is not under way and `isStale`, and answers with it. */
+  purge(isStale: (item: Item) => boolean): readonly Item[] {
+    const purged = this.#queue.filter((item) => isStale(item));
+    if (purged.length > 0) this.#queue.splice(0, Infinity, ...this.#queue.filter((item) => !isStale(item)));
+    const { items, keys } = this.#waiting.purge(isStale);
+    for (const key of keys) this.#due.add(key);
+    this.#next();
+    return [...purged, ...items];
+  }
+
   /** Those that were kept back may be asked about again. */
   resume(): void {
     if (this.#stopped || !this.#waiting.hasStalled) return;
@@ -181,9 +157,11 @@ export class Lane {
   }
 
   #send(handle: InstanceHandle, items: readonly Item[]): void {
-    const { limits, retry } = this.#owner.manifest;
+    const { lettersFull, manifest } = this.#owner;
+    const { limits, retry } = manifest;
     const parts: Uint8Array[] = [];
-    for (const item of items) parts.push(itemHead(item, item.attempt >= retry.attempts), item.keyBytes, item.message.record);
+    for (const item of items)
+      parts.push(itemHead(item, item.attempt >= retry.attempts && !lettersFull), item.keyBytes, item.message.record);
     const batch: Batch = { id: this.#nextBatch++, items, sentAt: performance.now() };
     this.#underWay.push(batch);
     for (const item of items) item.resume = false;
@@ -192,10 +170,13 @@ export class Lane {
 
   #events(): InstanceEvents {
     return {
-      result: (id, results) => this.#result(id, results),
-      cut: (id, cut) => this.#cut(id, cut),
+      result: (id, results) => this.#inTurn(() => this.#result(id, results)),
+      cut: (id, cut) => this.#inTurn(() => this.#cut(id, cut)),
       // Other isolates may have been at work in the host; only a suspect in its turn is known to be the cause.
-      lost: (reason) => this.#lost({ code: "HOST_CRASHED", message: `the host process died: ${reason}` }, this.#turn === "taken"),
+      lost: (reason) => {
+        const fault = { code: "HOST_CRASHED", message: `the host process died: ${reason}` };
+        this.#inTurn(() => this.#lost(fault, this.#turn === "taken"));
+      },
       stateGet: (request, keys) => {
         const handle = this.#handle;
         this.#owner.loadState(keys).then(
@@ -216,10 +197,31 @@ export class Lane {
       this.#lost({ code: "FUNCTION_THREW", message: "the isolate gave an answer that cannot be read" }, batch.items.length === 1);
       return;
     }
-    this.#underWay.shift();
     this.#learn(batch, batch.items.length);
-    if (this.#settle(batch.items, results)) this.#replace();
-    this.#next();
+    this.#prepared(batch.items, results, () => {
+      this.#underWay.shift();
+      if (this.#settle(batch.items, results)) this.#replace();
+      this.#next();
+    });
+  }
+
+  /** What an instance says is taken in order; while its results cannot be settled yet, the rest waits. */
+  #inTurn(event: () => void): void {
+    if (this.#unheard === undefined) event();
+    else this.#unheard.push(event);
+  }
+
+  #prepared(items: readonly Item[], results: readonly ItemResult[], settle: () => void): void {
+    const preparing = this.#owner.prepare(items, results);
+    if (preparing === undefined) return settle();
+    this.#unheard = [];
+    const go = (): void => {
+      const events = this.#unheard ?? [];
+      this.#unheard = undefined;
+      settle();
+      for (const event of events) this.#inTurn(event);
+    };
+    preparing.then(go, () => undefined); // The journal has failed and the gateway is stopping; the messages are handled again after that.
   }
 
   /** A new isolate, and whatever was under way in the old one again. */
@@ -243,8 +245,14 @@ export class Lane {
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
     const rest = batch.items.slice(finished.length);
     this.#learn(batch, finished.length);
-    this.#underWay[0] = { ...batch, items: rest };
-    const refused = finished.length > 0 && this.#settle(batch.items, finished);
+    this.#prepared(batch.items, finished, () => {
+      this.#underWay[0] = { ...batch, items: rest };
+      const refused = finished.length > 0 && this.#settle(batch.items, finished);
+      this.#charge(batch, cut, refused);
+    });
+  }
+
+  #charge(batch: Batch, cut: { fault: Fault; elapsedMs: number }, refused: boolean): void {
     // Many items that were each within the limit may exceed it together; then nobody is to blame.
     const { cpuMs, wallMs } = this.#owner.manifest.limits;
     const ownMs = { LIMIT_CPU: cpuMs, LIMIT_WALL: wallMs / 2 }[cut.fault.code] ?? Infinity;
@@ -314,6 +322,7 @@ export class Lane {
   }
 
   #isDead(item: Item, { status }: ItemResult): boolean {
+    if (this.#owner.lettersFull) return false;
     const { attempts, maxAgeMs } = this.#owner.manifest.retry;
     return status === "failed" || (status === "retry" && (item.attempt >= attempts || Date.now() - item.message.time > maxAgeMs));
   }
@@ -367,14 +376,5 @@ export class Lane {
     for (const key of this.#due) this.#wake(key);
     if (this.#underWay.length === 0 && this.#quiet !== undefined) this.#quiet();
     this.pump();
-  }
-}
-
-function tryDecode(bytes: Buffer, max: number): ItemResult[] | undefined {
-  try {
-    return decodeResults(bytes, max);
-  } catch {
-    // What comes out of a host is not trusted; the caller treats it as a fault of the function.
-    return undefined;
   }
 }

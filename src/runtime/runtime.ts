@@ -11,6 +11,7 @@ import { DeployedFunction, type FunctionParts, type RuntimeJournal } from "./fun
 import { HostPool } from "./hosts.ts";
 import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
+import type { Pressure } from "./shedding.ts";
 import { RouteTable, type Trigger, type Wake } from "./route.ts";
 
 const LOG_RECORDS_MAX = 10_000;
@@ -67,6 +68,8 @@ export class Runtime implements AsyncDisposable {
   #changes: Promise<unknown> = Promise.resolve();
   #outboxPressure = 0;
   #closing = false;
+  /** Whether the journal is at its quota. */
+  #full = false;
 
   private constructor(options: RuntimeOptions, journal: DeploymentJournal, logger: Logger) {
     this.#options = options;
@@ -111,7 +114,27 @@ export class Runtime implements AsyncDisposable {
 
   /** Whether a message with this topic wakes a function, and so belongs into the journal, and how. */
   matches(topic: string): Wake {
+    if (this.#full && this.#dropsNew(topic)) return "none";
     return this.#routes.wakes(topic);
+  }
+
+  /** While the journal is full, whether everybody whom a message would wake has chosen to miss new ones; it is counted then. */
+  #dropsNew(topic: string): boolean {
+    const routes = this.#routes.match(topic);
+    if (routes.length === 0 || this.#routes.wakes(topic) === "volatile") return false;
+    if (routes.some(({ owner }) => owner.manifest.overflow !== "drop-newest")) return false;
+    for (const { owner } of routes) this.#options.drops.count("journal-overflow", owner.name, 1);
+    return true;
+  }
+
+  /** The journal is at its quota, or not any more: functions drop what their manifests allow. */
+  shed(pressure: Pressure): void {
+    this.#full = pressure.over;
+    for (const deployed of this.#functions.values()) {
+      deployed.shed(pressure).catch((error: unknown) => {
+        this.#parts.logger.error({ function: deployed.name, error: messageOf(error) }, "the journal cannot be read");
+      });
+    }
   }
 
   /** New messages are on their way to the disk; they go to the functions without being read back. */

@@ -20,6 +20,8 @@ export interface SetAsideOwner {
   head(): number;
   route(topic: string): Route<unknown> | undefined;
   pump(): void;
+  /** Whether the message is dropped, because the journal is full; it is counted then. */
+  drops(message: JournaledMessage, key: string): boolean;
   /** Volatile messages came by while nobody could take them. */
   missed(count: number): void;
 }
@@ -151,9 +153,10 @@ export class SetAside {
       const seq = cursor.aside.keys.get(route.key) ?? Infinity;
       if (seq < from || message.seq < seq) continue;
       if (this.#feed.full()) return false;
-      cursor.reopen(message.seq);
       cursor.setAside(route.key, message.seq + 1, this.#owner.routing);
       this.#messages = Math.max(0, this.#messages - 1);
+      if (this.#owner.drops(message, route.key)) continue;
+      cursor.reopen(message.seq);
       this.#feed.offer(message, route);
     }
     return true;

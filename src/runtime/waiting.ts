@@ -122,6 +122,31 @@ export class Waiting {
     return held?.items ?? [];
   }
 
+  /** Takes out items that are stale, and names the keys whose first one was among them: what is left of those goes on. */
+  purge(isStale: (item: Item) => boolean): { readonly items: readonly Item[]; readonly keys: readonly string[] } {
+    const items: Item[] = [];
+    const keys: string[] = [];
+    for (const [key, held] of this.#keys) {
+      const stale = held.items.filter((item) => isStale(item));
+      if (stale.length === 0) continue;
+      items.push(...stale);
+      const first = held.items[0];
+      held.items.splice(0, Infinity, ...held.items.filter((item) => !isStale(item)));
+      for (const item of stale) this.#cancel(item);
+      const [next] = held.items;
+      if (this.#strict && first !== next) keys.push(key);
+      // The isolate holds the key back because of the first one.
+      if (this.#strict && next !== undefined) next.resume = true;
+      if (!this.#strict && next === undefined) this.#keys.delete(key);
+    }
+    return { items, keys };
+  }
+
+  #cancel(item: Item): void {
+    clearTimeout(this.#timers.get(item));
+    this.#timers.delete(item);
+  }
+
   clear(): void {
     for (const { timer } of this.#keys.values()) clearTimeout(timer);
     for (const timer of this.#timers.values()) clearTimeout(timer);

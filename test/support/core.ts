@@ -3,7 +3,7 @@ import { Drops } from "../../src/core/drops.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { decodeMessage, type JournaledMessage, type Message } from "../../src/core/message.ts";
 import type { DeadLetter, FunctionStats } from "../../src/core/stats.ts";
-import { Journal } from "../../src/journal/journal.ts";
+import { Journal, type JournalOptions } from "../../src/journal/journal.ts";
 import { type DeploymentJournal, Runtime } from "../../src/runtime/runtime.ts";
 import type { TestFunction } from "./functions.ts";
 import { append, entryOf, KEEPS_NOTHING } from "./journal.ts";
@@ -15,6 +15,7 @@ export interface CoreOptions {
   readonly pendingMax?: number;
   /** Quota of the events of one priority. */
   readonly outboxLaneBytesMax?: number;
+  readonly journal?: Partial<JournalOptions>;
   /** False leaves it to the test to let the functions begin. */
   readonly begin?: boolean;
   /** Stands between the runtime and the reading of the journal, to make something happen in the middle of it. */
@@ -64,7 +65,7 @@ export class Core implements AsyncDisposable {
     const drops = new Drops();
     const outbox = options.outboxLaneBytesMax === undefined ? {} : { outboxLaneBytesMax: options.outboxLaneBytesMax };
     const journal = own.use(
-      await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING, drops, ...outbox }),
+      await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING, drops, ...outbox, ...options.journal }),
     );
     const { hosts = 1, pendingMax = 8_192, around } = options;
     const seen = around === undefined ? journal : surrounded(journal, around);
@@ -159,6 +160,9 @@ function surrounded(journal: Journal, around: NonNullable<CoreOptions["around"]>
     removeFunction: (name) => journal.removeFunction(name),
     cursor: (consumer) => journal.cursor(consumer),
     state: journal.state,
+    get deadLettersFull() {
+      return journal.deadLettersFull;
+    },
     dropMarks: (name) => journal.dropMarks(name),
   };
 }

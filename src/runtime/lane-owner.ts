@@ -1,0 +1,44 @@
+import type { Manifest } from "../core/manifest.ts";
+import type { ItemResult } from "./effects.ts";
+import type { InstanceEvents, InstanceHandle } from "./hosts.ts";
+import type { Verdict } from "./idempotency.ts";
+import type { Item } from "./item.ts";
+import type { Turns } from "./turns.ts";
+
+/** What became of an item. Deferred and waiting ones do not appear: they come again. */
+export interface Outcome {
+  readonly item: Item;
+  readonly result: ItemResult;
+  /** Given up: `result` carries the error. */
+  readonly dead: boolean;
+}
+
+/** What a lane needs from its function. */
+export interface LaneOwner {
+  readonly manifest: Manifest;
+  readonly turns: Turns;
+  load(events: InstanceEvents): Promise<InstanceHandle>;
+  /**
+   * Commits what is finished. Called for a batch at a time, in order. Answers with an item that the isolate believes done and that was
+   * refused: what the isolate remembers is then not what is stored, so it has to be replaced, and nothing behind that item was taken.
+   */
+  settle(outcomes: readonly Outcome[]): Item | undefined;
+  /** To be asked before results are settled; when it answers with a promise, settling has to wait for that. */
+  prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined;
+  /** State as of everything settled so far. */
+  loadState(keys: readonly string[]): Promise<string>;
+  /** A message that cannot be handled has to wait, because there is no room for it among the dead letters. */
+  readonly lettersFull: boolean;
+  /** Nothing new is to be sent for now; `pump` follows when that has changed. */
+  readonly held: boolean;
+  /** Takes an item of a key that waits out of memory; it is offered again after `goOn`. False when that is not possible. */
+  setAside(item: Item): boolean;
+  /** Whether messages have to be asked about with `admit` before they are handled. */
+  readonly admits: boolean;
+  /** What is to be done with a message now; one that is left out is settled. After "wait", `resume` follows. */
+  admit(item: Item): Verdict;
+  /** The key does not wait any more, or hardly. */
+  goOn(key: string): void;
+  /** No instance could be made; the lane tries again. */
+  loadFailed(error: unknown): void;
+}

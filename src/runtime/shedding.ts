@@ -1,0 +1,64 @@
+import type { Manifest } from "../core/manifest.ts";
+import type { JournaledMessage } from "../core/message.ts";
+import type { Route } from "./route.ts";
+import type { TailJournal } from "./tail.ts";
+
+/** The journal is at its quota: messages below `floor` would have to go for room. Or it is not any more. */
+export type Pressure = { readonly over: true; readonly floor: number } | { readonly over: false };
+
+const READ_MESSAGES = 1_024;
+/** Keys whose newest message is looked for; messages of further ones are kept. */
+const KEYS_MAX = 100_000;
+
+interface SheddingOwner {
+  readonly overflow: Manifest["overflow"];
+  readonly journal: TailJournal;
+  head(): number;
+  route(topic: string): Route<unknown> | undefined;
+}
+
+/** Which messages of a function are dropped while the journal is full, as its manifest chose. */
+export class Shedding {
+  readonly #owner: SheddingOwner;
+  #below = 0;
+  /** The newest message of each key. */
+  #newest: ReadonlyMap<string, number> = new Map();
+  #pressure: Pressure = { over: false };
+
+  constructor(owner: SheddingOwner) {
+    this.#owner = owner;
+  }
+
+  /** A volatile message takes no room in the journal. */
+  isStale({ seq, volatile }: JournaledMessage, key: string): boolean {
+    if (!this.#pressure.over || volatile === true) return false;
+    return seq < this.#below || seq < (this.#newest.get(key) ?? 0);
+  }
+
+  /** Resolves with true when messages from `from` on have to be looked at again. */
+  async update(pressure: Pressure, from: number): Promise<boolean> {
+    this.#pressure = pressure;
+    const { overflow } = this.#owner;
+    if (!pressure.over || (overflow !== "drop-oldest" && overflow !== "keep-latest")) {
+      this.#newest = new Map();
+      return false;
+    }
+    if (overflow === "drop-oldest") this.#below = pressure.floor;
+    else this.#newest = await this.#lookForNewest(from);
+    return this.#pressure === pressure;
+  }
+
+  async #lookForNewest(from: number): Promise<ReadonlyMap<string, number>> {
+    const newest = new Map<string, number>();
+    const end = this.#owner.head();
+    for (let at = from; at < end;) {
+      const messages = await this.#owner.journal.read(at, READ_MESSAGES);
+      for (const { seq, topic } of messages) {
+        const key = this.#owner.route(topic)?.key;
+        if (key !== undefined && (newest.size < KEYS_MAX || newest.has(key))) newest.set(key, seq);
+      }
+      at = (messages.at(-1)?.seq ?? end) + 1;
+    }
+    return newest;
+  }
+}

@@ -1,0 +1,83 @@
+/** Part of the limit above which the account is kept exact, value by value. Below it an overwritten value is simply counted again. */
+const NEAR = 0.8;
+
+interface Write {
+  readonly key: string;
+  readonly name: string;
+  readonly value?: Buffer | undefined;
+}
+
+export interface StateSource {
+  /** Resolves when everything that was settled is on disk. */
+  settled(): Promise<unknown>;
+  bytes(): Promise<number>;
+  sizes(values: readonly Write[]): Promise<readonly number[]>;
+}
+
+/**
+ * Bounds everything that a function keeps. The account is an upper bound in memory, because the size of a value that is overwritten is not known
+ * there; it is corrected from the journal when the bound passes the limit. Writes are refused only by an exact account.
+ */
+export class StateBudget {
+  readonly #limit: number;
+  readonly #source: StateSource;
+  /** Not known before the first write. */
+  #bytes = Infinity;
+  #exact = false;
+  /** Sizes of stored values that the batch at hand overwrites. */
+  readonly #sizes = new Map<string, number>();
+  #looking: Promise<void> | undefined;
+
+  constructor(limit: number, source: StateSource) {
+    this.#limit = limit;
+    this.#source = source;
+  }
+
+  /** To be called before a batch is settled, with all of its writes; when it answers with a promise, that has to be waited for. */
+  prepare(writes: readonly Write[]): Promise<void> | undefined {
+    if (writes.length === 0) return undefined;
+    if (this.#looking !== undefined) return this.#looking.then(() => this.prepare(writes));
+    let bytes = this.#bytes;
+    for (const write of writes) bytes += sizeOf(write);
+    if (bytes <= this.#limit * (this.#exact ? NEAR : 1)) return undefined;
+    this.#looking = this.#look(writes).finally(() => (this.#looking = undefined));
+    return this.#looking;
+  }
+
+  async #look(writes: readonly Write[]): Promise<void> {
+    await this.#source.settled();
+    if (!this.#exact) this.#bytes = await this.#source.bytes();
+    const sizes = await this.#source.sizes(writes);
+    this.#exact = true;
+    writes.forEach((write, index) => this.#sizes.set(`${write.key}\0${write.name}`, sizes[index] ?? 0));
+  }
+
+  /** Whether the writes of one message fit; if so, they count. */
+  take(writes: readonly Write[]): boolean {
+    let bytes = this.#bytes;
+    let known = true;
+    const sizes = new Map<string, number>();
+    for (const write of writes) {
+      const id = `${write.key}\0${write.name}`;
+      const before = sizes.get(id) ?? this.#sizes.get(id);
+      known &&= before !== undefined;
+      bytes += sizeOf(write) - (before ?? 0);
+      sizes.set(id, sizeOf(write));
+    }
+    // What takes nothing more is let through: a function over a limit that was lowered can still make room.
+    if (bytes > this.#limit && bytes > this.#bytes) return false;
+    this.#bytes = bytes;
+    this.#exact &&= known;
+    if (known) for (const [id, size] of sizes) this.#sizes.set(id, size);
+    return true;
+  }
+
+  /** The batch is settled. */
+  settled(): void {
+    this.#sizes.clear();
+  }
+}
+
+function sizeOf({ key, name, value }: Write): number {
+  return value === undefined ? 0 : Buffer.byteLength(key) + Buffer.byteLength(name) + value.length;
+}

@@ -1,0 +1,24 @@
+import { expect, it, vi } from "vitest";
+import { Core } from "../../support/core.ts";
+import { functionOf } from "../../support/functions.ts";
+
+const failing = `if (event.data.n < 3) throw new Error('no'); ctx.emit('seen', event.data.n);`;
+
+it("while dead letters are full a function with overflow block waits instead of losing one, and other keys go on", async () => {
+  await using core = await Core.temporary({ journal: { deadLettersBytesMax: 1 } });
+  await core.deploy(functionOf({ handler: failing, retry: { attempts: 2, minMs: 1, maxMs: 5 } }));
+  await core.send("in/a", { n: 0 });
+  await core.drained();
+  expect((await core.deadLetters()).length).toBe(1);
+  for (const n of [1, 2, 3]) await core.send(`in/k${n}`, { n });
+  await vi.waitFor(() => expect(core.stats("f")).toMatchObject({ handled: 1, deadLettered: 1 }));
+  await vi.waitFor(() => expect(core.stats("f").retried).toBeGreaterThan(10));
+  expect((await core.deadLetters()).length).toBe(1);
+  expect(core.stats("f").backlog).toBe(2);
+  await core.journal.clearDeadLetters("f");
+  await vi.waitFor(() => expect(core.stats("f").deadLettered).toBeGreaterThan(1));
+  await core.journal.clearDeadLetters("f");
+  await core.drained();
+  expect(core.stats("f")).toMatchObject({ handled: 1, deadLettered: 3 });
+  expect(core.drops.all()).toEqual([]);
+});
