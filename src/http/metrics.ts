@@ -1,3 +1,4 @@
+import type { Dropped } from "../core/drops.ts";
 import type { FunctionStats, GatewayStats } from "../core/stats.ts";
 
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -45,6 +46,8 @@ const FUNCTION: readonly Metric<FunctionStats>[] = [
   counter("function_published_total", "Messages that the function published.", (f) => f.published),
 ];
 
+const DROPPED: Metric<Dropped> = counter("dropped_total", "What was dropped because a setting or a manifest says so.", (d) => d.count);
+
 /** The stats in the text format of Prometheus, version 0.0.4. */
 export function metricsText(stats: GatewayStats): string {
   const info = labels({ gateway: stats.gateway, version: stats.version });
@@ -53,16 +56,19 @@ export function metricsText(stats: GatewayStats): string {
     "# TYPE millrace_info gauge",
     `millrace_info${info} 1`,
     ...GATEWAY.flatMap((metric) => [...head(metric), `millrace_${metric.name} ${metric.value(stats)}`]),
-    ...FUNCTION.flatMap((metric) => [
-      ...head(metric),
-      ...stats.functions.map((each) => `millrace_${metric.name}${labels({ function: each.name })} ${metric.value(each)}`),
-    ]),
+    ...FUNCTION.flatMap((metric) => [...head(metric), ...stats.functions.map((each) => sample(metric, each, { function: each.name }))]),
+    ...head(DROPPED),
+    ...stats.drops.map((each) => sample(DROPPED, each, { function: each.function, reason: each.reason })),
   ];
   return `${lines.join("\n")}\n`;
 }
 
 function head({ name, type, help }: Metric<never>): string[] {
   return [`# HELP millrace_${name} ${help}`, `# TYPE millrace_${name} ${type}`];
+}
+
+function sample<T>(metric: Metric<T>, of: T, by: Readonly<Record<string, string>>): string {
+  return `millrace_${metric.name}${labels(by)} ${metric.value(of)}`;
 }
 
 function labels(values: Readonly<Record<string, string>>): string {

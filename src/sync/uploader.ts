@@ -64,8 +64,9 @@ export class Uploader {
   /** What is on its way, by batch, and what is confirmed but not deleted yet. */
   readonly #flying = new Map<number, readonly OutboxRow[]>();
   #confirmed: OutboxRow[] = [];
-  /** When the rate allows the next batch, in milliseconds since the epoch. */
+  /** When the rate allows the next batch, in milliseconds since the epoch, and how long the last one keeps the link. */
   #freeAt = 0;
+  #busyMs = 0;
 
   constructor(outbox: Outbox, publish: (payload: Uint8Array) => void, deps: UploaderDeps, options: UploadOptions = UPLOAD_DEFAULTS) {
     this.#outbox = outbox;
@@ -117,7 +118,10 @@ export class Uploader {
     // Before anything is read: what is confirmed must not be read again.
     await this.#trim();
     if (!hasRoom(this.#state)) return this.#race(new Promise(() => undefined), signal);
-    const waitMs = this.#freeAt - this.#deps.clock.now();
+    const now = this.#deps.clock.now();
+    // It can only be later than that when the clock was set back.
+    this.#freeAt = Math.min(this.#freeAt, now + this.#busyMs);
+    const waitMs = this.#freeAt - now;
     if (waitMs > 0) return this.#race(this.#wait(waitMs, AbortSignal.any([signal, this.#changed.signal])), signal);
     const tails = this.#outbox.tails();
     const next = nextStretch(this.#state, tails, this.#options.backlogShare);
@@ -142,7 +146,8 @@ export class Uploader {
     this.#flying.set(batch, send);
     const at = this.#deps.clock.now();
     this.#step({ kind: "sent", batch, stretch: { ...stretch, last }, at, contention });
-    if (this.#options.rateMax > 0) this.#freeAt = Math.max(at, this.#freeAt) + (payload.length / this.#options.rateMax) * 1_000;
+    if (this.#options.rateMax > 0) this.#busyMs = (payload.length / this.#options.rateMax) * 1_000;
+    this.#freeAt = at + this.#busyMs;
     this.#publish(payload);
   }
 

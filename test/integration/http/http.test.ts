@@ -67,6 +67,23 @@ describe("the gateway's HTTP", () => {
     for (const line of text.trimEnd().split("\n")) expect(line).toMatch(/^(# (HELP|TYPE) millrace_\w+ .+|millrace_\w+(\{.*\})? -?[\d.]+)$/);
   });
 
+  it("counts in the metrics what was dropped, by function and reason", () => {
+    const head = /\n# HELP millrace_dropped_total .+\n# TYPE millrace_dropped_total counter\n/;
+    expect(metricsText(STATS)).toMatch(new RegExp(`${head.source}$`));
+    const drops = [
+      { function: "normalize", reason: "outbox-replaced", count: 3 },
+      { function: "normalize", reason: "outbox-expired", count: 12 },
+      { function: "alert", reason: "outbox-replaced", count: 1 },
+    ] as const;
+    const text = metricsText({ ...STATS, drops });
+    expect(text).toMatch(head);
+    expect(text.match(/^millrace_dropped_total\{.*$/gm)).toEqual([
+      'millrace_dropped_total{function="normalize",reason="outbox-replaced"} 3',
+      'millrace_dropped_total{function="normalize",reason="outbox-expired"} 12',
+      'millrace_dropped_total{function="alert",reason="outbox-replaced"} 1',
+    ]);
+  });
+
   it("escapes what a metric label cannot contain", () => {
     expect(metricsText({ ...STATS, gateway: 'a"b\\c\nd' })).toContain('millrace_info{gateway="a\\"b\\\\c\\nd",version="0.1.0"} 1\n');
   });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Bundle } from "../../../src/core/bundle.ts";
 import { type Clock, systemClock } from "../../../src/core/clock.ts";
+import { Drops } from "../../../src/core/drops.ts";
 import { MillraceError } from "../../../src/core/errors.ts";
 import { Cursor } from "../../../src/core/cursor.ts";
 import type { EmittedEvent } from "../../../src/core/event.ts";
@@ -34,16 +35,19 @@ export function fastClock(factor: number): Clock {
 /** The gateway's real outbox, in a journal of its own. */
 export class TestOutbox implements AsyncDisposable {
   readonly outbox: Outbox;
+  readonly drops: Drops;
   readonly #journal: Journal;
   #added = 0;
 
-  private constructor(journal: Journal) {
+  private constructor(journal: Journal, drops: Drops) {
     this.#journal = journal;
     this.outbox = journal.outbox;
+    this.drops = drops;
   }
 
   static async open(folder: string): Promise<TestOutbox> {
-    return new TestOutbox(await openJournal(join(folder, "journal")));
+    const drops = new Drops();
+    return new TestOutbox(await openJournal(join(folder, "journal"), {}, { drops }), drops);
   }
 
   async add(count: number, data = '{"v":1}', rule: OutboxRule = DEFAULT_RULE): Promise<void> {
@@ -110,7 +114,7 @@ export function newSync({ url, data, outbox, deployer = new RecordingDeployer(),
     labels: { site: "milan" },
     ...(upload && { upload }),
   };
-  return startSync(options, { outbox: outbox.outbox, deployer }, { logger: silentLogger, clock });
+  return startSync(options, { outbox: outbox.outbox, deployer, drops: outbox.drops }, { logger: silentLogger, clock });
 }
 
 /** A TCP relay that can be cut: what is on its way is lost, as when a cable is pulled. */

@@ -32,6 +32,13 @@ async function storedIds(): Promise<string[]> {
   return ids;
 }
 
+async function listedDrops(): Promise<readonly object[] | undefined> {
+  const response = await fetch(`${control.addresses.http}/v1/gateways`);
+  return controlApi.gateways.parse(await response.json()).find(({ id }) => id === GATEWAY)?.drops;
+}
+
+const tooLarge = (count: number): object => ({ function: "celsius", reason: "outbox-too-large", count });
+
 const patiently = { timeout: 25_000, interval: 20 };
 
 describe("uploading the outbox", () => {
@@ -67,6 +74,25 @@ describe("uploading the outbox", () => {
     await outbox.add(1);
     await vi.waitFor(() => expect(outbox.outbox.pending).toBe(0), patiently);
     expect(sync.status()).toMatchObject({ uploaded: 2, rejected: 2 });
+  });
+});
+
+describe("what a gateway drops by choice", () => {
+  const large = `"${"x".repeat(3 * 1024 * 1024)}"`;
+
+  it("is in the control plane's list of gateways: from the first report on, and what comes later too", async () => {
+    await using own = await temporaryFolder();
+    await using outbox = await TestOutbox.open(own.path);
+    await outbox.add(2, large);
+    // A report is due every 30 s.
+    await using sync = newSync({ url: control.addresses.mqtt, data: own.path, outbox, clock: fastClock(100) });
+    sync.connect();
+    await vi.waitFor(async () => expect(await listedDrops()).toEqual([tooLarge(2)]), patiently);
+    await outbox.add(1, large);
+    outbox.drops.count("journal-overflow", "celsius", 5);
+    const all = [tooLarge(3), { function: "celsius", reason: "journal-overflow", count: 5 }];
+    await vi.waitFor(async () => expect(await listedDrops()).toEqual(all), patiently);
+    expect(sync.status().connected).toBe(true);
   });
 });
 
