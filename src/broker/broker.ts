@@ -172,7 +172,12 @@ export class Broker implements AsyncDisposable {
       intake.ledger.clear(client.id).catch((error: unknown) => logger.error({ error: messageOf(error) }, "a session could not be cleared"));
     };
     aedes.on("sessionExpired", forget);
+    // A connection that was taken over may end after the one that took its place has begun, and must not end that one's session.
+    const current = new Map<string, Client>();
+    aedes.on("client", (client) => current.set(client.id, client));
     aedes.on("clientDisconnect", (client) => {
+      if (current.get(client.id) !== client) return;
+      current.delete(client.id);
       if (client.clean) forget(client);
       else this.#resends.disconnected(client.id);
     });

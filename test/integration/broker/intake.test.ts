@@ -131,6 +131,22 @@ describe("packet ids of a client", () => {
     await vi.waitFor(() => expect(intake.openIds).toEqual([]));
   });
 
+  it("of a connection that took over another one outlive the end of that one", async () => {
+    for (let round = 0; round < 20; round++) {
+      await using before = await RawClient.connect(broker.address, { id: "c", clean: true });
+      before.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a/#", qos: 1 }] });
+      await before.next("suback");
+      // Its end and the connection that follows it come at the same moment.
+      before.socket.destroy();
+      await using client = await RawClient.connect(broker.address, { id: "c", clean: true });
+      client.publish("in/a", String(round), { qos: 2, messageId: 1 });
+      await client.next("pubrec");
+      client.publish("in/a", String(round), { qos: 2, messageId: 1, dup: true });
+      await client.next("pubrec");
+    }
+    expect(intake.texts).toEqual(Array.from({ length: 20 }, (_, round) => `in/a=${round}`));
+  });
+
   it("that starts anew stand for new messages", async () => {
     {
       await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
