@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { WRITE_POINTS } from "../../../src/journal/database.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 import { CrashGateway } from "./gateway.ts";
+import { wrongInLanes } from "./lanes.ts";
 import { type Crash, crashes, Moments, Outside } from "./moments.ts";
 import { broken } from "./promises.ts";
 import { RecordedDatabase, type RecordedWrite, rebuild } from "./recorder.ts";
@@ -12,6 +13,7 @@ import { goOn, play } from "./script.ts";
  *
  *   every acknowledged message counts in function state, in the cloud's events and in what it woke, exactly once;
  *   what was not acknowledged and sent again counts once, at QoS 2 by its packet id, at QoS 1 by its idempotency key;
+ *   what is in the outbox reaches the cloud unless its policy drops it, and its accounts are those of what is stored;
  *   messages of one key were handled in order; local subscribers got everything at least once.
  *
  * One run is recorded: every write and everything that the world outside was told, in their order. Then each crash is made: a database with
@@ -38,7 +40,9 @@ it("keeps every promise through a crash before and after every write", { timeout
     await using gateway = await CrashGateway.open(folder.join("journal"), world, RecordedDatabase.opener(writes, moments));
     await play(gateway);
     expect(await broken(gateway, gateway.outside)).toEqual([]);
+    expect(gateway.drops.all().map(({ reason }) => reason)).toEqual(expect.arrayContaining(["outbox-overflow", "outbox-replaced"]));
   }
+  expect(wrongInLanes(writes, moments)).toEqual([]);
   const visited = new Set(writes.flatMap(({ points }) => points));
   expect(WRITE_POINTS.filter((point) => !visited.has(point))).toEqual([]);
 

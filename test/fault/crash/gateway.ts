@@ -9,7 +9,9 @@ import { Journal } from "../../../src/journal/journal.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
 import { UPLOAD_DEFAULTS, Uploader } from "../../../src/sync/uploader.ts";
 import { append, appendOnce, entryOf, KEEPS_NOTHING } from "../../support/journal.ts";
+import type { OutboxEvent } from "../../../src/core/event.ts";
 import { functionNamed } from "./functions.ts";
+import { LANE_BYTES_MAX, LANE_TYPE } from "./lanes.ts";
 import type { Moment, Moments, Outside, Sent } from "./moments.ts";
 
 const CLIENT = "sender";
@@ -23,22 +25,32 @@ export class CrashGateway implements AsyncDisposable {
   readonly journal: Journal;
   readonly runtime: Runtime;
   readonly outside: Outside;
+  readonly drops: Drops;
+  /** What was in the outbox when the gateway started. */
+  readonly waiting: readonly OutboxEvent[];
+  readonly #uploader: Uploader;
   readonly #moments: Moments;
   readonly #own: AsyncDisposableStack;
 
-  private constructor(parts: { journal: Journal; runtime: Runtime }, world: World, own: AsyncDisposableStack) {
+  private constructor(parts: Pick<CrashGateway, "journal" | "runtime" | "drops" | "waiting">, world: World, own: AsyncDisposableStack) {
     this.journal = parts.journal;
     this.runtime = parts.runtime;
+    this.drops = parts.drops;
+    this.waiting = parts.waiting;
     this.outside = world.outside;
     this.#moments = world.moments;
     this.#own = own;
+    this.#uploader = this.#toCloud();
   }
 
   static async open(location: string, world: World, open?: OpenDatabase): Promise<CrashGateway> {
     await using own = new AsyncDisposableStack();
-    const journal = own.use(await Journal.open({ location, batchMax: 64, ...KEEPS_NOTHING }, open));
-    const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 1_000, drops: new Drops() }, journal, silentLogger));
-    const gateway = new CrashGateway({ journal, runtime }, world, own);
+    const drops = new Drops();
+    const options = { location, batchMax: 64, ...KEEPS_NOTHING, outboxLaneBytesMax: LANE_BYTES_MAX, drops };
+    const journal = own.use(await Journal.open(options, open));
+    const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 1_000, drops }, journal, silentLogger));
+    const waiting = (await journal.outbox.read(0, 100)).map(({ event }) => event);
+    const gateway = new CrashGateway({ journal, runtime, drops, waiting }, world, own);
     journal.subscribe({
       incoming: (messages) => runtime.accept(messages),
       publishes: (number, records) => {
@@ -111,7 +123,7 @@ export class CrashGateway implements AsyncDisposable {
   async #quiet(): Promise<boolean> {
     const { sent, cloud } = this.outside;
     const dead = await this.journal.deadLetters(undefined, 100);
-    const events = [...cloud.values()].filter(({ subject }) => subject !== VOLATILE_KEY);
+    const events = [...cloud.values()].filter(({ subject, type }) => subject !== VOLATILE_KEY && type !== LANE_TYPE);
     const counted = events.filter(({ type }) => type === "counted");
     const names = new Set(counted.map(({ data }) => (JSON.parse(data) as { name: string }).name));
     const seen = ({ kind, name }: Sent): boolean => (kind === "bad" ? dead.length > 0 : kind === "volatile" || names.has(name));
@@ -121,6 +133,11 @@ export class CrashGateway implements AsyncDisposable {
       this.journal.outbox.pending === 0 &&
       this.runtime.stats().functions.every(({ backlog }) => backlog === 0)
     );
+  }
+
+  link(up: boolean): void {
+    if (up) this.#uploader.connected();
+    else this.#uploader.disconnected();
   }
 
   note(moment: Moment): void {
@@ -139,8 +156,8 @@ export class CrashGateway implements AsyncDisposable {
   }
 
   /** A cloud that is always there; it stores a little later than it is told, and its answer comes a turn of the event loop after that. */
-  #upload(): AsyncDisposable {
-    const uploader = new Uploader(
+  #toCloud(): Uploader {
+    const uploader: Uploader = new Uploader(
       this.journal.outbox,
       (payload) => {
         const batch = decodeLink(eventBatchSchema, payload);
@@ -154,9 +171,13 @@ export class CrashGateway implements AsyncDisposable {
       { logger: silentLogger, clock: systemClock, random: Math.random },
       { ...UPLOAD_DEFAULTS, compression: "none" },
     );
+    return uploader;
+  }
+
+  #upload(): AsyncDisposable {
     const stop = new AbortController();
-    uploader.connected();
-    const running = uploader.run(stop.signal);
+    this.link(true);
+    const running = this.#uploader.run(stop.signal);
     return {
       async [Symbol.asyncDispose]() {
         stop.abort();

@@ -1,4 +1,5 @@
 import type { CrashGateway } from "./gateway.ts";
+import { LANE_TYPE } from "./lanes.ts";
 import type { Outside } from "./moments.ts";
 
 /** What of the promises is broken, one sentence each; `before` is what the world outside knew when the crash came. */
@@ -47,7 +48,10 @@ export async function broken(gateway: CrashGateway, before: Outside): Promise<st
     const passedOn = events.filter((event) => event.type === "relayed" && event.subject === key).map(({ data }) => String(data));
     expect(sameSet(passedOn, names), `key ${key}: passed on ${passedOn.join(", ")}, state ${names.join(", ")}`);
   }
-  expect(gateway.journal.outbox.pending === 0, "events are left in the outbox");
+  const { pending, bytes } = gateway.journal.outbox;
+  expect(pending === 0 && bytes === 0, `${pending} events of ${bytes} bytes are left in the outbox`);
+  for (const { id, type } of gateway.waiting)
+    expect(type !== LANE_TYPE || cloud.has(id), `${id} was in the outbox and never came to the cloud`);
   return problems;
 }
 

@@ -1,6 +1,8 @@
 import { Cursor } from "../../../src/core/cursor.ts";
+import type { OutboxRule } from "../../../src/core/outbox-rules.ts";
 import { commit, commitOf } from "../../support/journal.ts";
 import type { CrashGateway } from "./gateway.ts";
+import { LANE_TYPE } from "./lanes.ts";
 import type { Sent } from "./moments.ts";
 
 /**
@@ -36,6 +38,7 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await gateway.journal.trim(gateway.runtime.floor);
   await letters(gateway);
   await fleeting(gateway);
+  await lanes(gateway);
 }
 
 /** An event that has expired before anyone can send it. */
@@ -44,6 +47,24 @@ async function fleeting({ journal }: CrashGateway): Promise<void> {
   const event = { id: "g:1:probe:0", function: "probe", version: 1, type: "probe", subject: "probe", time: 1, data: "0", rule };
   await commit(journal, commitOf("probe", new Cursor(1), { events: [event] }));
   await journal.outbox.sweep();
+}
+
+/** Without a link more comes into lanes than they have room for; with it the cloud takes some of it while more comes. */
+async function lanes(gateway: CrashGateway): Promise<void> {
+  let seq = 1;
+  const emit = (priority: number, overflow: OutboxRule["overflow"], subject: string): Promise<void> => {
+    const id = `g:${++seq}:probe:0`;
+    const data = JSON.stringify("x".repeat(250));
+    const event = { id, function: "probe", version: 1, type: LANE_TYPE, subject, time: 1, data, rule: { priority, overflow } };
+    return commit(gateway.journal, commitOf("probe", new Cursor(1), { events: [event] }));
+  };
+  gateway.link(false);
+  for (const subject of ["a", "b", "a"]) await emit(2, "keep-latest", subject);
+  for (const subject of ["a", "b", "c", "d", "e"]) await emit(1, "drop-oldest", subject);
+  gateway.link(true);
+  await Promise.all(["f", "g", "h", "i"].map((subject) => emit(1, "drop-oldest", subject)));
+  await Promise.all(["b", "b"].map((subject) => emit(2, "keep-latest", subject)));
+  await gateway.drained();
 }
 
 /** A person deletes what another function has given up. */
