@@ -57,6 +57,7 @@ export class Broker implements AsyncDisposable {
   /** Resolves when it is closed, rejects when the disk refuses a session's write. */
   readonly stopped: Promise<void>;
   readonly #aedes: Aedes;
+  readonly #store: SessionStore;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   readonly counters = { received: 0, delivered: 0, refused: 0 };
@@ -66,6 +67,7 @@ export class Broker implements AsyncDisposable {
 
   private constructor(aedes: Aedes, store: SessionStore, options: BrokerOptions) {
     this.#aedes = aedes;
+    this.#store = store;
     this.#endpoint = options.endpoint;
     this.#resends = new Resends(options.inflightMax);
     this.#server = createServer({ noDelay: true }, (socket) => {
@@ -125,8 +127,8 @@ export class Broker implements AsyncDisposable {
         dup: false,
       };
       this.#aedes.publish(packet, (error) => {
-        // Only a broker that is closing refuses; the record is kept and delivered after the next start.
-        if (error instanceof Error) return;
+        // A broker that is closing refuses, and one whose disk is full only seems to take it; the record is kept and delivered after the next start.
+        if (error instanceof Error || this.#store.isBroken) return;
         this.counters.delivered++;
         if (--left === 0) done();
       });

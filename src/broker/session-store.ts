@@ -35,12 +35,15 @@ export class SessionStore extends AsyncLevelPersistence {
   readonly #unwanted = new Set<string>();
   #generation = 0;
 
+  #broken = false;
+
   private constructor(database: SessionDatabase, ledger: ReleaseLedger, rest: { logger: Logger; failed: Promise<never> }) {
     super(database);
     this.#database = database;
     this.#ledger = ledger;
     this.#logger = rest.logger;
     this.failed = rest.failed;
+    this.failed.catch(() => (this.#broken = true));
   }
 
   /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL */
@@ -74,6 +77,11 @@ export class SessionStore extends AsyncLevelPersistence {
 
   close(): Promise<void> {
     return this.#database.close();
+  }
+
+  /** Whether a write was refused: the protocol engine says of what it could not store that all is well. */
+  get isBroken(): boolean {
+    return this.#broken;
   }
 
   /** True when it is known that no stored session wants this topic. */

@@ -152,10 +152,24 @@ export class Feed {
   }
 
   #offer(message: JournaledMessage, route: Route<unknown>): void {
-    if (this.#owner.drops(message, route.key) || this.#aside.take(message, route.key)) return;
+    if (this.#owner.drops(message, route.key)) return;
+    if (this.#aside.take(message, route.key)) {
+      this.#passOver(message);
+      return;
+    }
     const start = this.#offered;
     this.#offered = message.seq + 1;
     this.#enqueue(message, route, start);
+  }
+
+  /**
+   * Completes a message that the cursor need not wait for, at once: one that is set aside may be reopened, and must not be completed with the next
+   * message that is offered.
+   */
+  #passOver({ seq }: JournaledMessage): void {
+    if (seq < this.#offered) return;
+    this.#cursor?.complete(this.#offered, seq + 1);
+    this.#offered = seq + 1;
   }
 
   #enqueue(message: JournaledMessage, { index: trigger, key, keyBytes }: Route<unknown>, start: number): void {
@@ -189,8 +203,10 @@ export class Feed {
         this.#owner.missed(messages.filter(({ seq, volatile }) => seq >= message.seq && volatile === true).length);
         return;
       }
-      const route = cursor.isDone(message.seq) ? undefined : this.#owner.route(message.topic);
+      const done = cursor.isDone(message.seq);
+      const route = done ? undefined : this.#owner.route(message.topic);
       if (route !== undefined) this.#offer(message, route);
+      else if (done) this.#passOver(message);
       this.#position = Math.max(this.#position, message.seq + 1);
     }
     this.#position = Math.max(this.#position, upTo);
