@@ -44,13 +44,16 @@ export function encodeLink(value: Reported | Desired | EventBatch | EventAck | A
   return encoder.encode(value);
 }
 
-const BATCH_HEAD = Buffer.concat([Buffer.from([0xa2, 0x65]), Buffer.from("batch"), Buffer.from([0x1a])]);
+const BATCH_HEAD = Buffer.concat([Buffer.from([0xa2, 0x65]), Buffer.from("batch"), Buffer.from([0xfb])]);
 const EVENTS_HEAD = Buffer.concat([Buffer.from([0x66]), Buffer.from("events"), Buffer.from([0x99])]);
 
-/** An `EventBatch` of events that are encoded already, at most 65,535: the bytes that `encodeLink` makes of it, without touching the events. */
+/**
+ * An `EventBatch` of events that are encoded already, at most 65,535: what `encodeLink` makes of it, without touching the events. The number
+ * may be any safe integer.
+ */
 export function encodeEventBatch(batch: number, events: readonly Buffer[]): Buffer {
-  const number = Buffer.allocUnsafe(4);
-  number.writeUInt32BE(batch);
+  const number = Buffer.allocUnsafe(8);
+  number.writeDoubleBE(batch);
   const count = Buffer.allocUnsafe(2);
   count.writeUInt16BE(events.length);
   return Buffer.concat([BATCH_HEAD, number, EVENTS_HEAD, count, ...events]);

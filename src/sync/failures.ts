@@ -10,7 +10,7 @@ export interface Target {
 interface Failure {
   readonly target: Target;
   readonly attempts: number;
-  /** Milliseconds since the epoch. */
+  /** As the clock's `elapsed`. */
   readonly notBefore: number;
   readonly code: ErrorCode | undefined;
   readonly error: string;

@@ -66,10 +66,10 @@ export class LinkClient {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, random, logger } = this.#deps;
     for (let attempt = 1; !signal.aborted; attempt++) {
-      const began = clock.now();
+      const began = clock.elapsed();
       const error = await this.#session(signal);
       if (signal.aborted) return;
-      if (clock.now() - began > STABLE_MS) attempt = 1;
+      if (clock.elapsed() - began > STABLE_MS) attempt = 1;
       const waitMs = backoffMs(attempt, BACKOFF, random);
       if (error !== this.#error) logger.warn({ url: this.#url, error }, "the link to the control plane is down; the gateway works on");
       this.#error = error;

@@ -50,7 +50,7 @@ export class Reconciler {
   constructor(parts: ReconcilerParts, deps: { logger: Logger; clock: Clock; random: () => number }) {
     this.#parts = parts;
     this.#deps = deps;
-    this.#failures = new Failures((attempt) => deps.clock.now() + backoffMs(attempt, RETRY, deps.random));
+    this.#failures = new Failures((attempt) => deps.clock.elapsed() + backoffMs(attempt, RETRY, deps.random));
   }
 
   /** The revision that was last acted on. */
@@ -112,7 +112,7 @@ export class Reconciler {
     const woken = AbortSignal.any([signal, this.#wake.signal]);
     const retryAt = this.#failures.nextAt();
     if (retryAt === undefined) return aborted(woken);
-    await this.#deps.clock.sleep(Math.max(0, retryAt - this.#deps.clock.now()), woken).catch(() => undefined);
+    await this.#deps.clock.sleep(Math.max(0, retryAt - this.#deps.clock.elapsed()), woken).catch(() => undefined);
     if (!woken.aborted) this.#pending = true;
   }
 
@@ -122,7 +122,7 @@ export class Reconciler {
     this.#failures.keepOnly(desired.functions);
     for (const target of desired.functions) {
       if (signal.aborted || this.#pending) return;
-      if (this.#isActive(target) || this.#failures.isWaiting(target, this.#deps.clock.now())) continue;
+      if (this.#isActive(target) || this.#failures.isWaiting(target, this.#deps.clock.elapsed())) continue;
       if (!(await this.#attempt(target, () => this.#deployOne(target, signal)))) continue;
       logger.info({ function: target.name, version: target.version }, "function deployed");
       const others = this.#applied.functions.filter((applied) => applied.name !== target.name);

@@ -34,6 +34,7 @@ interface Online extends Progress {
 
 interface Flight extends Stretch {
   readonly batch: number;
+  /** As the clock's `elapsed`. */
   readonly sentAt: number;
 }
 
@@ -128,7 +129,7 @@ export function nextStretch(
   );
 }
 
-/** When the oldest batch is given up, in milliseconds since the epoch; undefined while nothing is on its way. */
+/** When the oldest batch is given up, by the clock that `sent` was told; undefined while nothing is on its way. */
 export function expiresAt(state: UploadState): number | undefined {
   if (state.kind === "offline") return undefined;
   const [oldest] = state.window;

@@ -39,6 +39,11 @@ const COMPRESS_BYTES_MIN = 1_024;
 /** How long a few new events wait for company: a batch costs both sides far more than an event. */
 const GATHER_MS = 20;
 const RETRY = { minMs: 500, maxMs: 30_000 };
+/**
+ * A process counts its batches from anywhere below this, so that an acknowledgement for the process before, which may still come, names none of
+ * them. Far more numbers remain behind it than a process can use.
+ */
+const FIRST_BATCH_MAX = 2 ** 52;
 
 const compress = promisify(zstdCompress);
 
@@ -60,19 +65,19 @@ export class Uploader {
   #changed = new AbortController();
   /** Increases whenever what was read or prepared for sending has to be read anew. */
   #epoch = 0;
-  #batches = 0;
+  #batch: number;
   /** What is on its way, by batch, and what is confirmed but not deleted yet. */
   readonly #flying = new Map<number, readonly OutboxRow[]>();
   #confirmed: OutboxRow[] = [];
-  /** When the rate allows the next batch, in milliseconds since the epoch, and how long the last one keeps the link. */
+  /** When the rate allows the next batch, as the clock's `elapsed`. */
   #freeAt = 0;
-  #busyMs = 0;
 
   constructor(outbox: Outbox, publish: (payload: Uint8Array) => void, deps: UploaderDeps, options: UploadOptions = UPLOAD_DEFAULTS) {
     this.#outbox = outbox;
     this.#publish = publish;
     this.#deps = deps;
     this.#options = options;
+    this.#batch = Math.floor(deps.random() * FIRST_BATCH_MAX);
     // With a low rate a batch is what may be sent in a second, so that something urgent does not wait for longer.
     const bytes = options.rateMax === 0 ? BATCH_BYTES_MAX : Math.min(BATCH_BYTES_MAX, options.rateMax);
     this.#limits = { events: BATCH_EVENTS_MAX, bytes };
@@ -118,10 +123,7 @@ export class Uploader {
     // Before anything is read: what is confirmed must not be read again.
     await this.#trim();
     if (!hasRoom(this.#state)) return this.#race(new Promise(() => undefined), signal);
-    const now = this.#deps.clock.now();
-    // It can only be later than that when the clock was set back.
-    this.#freeAt = Math.min(this.#freeAt, now + this.#busyMs);
-    const waitMs = this.#freeAt - now;
+    const waitMs = this.#freeAt - this.#deps.clock.elapsed();
     if (waitMs > 0) return this.#race(this.#wait(waitMs, AbortSignal.any([signal, this.#changed.signal])), signal);
     const tails = this.#outbox.tails();
     const next = nextStretch(this.#state, tails, this.#options.backlogShare);
@@ -138,16 +140,15 @@ export class Uploader {
     const rows = await this.#outbox.rows(stretch.lane, stretch.after, this.#limits);
     const { send, expired, last } = cutBatch(rows, stretch, this.#limits, this.#deps.clock.now());
     if (expired.length > 0) await this.#outbox.expire(expired);
-    const batch = ++this.#batches;
+    const batch = ++this.#batch;
     const payload = send.length === 0 ? undefined : await this.#encode(batch, send);
     // What was read belongs to the connection it was read for.
     if (this.#epoch !== epoch) return;
     if (payload === undefined) return this.#step({ kind: "passed", stretch: { ...stretch, last } });
     this.#flying.set(batch, send);
-    const at = this.#deps.clock.now();
+    const at = this.#deps.clock.elapsed();
     this.#step({ kind: "sent", batch, stretch: { ...stretch, last }, at, contention });
-    if (this.#options.rateMax > 0) this.#busyMs = (payload.length / this.#options.rateMax) * 1_000;
-    this.#freeAt = at + this.#busyMs;
+    if (this.#options.rateMax > 0) this.#freeAt = at + (payload.length / this.#options.rateMax) * 1_000;
     this.#publish(payload);
   }
 
@@ -193,13 +194,13 @@ export class Uploader {
     const over = new AbortController();
     const ending = AbortSignal.any([signal, this.#changed.signal, over.signal]);
     const waits = [event.catch((error: unknown) => failUnless(ending, error)), aborted(ending)];
-    if (deadline !== undefined) waits.push(this.#wait(Math.max(0, deadline - this.#deps.clock.now()), ending));
+    if (deadline !== undefined) waits.push(this.#wait(Math.max(0, deadline - this.#deps.clock.elapsed()), ending));
     try {
       await Promise.race(waits);
     } finally {
       over.abort();
     }
-    if (deadline === undefined || this.#deps.clock.now() < deadline || expiresAt(this.#state) !== deadline) return;
+    if (deadline === undefined || this.#deps.clock.elapsed() < deadline || expiresAt(this.#state) !== deadline) return;
     this.#deps.logger.warn("the control plane did not confirm events in time; they are sent again");
     this.#restart({ kind: "expired" });
   }

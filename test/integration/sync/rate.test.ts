@@ -20,6 +20,10 @@ class SleptClock implements Clock {
     return this.#set + this.slept;
   }
 
+  elapsed(): number {
+    return this.slept;
+  }
+
   sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.throwIfAborted();
     this.slept += ms;
@@ -59,7 +63,7 @@ async function drain({ compression, at = {} }: Plan): Promise<Sent[]> {
     const last = sent.at(-1);
     const before = (last?.before ?? 0) + (last?.bytes ?? 0);
     sent.push({ at: clock.slept, bytes: payload.length, before, ids: events.map(({ id }) => id) });
-    const happens = at[batch];
+    const happens = at[sent.length];
     if (happens === undefined) uploader.acked({ batch, stored: events.length, duplicates: 0, rejected: 0 });
     else happens(uploader, clock);
   };

@@ -29,7 +29,11 @@ export async function temporaryFolder(): Promise<AsyncDisposable & { path: strin
 /** Time that runs faster, so that back-off and time-outs keep their proportions and tests stay short. */
 export function fastClock(factor: number): Clock {
   const start = Date.now();
-  return { now: () => start + (Date.now() - start) * factor, sleep: (ms, signal) => systemClock.sleep(ms / factor, signal) };
+  return {
+    now: () => start + (Date.now() - start) * factor,
+    elapsed: () => performance.now() * factor,
+    sleep: (ms, signal) => systemClock.sleep(ms / factor, signal),
+  };
 }
 
 /** The gateway's real outbox, in a journal of its own. */

@@ -55,7 +55,7 @@ describe("a daemon's runner", () => {
       title: "d",
       start: () => starts.shift()?.() ?? Promise.reject(new Error("no more")),
       passes: (failure) => asked.push(failure) > 0 && failure === full,
-      clock: { now: () => 0, sleep: async () => undefined },
+      clock: { now: () => 0, elapsed: () => 0, sleep: async () => undefined },
     });
     fail(full);
     await expect(running).rejects.toThrow("other");
@@ -70,7 +70,7 @@ describe("a daemon's runner", () => {
       title: "d",
       start: async () => (starts++, daemon),
       passes: () => true,
-      clock: { now: () => 0, sleep: async (ms) => (ms < 1_000 ? stop.abort() : Promise.withResolvers<void>().promise) },
+      clock: { now: () => 0, elapsed: () => 0, sleep: async (ms) => (ms < 1_000 ? stop.abort() : Promise.withResolvers<void>().promise) },
     });
     fail(new MillraceError("DISK_FULL", "full"));
     expect(await running).toBe(0);
@@ -97,7 +97,7 @@ describe("a daemon's runner", () => {
   it("does not wait for ever for a start or a close", async () => {
     const { io, stop, daemon } = setUp();
     const waits: number[] = [];
-    const clock = { now: () => 0, sleep: async (ms: number) => void waits.push(ms) };
+    const clock = { now: () => 0, elapsed: () => 0, sleep: async (ms: number) => void waits.push(ms) };
     const never = Promise.withResolvers<never>().promise;
     const starting = runDaemon(io, { title: "d", start: () => never, clock });
     const closing = runDaemon(io, { title: "d", start: async () => ({ ...daemon, close: () => never }), clock });
