@@ -34,6 +34,8 @@ export const ERRORS = {
   DATA_UNWRITABLE: "Check that the folder exists, belongs to this user and is on a writable file system.",
   DATA_CORRUPT: "Stop the process and keep a copy of the folder before anything else.",
   DISK_FULL: "Free some space; messages are not acknowledged until they can be written.",
+  JOURNAL_FULL:
+    "Functions are behind or the disk is nearly full; `millrace stats` says which. The client keeps the message and sends it again.",
   JOURNAL_CLOSED: "The gateway is stopping; send the message again when it is back.",
   LINK_DOWN: "The gateway works on without the cloud; check the control plane's address and the network.",
   CONTROL_UNREACHABLE: "Check that the control plane runs and its address, given by --control.",

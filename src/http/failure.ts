@@ -18,6 +18,7 @@ const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   BUNDLE_CORRUPT: 400,
   FUNCTION_LOAD_FAILED: 422,
   JOURNAL_CLOSED: 503,
+  JOURNAL_FULL: 507,
   DISK_FULL: 507,
 };
 

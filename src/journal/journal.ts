@@ -9,6 +9,7 @@ import { decodeBlock, splitRecords } from "./block.ts";
 import { type Database, type Op, type OpenDatabase, openDatabase, type WritePoint } from "./database.ts";
 import { nameKey, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
 import { DeadLetters } from "./dead-letters.ts";
+import type { Hold } from "./held.ts";
 import { type Consumers, Keeper } from "./keeper.ts";
 import { type Found, type FunctionRecord, openJournal } from "./opening.ts";
 import { complete, type JournalOptions } from "./options.ts";
@@ -17,7 +18,7 @@ import { Qos2Ledger } from "./qos2.ts";
 import type { Segments } from "./segments.ts";
 import { Seqs } from "./seqs.ts";
 import { type Mark, markOp, StateReader } from "./state.ts";
-import { type Entry, type Hold, Writer } from "./writer.ts";
+import { type Entry, Writer } from "./writer.ts";
 
 export type { JournalOptions } from "./options.ts";
 export type { Entry } from "./writer.ts";

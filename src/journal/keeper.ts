@@ -121,7 +121,8 @@ export class Keeper {
       this.#consumed = Math.max(this.#consumed, this.#consumers?.consumed() ?? 0);
       const waiting = segments.end - (segments.list[consumedSegments(segments.list, this.#consumed)]?.bytes ?? segments.end);
       await this.#exclusive(() => this.#delete(0, Math.max(0, goal - waiting)));
-      if (segments.bytes <= goal) break;
+      // The last segment is not deleted. When it is large enough to be the quota, the next block begins another, and it can go then.
+      if (segments.bytes <= goal || segments.allBelow(this.#consumed)) break;
       const floor = floorForBytes(segments.list, segments.end, goal);
       if (floor !== told) this.#consumers?.pressure({ over: true, floor });
       told = floor;

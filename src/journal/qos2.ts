@@ -33,17 +33,20 @@ export class Qos2Ledger {
       waiting.push(done);
       return;
     }
-    this.#pending.set(text, []);
+    const others: Done[] = [];
+    this.#pending.set(text, others);
     const taken = (error?: MillraceError): void => {
-      const others = this.#pending.get(text) ?? [];
-      this.#pending.delete(text);
-      if (error === undefined) (entry.volatile === true ? this.#volatile : this.#stored).add(text);
+      // Otherwise the session has ended meanwhile, and the packet id is free or stands for another message.
+      if (this.#pending.get(text) === others) {
+        this.#pending.delete(text);
+        if (error === undefined) (entry.volatile === true ? this.#volatile : this.#stored).add(text);
+      }
       done(error);
       for (const other of others) other(error, true);
     };
     if (entry.volatile === true) return this.#writer.pass(entry, taken);
     const ops = [{ key, value: Buffer.alloc(0) }];
-    this.#writer.submit({ point: "qos2-append", entries: [entry], ops, publishes: [], sync: true, done: taken });
+    this.#writer.submit({ point: "qos2-append", entries: [entry], ops, publishes: [], sync: true, once: text, done: taken });
   }
 
   has(client: string, packetId: number): boolean {
@@ -61,8 +64,13 @@ export class Qos2Ledger {
   /** The client's session has ended; whatever it had open is forgotten, also what is still on its way to the disk. */
   clear(client: string): Promise<void> {
     const prefix = qos2Key(client, 0).subarray(0, -2).toString("latin1");
-    for (const key of this.#volatile) if (key.startsWith(prefix) && key.length === prefix.length + 2) this.#volatile.delete(key);
-    const keys = [...this.#stored, ...this.#pending.keys()].filter((key) => key.startsWith(prefix) && key.length === prefix.length + 2);
+    const own = (key: string): boolean => key.startsWith(prefix) && key.length === prefix.length + 2;
+    for (const key of this.#volatile) if (own(key)) this.#volatile.delete(key);
+    // A deletion would overtake what waits for room. It was not acknowledged, so it need not be written at all.
+    this.#writer.withdraw(own);
+    const pending = [...this.#pending.keys()].filter(own);
+    for (const key of pending) this.#pending.delete(key);
+    const keys = [...pending, ...[...this.#stored].filter(own)];
     return keys.length === 0 ? Promise.resolve() : this.#delete(keys);
   }
 

@@ -23,6 +23,8 @@ export class Segments {
   /** Of everything that was ever appended. */
   #bytes = 0;
   #latest = 0;
+  /** A seq above that of every message in a block. */
+  #after = 0;
 
   private constructor(list: Segment[], limits: SegmentLimits) {
     this.#list = list;
@@ -54,6 +56,11 @@ export class Segments {
     return this.#bytes - (this.#list[0]?.bytes ?? this.#bytes);
   }
 
+  /** Whether functions that are done with everything below `consumed` are done with every block. */
+  allBelow(consumed: number): boolean {
+    return consumed >= this.#after;
+  }
+
   /** The highest time of any message that was appended. */
   get latest(): number {
     return this.#latest;
@@ -68,6 +75,7 @@ export class Segments {
     if (segment !== undefined) this.#list.push(segment);
     this.#bytes += block.value.length;
     for (const message of messages) if (message.time > this.#latest) this.#latest = message.time;
+    this.#after = (messages.findLast((message) => message.volatile !== true)?.seq ?? block.first) + 1;
     return segment === undefined ? undefined : { key: numberKey("i", segment.first), value: encodeSegment(segment) };
   }
 
@@ -86,9 +94,12 @@ export class Segments {
     if (last === undefined) return;
     this.#bytes = last.bytes;
     this.#latest = last.latest;
-    for await (const [, value] of database.iterator({ gte: numberKey("j", last.first), lt: Buffer.from("k") })) {
+    for await (const [key, value] of database.iterator({ gte: numberKey("j", last.first), lt: Buffer.from("k") })) {
       this.#bytes += value.length;
-      for (const { time } of decodeBlock(0, value)) this.#latest = Math.max(this.#latest, time);
+      for (const { seq, time } of decodeBlock(numberOf(key), value)) {
+        this.#latest = Math.max(this.#latest, time);
+        this.#after = seq + 1;
+      }
     }
   }
 
@@ -105,6 +116,7 @@ export class Segments {
     const shift = (known?.bytes ?? unlisted.#bytes) - unlisted.#bytes;
     this.#list.unshift(...unlisted.#list.map((segment) => ({ ...segment, bytes: segment.bytes + shift })));
     if (known === undefined) this.#bytes = unlisted.#bytes;
+    this.#after = Math.max(this.#after, unlisted.#after);
     this.#latest = Math.max(this.#latest, unlisted.#latest);
   }
 }

@@ -2,6 +2,7 @@ import type { JournaledMessage } from "../core/message.ts";
 import { MillraceError } from "../core/errors.ts";
 import { type Compression, encodeBlock } from "./block.ts";
 import { type Database, describeWriteFailure, levelOp, type LevelOp, type Op, type WritePoint } from "./database.ts";
+import { Held, type Hold } from "./held.ts";
 import { CLEAN, nameKey, numberKey } from "./keys.ts";
 import type { Segments } from "./segments.ts";
 import type { Seqs } from "./seqs.ts";
@@ -34,6 +35,8 @@ export interface Write {
   /** Called once: with an error when nothing of this is written, without when all of it is. */
   readonly done: (error?: MillraceError) => void;
   readonly sync: boolean;
+  /** The QoS 2 key of a message that has one; whoever gave it can withdraw the message while it waits for room. */
+  readonly once?: string;
 }
 
 /**
@@ -41,9 +44,6 @@ export interface Write {
  * operating system gets to it. A process that is killed loses nothing in any of them.
  */
 export type Durability = "fsync" | "interval" | "os";
-
-/** Why messages from clients have to wait. How many there can be is bounded by what clients may have in flight. */
-export type Hold = "quota" | "space";
 
 export interface WriterOptions {
   readonly seqs: Seqs;
@@ -83,9 +83,7 @@ export class Writer {
   #failure: MillraceError | undefined;
   #idle: (() => void)[] = [];
   #delivered: number[] = [];
-  /** Why messages from clients wait, and those that do. */
-  readonly #holds = new Set<Hold>();
-  #held: Write[] = [];
+  readonly #held = new Held();
   /** Entries in the queue: a volatile message must not overtake them. */
   #queuedEntries = 0;
   /** Volatile messages that are announced at the end of this turn. */
@@ -124,10 +122,7 @@ export class Writer {
       write.done(this.#failure);
       return;
     }
-    if (this.#holds.size > 0 && (write.point === "append" || write.point === "qos2-append")) {
-      this.#held.push(write);
-      return;
-    }
+    if (this.#held.takes(write)) return;
     this.#queue.push(write);
     this.#queuedEntries += write.entries.length;
     this.#wake();
@@ -138,7 +133,6 @@ export class Writer {
    * it is written.
    */
   pass(entry: Entry, done: (error?: MillraceError) => void): void {
-    this.#marking = true;
     if (this.#failure !== undefined || this.#queuedEntries > 0) {
       this.submit({ point: "none", ops: [], entries: [entry], publishes: [], sync: false, done });
       return;
@@ -149,13 +143,16 @@ export class Writer {
 
   /** Messages from clients wait while there is a reason. Commits go on, because they are what makes room; so do volatile messages. */
   hold(why: Hold, on: boolean): void {
-    if (on) this.#holds.add(why);
-    else this.#holds.delete(why);
-    if (this.#holds.size === 0) for (const write of this.#held.splice(0)) this.submit(write);
+    for (const write of this.#held.change(why, on)) this.submit(write);
   }
 
   get holds(): readonly Hold[] {
-    return [...this.#holds];
+    return this.#held.reasons;
+  }
+
+  /** Refuses those of the waiting messages whose QoS 2 keys are wanted. */
+  withdraw(wanted: (key: string) => boolean): void {
+    this.#held.withdraw(wanted);
   }
 
   /** Nothing is written any more. */
@@ -216,7 +213,7 @@ export class Writer {
     clearTimeout(this.#syncTimer);
     const failed = this.#failure !== undefined;
     this.#failure ??= new MillraceError("JOURNAL_CLOSED", "the journal is closed");
-    for (const write of this.#held.splice(0)) write.done(this.#failure);
+    this.#held.refuse(this.#failure);
     if (failed) return;
     const exact = this.#seqs.marked ? [levelOp(this.#seqs.exact())] : [];
     const clean: LevelOp = { type: "put", key: CLEAN, value: Buffer.alloc(0) };
@@ -300,6 +297,8 @@ export class Writer {
 
   #message({ topic, time, hops, record, volatile }: Entry): JournaledMessage {
     const seq = this.#seqs.take();
+    // No block will say that this seq was handed out.
+    if (volatile === true) this.#marking = true;
     return volatile === true ? { seq, topic, time, hops, record, volatile } : { seq, topic, time, hops, record };
   }
 
@@ -331,7 +330,7 @@ export class Writer {
     this.#failure = error;
     for (const write of writes) write.done(error);
     for (const write of this.#queue.splice(0)) write.done(error);
-    for (const write of this.#held.splice(0)) write.done(error);
+    this.#held.refuse(error);
     this.#events.failed(error);
   }
 }

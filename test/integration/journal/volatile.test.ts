@@ -117,6 +117,27 @@ describe("a volatile message", () => {
   });
 });
 
+describe("a volatile message that a function derives", () => {
+  it("has its seq marked like others: after a crash and after a clean end no other message gets it", async () => {
+    const { journal, batches } = await watched();
+    await append(journal, entryOf("t", "m1"));
+    await commit(journal, commitOf("f", new Cursor(2), { derived: [volatileOf("m2")] }));
+    expect(batches).toEqual([
+      { points: ["append"], sync: true },
+      { points: ["commit", "mark"], sync: true },
+    ]);
+    await cp(folder.join("journal"), folder.join("killed"), { recursive: true });
+    {
+      await using again = await openJournal(folder.join("killed"));
+      expect(again.nextSeq).toBeGreaterThan(1_000_000);
+    }
+    await commit(journal, commitOf("g", new Cursor(3)));
+    await journal.close();
+    await using again = await openJournal(folder.join("journal"));
+    expect([again.nextSeq, again.opened.problems]).toEqual([3, []]);
+  });
+});
+
 describe("durability", () => {
   it("fsync syncs every append and marks no seqs", async () => {
     const { journal, batches } = await watched();
