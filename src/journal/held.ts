@@ -1,15 +1,23 @@
 import { MillraceError } from "../core/errors.ts";
-import type { Write } from "./writer.ts";
 
 /** Why messages from clients have to wait. */
 export type Hold = "quota" | "space";
+
+/** What is asked of a write that may have to wait. */
+interface HeldWrite {
+  readonly point: string;
+  readonly entries: readonly { readonly record: Uint8Array }[];
+  /** The QoS 2 key of its message. */
+  readonly once?: string;
+  readonly done: (error?: MillraceError) => void;
+}
 
 /** What may wait in memory. A client that comes back sends again what was not acknowledged, so without a bound there is no end to it. */
 const WRITES_MAX = 100_000;
 const BYTES_MAX = 64 * 1024 * 1024;
 
 /** Messages from clients that wait for room. None of them is acknowledged, so each can be refused and sent again. */
-export class Held {
+export class Held<Write extends HeldWrite> {
   readonly #reasons = new Set<Hold>();
   #writes: Write[] = [];
   #bytes = 0;
@@ -61,6 +69,6 @@ export class Held {
   }
 }
 
-function bytesOf({ entries }: Write): number {
+function bytesOf({ entries }: HeldWrite): number {
   return entries.reduce((sum, { record }) => sum + record.length, 0);
 }

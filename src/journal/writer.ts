@@ -83,7 +83,7 @@ export class Writer {
   #failure: MillraceError | undefined;
   #idle: (() => void)[] = [];
   #delivered: number[] = [];
-  readonly #held = new Held();
+  readonly #held = new Held<Write>();
   /** Entries in the queue: a volatile message must not overtake them. */
   #queuedEntries = 0;
   /** Volatile messages that are announced at the end of this turn. */
