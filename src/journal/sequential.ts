@@ -38,7 +38,8 @@ export class SequentialDatabase implements Database {
   }
 
   batch(ops: LevelOp[], options: Parameters<Database["batch"]>[1]): Promise<void> {
-    const due = this.#changing === undefined && Number(this.#level.getProperty("leveldb.approximate-memory-usage")) >= CHANGE_BYTES;
+    // With this batch: a large one may fill the buffer by itself, and then it is the next write that goes to a new log.
+    const due = this.#changing === undefined && this.#memory() + bytesOf(ops) >= CHANGE_BYTES;
     const secured = due || this.#changing !== undefined;
     this.#last = this.#level.batch(ops, secured && !options.sync ? { ...options, sync: true } : options);
     // LevelDB writes nothing after an error, so whoever writes next is told of one.
@@ -66,6 +67,10 @@ export class SequentialDatabase implements Database {
     await this.#level.close();
   }
 
+  #memory(): number {
+    return Number(this.#level.getProperty("leveldb.approximate-memory-usage"));
+  }
+
   #change(start: Buffer, end: Buffer): Promise<void> {
     const changed = this.#secure().then(() => this.#level.compactRange(start, end));
     const settled = changed.catch(() => undefined); // The caller has the error.
@@ -78,4 +83,10 @@ export class SequentialDatabase implements Database {
     await this.#last;
     await this.#level.batch([{ type: "del", key: BEHIND }], { sync: true, points: new Set(["trim"]) });
   }
+}
+
+function bytesOf(ops: readonly LevelOp[]): number {
+  let bytes = 0;
+  for (const op of ops) bytes += op.key.length + (op.type === "put" ? op.value.length : 0);
+  return bytes;
 }

@@ -7,7 +7,7 @@ import { CLEAN, nameKey, numberKey } from "./keys.ts";
 import type { Segments } from "./segments.ts";
 import type { Seqs } from "./seqs.ts";
 
-/** A batch takes no more writes once its messages have this size. */
+/** A batch takes no more writes once what they write has this size. */
 const BATCH_BYTES_MAX = 8 * 1024 * 1024;
 
 /** A record on its way into the journal; it gets its seq when its batch is built. */
@@ -247,12 +247,15 @@ export class Writer {
     return ops.length === 0 ? Promise.resolve() : this.#database.batch(ops, { sync, points });
   }
 
-  /** As many writes as may share a batch. A block is read as a whole, so it must not grow without bound. */
+  /** As many writes as may share a batch. A block is read as a whole, and LevelDB holds a batch in memory, so neither may grow without bound. */
   #take(): Write[] {
     let bytes = 0;
     let count = 0;
     while (count < this.#queue.length && count < this.#options.writesMax && bytes < BATCH_BYTES_MAX) {
-      for (const { record } of this.#queue[count++]?.entries ?? []) bytes += record.length;
+      const write = this.#queue[count++];
+      for (const { record } of write?.entries ?? []) bytes += record.length;
+      for (const { value } of write?.ops ?? []) bytes += value?.length ?? 0;
+      for (const record of write?.publishes ?? []) bytes += record.length;
     }
     const writes = this.#queue.splice(0, count);
     for (const { entries } of writes) this.#queuedEntries -= entries.length;

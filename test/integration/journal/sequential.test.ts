@@ -1,8 +1,11 @@
 import { ClassicLevel } from "classic-level";
 import { readdirSync } from "node:fs";
 import { expect, it } from "vitest";
+import { Cursor } from "../../../src/core/cursor.ts";
 import type { Database } from "../../../src/journal/database.ts";
+import { Journal } from "../../../src/journal/journal.ts";
 import { SequentialDatabase } from "../../../src/journal/sequential.ts";
+import { commit, commitOf } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
 interface Written {
@@ -75,6 +78,36 @@ it("leaves none either when a range is compacted, which begins a new log too", a
   expect(new Set(written.map(({ log }) => log)).size).toBeGreaterThan(2);
   expect(unsecured(written)).toBe(0);
   await database.close();
+});
+
+it("leaves none when one batch fills the buffer by itself", async () => {
+  await using folder = await TempFolder.make();
+  const { level, written } = await openNoted(folder.join("db"));
+  const database = new SequentialDatabase(level);
+  await fill(database, 5);
+  const ops = Array.from({ length: 70 }, (_, n) => ({ type: "put", key: Buffer.from(`l${n}`), value: Buffer.alloc(2 ** 20, n) }) as const);
+  await database.batch(ops, { sync: false, points: new Set(["commit"]) });
+  await fill(database, 5);
+  expect(written.at(-1)?.log).toBeGreaterThan(written[0]?.log ?? 0);
+  expect(unsecured(written)).toBe(0);
+  await database.close();
+});
+
+it("commits share a batch up to a size", async () => {
+  await using folder = await TempFolder.make();
+  const sizes: number[] = [];
+  await using journal = await Journal.open({ location: folder.join("db"), batchMax: 256 }, async (location) => {
+    const { level } = await openNoted(location);
+    const batch: Database["batch"] = (ops, how) => {
+      sizes.push(ops.reduce((sum, op) => sum + (op.type === "put" ? op.value.length : 0), 0));
+      return level.batch(ops, how);
+    };
+    return { ...level, batch };
+  });
+  const state = Array.from({ length: 6 }, (_, n) => ({ key: "k", name: String(n), value: Buffer.alloc(2 ** 20, n) }));
+  await Promise.all([1, 2, 3, 4, 5].map((n) => commit(journal, commitOf(`f${n}`, new Cursor(n), { state }))));
+  // Two of them reach 8 MB.
+  expect(sizes.filter((size) => size > 1_000).map((size) => Math.round(size / 2 ** 20))).toEqual([12, 12, 6]);
 });
 
 it("would leave one if LevelDB were left alone", async () => {
