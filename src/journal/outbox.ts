@@ -58,7 +58,7 @@ export class Outbox {
   readonly #waiting = new Waiting();
   /** The newest position on disk of each lane, and the one below which nothing is left. */
   readonly #tails = new Float64Array(LANES);
-  readonly #heads = new Float64Array(LANES);
+  readonly #heads = new Float64Array(LANES).fill(1);
   #write: WriteOutbox = () => Promise.reject(new Error("the outbox is not attached to a writer"));
   #pressureChanged: (pressure: number) => void = () => undefined;
   /** Whoever takes events away waits for the one before, so that each finds what is really there. */
@@ -135,7 +135,7 @@ export class Outbox {
     const value = encoder.encode({ id, function: name, version, type, subject, time, data });
     if (value.length > EVENT_BYTES_MAX) return this.#options.drops.count("outbox-too-large", name, 1);
     const lane = laneOfRule(rule);
-    const full = this.#quota.isFull(rule.priority);
+    const full = this.#quota.isFull(rule);
     if (full && rule.overflow === "drop-newest") return this.#options.drops.count("outbox-overflow", name, 1);
     if (rule.overflow === "keep-latest" && !this.#replace(lane, event, full, ops)) return;
     const position = this.#usage.next++;
@@ -146,7 +146,7 @@ export class Outbox {
     if (expiresAt !== undefined) ops.push({ key: expiryKey(expiresAt, lane, position), value: NOTHING });
     this.#usage.change(lane, 1, bytes);
     if (rule.overflow === "keep-latest") this.#index(lane).set(event, { function: name, key, bytes });
-    if (full && rule.overflow === "drop-oldest") this.#quota.owe(lane, bytes);
+    if (full) this.#quota.owe(rule, bytes);
     tails.set(lane, position);
   }
 
@@ -178,7 +178,7 @@ export class Outbox {
    * any more is among them.
    */
   async rows(lane: number, after: number, max: { events: number; bytes: number }): Promise<OutboxRow[]> {
-    const head = this.#heads[lane] ?? 0;
+    const head = this.#heads[lane] ?? 1;
     // Not from zero: what was deleted before is still in the way of an iterator.
     const from = Math.max(after + 1, head);
     const rows: OutboxRow[] = [];
@@ -216,7 +216,7 @@ export class Outbox {
 
   /** Drops events that have expired. */
   expire(rows: readonly OutboxRow[]): Promise<void> {
-    return this.#exclusively(() => this.#drop(rows, "outbox-expired"));
+    return this.#exclusively(async () => void (await this.#drop(rows, "outbox-expired")));
   }
 
   /** Drops everything that has expired by now. */
@@ -233,6 +233,9 @@ export class Outbox {
       rows.filter((row) => row !== undefined),
       "outbox-expired",
     );
+    // After a repair there may be times of events that were lost.
+    const lost = expired.filter((_, index) => rows[index] === undefined).map((key): Op => ({ key }));
+    if (lost.length > 0) await this.#write("shed", lost, this.#usageOp());
     return expired.length;
   }
 
@@ -268,19 +271,20 @@ export class Outbox {
   }
 
   async #shedLane(lane: number): Promise<void> {
-    const owed = this.#quota.isFull(priorityOf(lane)) ? this.#quota.owed(lane) : 0;
+    const owed = this.#quota.isFull({ priority: priorityOf(lane), overflow: overflowOf(lane) }) ? this.#quota.owed(lane) : 0;
     const rows = owed === 0 ? [] : await this.rows(lane, 0, { events: DROP_EVENTS, bytes: owed });
     let bytes = 0;
     const oldest = rows.filter(({ key, event }) => bytes < owed && (bytes += key.length + event.length) > 0);
-    await this.#drop(oldest, "outbox-overflow");
+    const gone = await this.#drop(oldest, "outbox-overflow");
     // What is owed and not there any more went another way: to the cloud, or by its time.
-    this.#quota.pay(lane, oldest.length === 0 ? Infinity : bytes);
+    this.#quota.pay(lane, oldest.length === 0 ? Infinity : gone.reduce((sum, { key, event }) => sum + key.length + event.length, 0));
     this.#refresh();
   }
 
-  async #drop(rows: readonly OutboxRow[], reason: DropReason): Promise<void> {
+  async #drop(rows: readonly OutboxRow[], reason: DropReason): Promise<readonly OutboxRow[]> {
     const gone = await this.#delete("shed", rows);
     for (const { event } of gone) this.#options.drops.count(reason, (decode(event) as OutboxEvent).function, 1);
+    return gone;
   }
 
   /** Deletes those of the rows that still wait, and returns them. */

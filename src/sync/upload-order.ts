@@ -1,4 +1,4 @@
-import { LANES, OVERFLOWS_PER_PRIORITY } from "../core/outbox-lanes.ts";
+import { LANES, OVERFLOWS_PER_PRIORITY, PRIORITY_MAX, priorityOf } from "../core/outbox-lanes.ts";
 
 /** What waited when the link came up, and what came later. */
 export type Stream = "backlog" | "live";
@@ -11,21 +11,30 @@ export interface Stretch {
   readonly last: number;
 }
 
-/** For each lane: where `backlog` goes on and where it ends, and where `live` goes on. */
+/** For each lane: where `backlog` goes on and where it ends, and where `live` goes on. For each priority: which lane had the last turn. */
 export interface Cursors {
   readonly backlog: readonly number[];
   readonly ends: readonly number[];
   readonly live: readonly number[];
+  readonly turns: Readonly<Record<Stream, readonly (number | undefined)[]>>;
 }
 
 /** How much the backlog is behind with its share, in percent of a batch; it has a turn at 100. */
 export type Contention = number;
 
-export const NO_CURSORS: Cursors = { backlog: [], ends: [], live: [] };
+const NO_TURNS = Array.from({ length: PRIORITY_MAX + 1 }, () => undefined);
+
+export const NO_CURSORS: Cursors = { backlog: [], ends: [], live: [], turns: { live: NO_TURNS, backlog: NO_TURNS } };
 
 /** All that there is up to these positions is backlog. */
 export function cursorsFrom(tails: readonly number[]): Cursors {
-  return { backlog: tails.map(() => 0), ends: [...tails], live: [...tails] };
+  return { ...NO_CURSORS, backlog: tails.map(() => 0), ends: [...tails], live: [...tails] };
+}
+
+/** Past what was sent. */
+export function advance(cursors: Cursors, { stream, lane, last }: Stretch): Cursors {
+  const turns = { ...cursors.turns, [stream]: cursors.turns[stream].with(priorityOf(lane), lane) };
+  return { ...cursors, [stream]: cursors[stream].with(lane, last), turns };
 }
 
 /** Back to before everything that was on its way. */
@@ -37,7 +46,7 @@ export function rewind(cursors: Cursors, flights: readonly Stretch[]): Cursors {
 
 /**
  * The most urgent priority in which anything waits; in it live before backlog, except for the backlog's share of the batches while there is
- * both.
+ * both; of these the lanes in turn.
  */
 export function chooseStream(
   cursors: Cursors,
@@ -46,8 +55,8 @@ export function chooseStream(
   backlogShare: number,
 ): { stretch: Stretch; contention: Contention } | undefined {
   for (let first = 0; first < LANES; first += OVERFLOWS_PER_PRIORITY) {
-    const live = waiting("live", first, cursors.live, tails);
-    const backlog = waiting("backlog", first, cursors.backlog, cursors.ends);
+    const live = waiting("live", first, cursors, tails);
+    const backlog = waiting("backlog", first, cursors, cursors.ends);
     if (live === undefined || backlog === undefined) {
       const stretch = live ?? backlog;
       if (stretch !== undefined) return { stretch, contention };
@@ -59,9 +68,11 @@ export function chooseStream(
   return undefined;
 }
 
-function waiting(stream: Stream, first: number, cursors: readonly number[], ends: readonly number[]): Stretch | undefined {
-  for (let lane = first; lane < first + OVERFLOWS_PER_PRIORITY; lane++) {
-    const after = cursors[lane] ?? 0;
+function waiting(stream: Stream, first: number, cursors: Cursors, ends: readonly number[]): Stretch | undefined {
+  const turn = cursors.turns[stream][priorityOf(first)] ?? first - 1;
+  for (let n = 1; n <= OVERFLOWS_PER_PRIORITY; n++) {
+    const lane = first + ((turn - first + n) % OVERFLOWS_PER_PRIORITY);
+    const after = cursors[stream][lane] ?? 0;
     const last = ends[lane] ?? 0;
     if (last > after) return { stream, lane, after, last };
   }

@@ -1,4 +1,4 @@
-import { chooseStream, type Contention, cursorsFrom, type Cursors, NO_CURSORS, rewind, type Stretch } from "./upload-order.ts";
+import { advance, chooseStream, type Contention, cursorsFrom, type Cursors, NO_CURSORS, rewind, type Stretch } from "./upload-order.ts";
 
 /**
  * The state of the upload, as a pure machine. Events leave the outbox in numbered batches, each from one lane, several of them on their way at
@@ -86,11 +86,11 @@ const TABLE: Table = {
     disconnected: (state) => ({ ...progress(state), kind: "offline" }),
     sent: (state, { batch, stretch, at, contention }) => ({
       ...state,
-      cursors: advanced(state.cursors, stretch),
+      cursors: advance(state.cursors, stretch),
       contention,
       window: [...state.window, { ...stretch, batch, sentAt: at }],
     }),
-    passed: (state, { stretch }) => ({ ...state, cursors: advanced(state.cursors, stretch) }),
+    passed: (state, { stretch }) => ({ ...state, cursors: advance(state.cursors, stretch) }),
     acked: (state, { batch, uploaded, rejected }) => {
       const window = state.window.filter((flight) => flight.batch !== batch);
       if (window.length === state.window.length) return state;
@@ -104,10 +104,6 @@ export function stepUpload(state: UploadState, input: UploadInput): UploadState 
   // The table is complete by its type; TypeScript cannot see that state and cell belong together.
   const cell = TABLE[state.kind][input.kind] as (state: UploadState, input: UploadInput) => UploadState;
   return cell(state, input);
-}
-
-function advanced(cursors: Cursors, { stream, lane, last }: Stretch): Cursors {
-  return { ...cursors, [stream]: cursors[stream].with(lane, last) };
 }
 
 /** Whether another batch may be sent. */

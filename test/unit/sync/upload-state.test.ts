@@ -15,6 +15,7 @@ import {
 } from "../../../src/sync/upload-state.ts";
 
 const LANE = laneOfRule({ priority: 5, overflow: "block" });
+const BESIDE = laneOfRule({ priority: 5, overflow: "drop-oldest" });
 const URGENT = laneOfRule({ priority: 9, overflow: "drop-oldest" });
 
 function tailsOf(...lanes: readonly (readonly [lane: number, last: number])[]): number[] {
@@ -96,13 +97,29 @@ describe("whose turn it is", () => {
     expect(order(tailsOf([LANE, 200]), share, 10)).toEqual(expected);
   });
 
+  it.each(["live", "backlog"])("is that of each lane of a priority in turn (%s), also with something more urgent in between", (stream) => {
+    const much = tailsOf([LANE, 100], [BESIDE, 100]);
+    let state = after({ kind: "connected", tails: stream === "live" ? tailsOf() : much });
+    const lanes: number[] = [];
+    for (let batch = 1; batch <= 12; batch++) {
+      const found = nextStretch(state, batch % 2 === 0 ? much : much.with(URGENT, batch), 20);
+      if (found === undefined) break;
+      const what = { ...found.stretch, last: found.stretch.after + 1 };
+      if (what.lane === URGENT) what.last = batch;
+      else lanes.push(what.lane);
+      state = stepUpload(state, { kind: "sent", batch, stretch: what, at: 0, contention: found.contention });
+      state = stepUpload(state, acked(batch));
+    }
+    expect(lanes).toEqual([LANE, BESIDE, LANE, BESIDE, LANE, BESIDE]);
+  });
+
   it("is all the backlog's while nothing new comes, and counts for nothing then", () => {
     expect(order(tailsOf([LANE, 100]), 20, 200)).toEqual(Array.from({ length: 100 }, () => "backlog"));
   });
 });
 
 describe("whatever happens", () => {
-  const lane = constantFrom(LANE, URGENT);
+  const lane = constantFrom(LANE, BESIDE, URGENT);
   const step = oneof(
     constantFrom("connect" as const, "disconnect" as const, "expire" as const, "send" as const, "send" as const),
     record({ ack: nat({ max: 40 }) }),
