@@ -39,8 +39,8 @@ export function holdWrites(socket: Socket): void {
     outgoing.flush();
     return destroy(error);
   });
-  replace("cork", () => undefined);
-  replace("uncork", () => undefined);
+  replace("cork", () => outgoing.cork());
+  replace("uncork", () => outgoing.uncork());
 }
 
 /** Bytes on their way to a socket, gathered in one piece. */
@@ -54,6 +54,7 @@ export class Outgoing {
   #scheduled = false;
   #writes = 0;
   #busy = false;
+  #corks = 0;
   #waiting = false;
 
   constructor(socket: Socket) {
@@ -100,10 +101,20 @@ export class Outgoing {
     if (!this.#scheduled) {
       this.#scheduled = true;
       setImmediate(() => this.#endTurn());
-      if (!this.#busy) this.flush();
+      if (!this.#busy && this.#corks === 0) this.flush();
     }
     this.#waiting ||= this.#length + this.#socket.writableLength >= WAITING_BYTES_MAX;
     return !this.#waiting;
+  }
+
+  /** A packet is being written in pieces that go out together. */
+  cork(): void {
+    this.#corks++;
+  }
+
+  uncork(): void {
+    this.#corks--;
+    if (this.#corks === 0 && !this.#busy) this.flush();
   }
 
   #endTurn(): void {

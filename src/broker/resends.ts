@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+
 type Done = (error?: Error, duplicate?: boolean) => void;
 
 /** What tells whether an acknowledgement would still reach a client. */
@@ -15,10 +17,14 @@ export interface ResendingClient {
 interface Publish {
   readonly messageId?: number;
   readonly dup?: boolean;
+  readonly topic: string;
+  readonly payload: string | Buffer;
 }
 
 interface Taken {
   journaled: boolean;
+  /** What was taken: the packet while it is on its way, its digest afterwards. */
+  content: Publish | string;
   /** Those who sent the same again meanwhile. */
   waiting: { readonly client: ResendingClient; readonly done: Done }[] | undefined;
 }
@@ -28,7 +34,7 @@ const IDS_MAX = 100_000;
 
 /**
  * The packet ids of QoS 1 messages that were taken and not acknowledged yet. Until the PUBACK is sent, a PUBLISH with DUP and the same packet id is
- * the same message (MQTT 5, 4.3.2), on the same connection or after the session was resumed; afterwards it is another one [MQTT-4.3.2-5],
+ * the same message (MQTT 5, 4.3.2) if it has the same topic and payload, on the same connection or after the session was resumed; afterwards it is another one [MQTT-4.3.2-5],
  * whether the acknowledgement arrived or not. Kept in memory: after a restart of the gateway a message that is sent again counts as another.
  */
 export class Resends {
@@ -50,14 +56,16 @@ export class Resends {
     const { client, packet } = sent;
     const id = packet.messageId ?? 0;
     const session = this.#session(client.id);
-    const known = packet.dup === true ? session.get(id) : undefined;
+    const entry = packet.dup === true ? session.get(id) : undefined;
+    const known = entry !== undefined && isSame(entry.content, packet) ? entry : undefined;
     if (known === undefined) {
-      const taken: Taken = { journaled: false, waiting: undefined };
+      const taken: Taken = { journaled: false, content: packet, waiting: undefined };
       this.#remember(session, id, taken);
       append((error) => {
         taken.journaled = true;
         const acknowledged = isLive(client) || taken.waiting?.some((other) => isLive(other.client)) === true;
         if (error !== undefined || acknowledged || client.clean) this.#forget(session, id, taken);
+        else taken.content = digest(packet);
         done(error);
         for (const other of taken.waiting ?? []) other.done(error, true);
       });
@@ -108,6 +116,15 @@ export class Resends {
     session.delete(id);
     this.#ids--;
   }
+}
+
+/** A device that lost its memory may use the packet id for another message, and send that one again. */
+function isSame(content: Publish | string, packet: Publish): boolean {
+  return (typeof content === "string" ? content : digest(content)) === digest(packet);
+}
+
+function digest({ topic, payload }: Publish): string {
+  return createHash("sha256").update(`${topic}\0`).update(payload).digest("base64");
 }
 
 function isLive({ connecting, connected, closed, conn }: ResendingClient): boolean {

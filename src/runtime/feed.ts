@@ -56,9 +56,17 @@ export class Feed {
     this.#position = cursor.front;
     this.#offered = cursor.front;
     this.#aside.start(cursor).then(
-      () => void this.#catchUp(),
+      () => this.#begin(cursor),
       (error: unknown) => this.#unreadable(error),
     );
+  }
+
+  /** What was set aside by a version with other keys is below where it seemed to begin. */
+  #begin(cursor: Cursor): void {
+    if (this.#stopping) return;
+    this.#position = cursor.front;
+    this.#offered = cursor.front;
+    void this.#catchUp();
   }
 
   /** Offers nothing more. */
@@ -66,6 +74,7 @@ export class Feed {
     this.#position = this.#reached();
     this.#live = false;
     this.#stopping = true;
+    this.#aside.stop();
   }
 
   /** The cursor, after everything that was under way is settled. Whatever follows it is for the next version. */

@@ -46,6 +46,7 @@ export class SetAside {
   readonly #free = new Set<string>();
   #cursor: Cursor | undefined;
   #reading = false;
+  #stopped = false;
   #bytes = 0;
   #until = 0;
   /** Messages that are waiting here, as far as they were counted: after a start only those that were met. */
@@ -65,12 +66,20 @@ export class SetAside {
   async start(cursor: Cursor): Promise<void> {
     const { routing, keys } = cursor.aside;
     if (keys.size > 0 && routing !== this.#owner.routing) await this.#dissolve(cursor);
+    if (this.#stopped) return;
     this.#cursor = cursor;
     this.#until = cursor.end;
     for (const key of keys.keys()) {
       this.#bytes += Buffer.byteLength(key);
       this.#free.add(key);
     }
+  }
+
+  /** Touches the cursor no more, whatever a read that is under way brings: it belongs to the next version. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cursor = undefined;
+    this.#free.clear();
   }
 
   /** How many messages are waiting; at least one as long as there is a key. */

@@ -114,10 +114,10 @@ const lost = (id: string): ResendingClient => ({
   conn: { writable: false },
 });
 
-function take(resends: Resends, id: string, messageId: number, dup: boolean): string[] {
+function take(resends: Resends, id: string, messageId: number, dup: boolean, payload = "same"): string[] {
   const seen: string[] = [];
   resends.take(
-    { client: lost(id), packet: { messageId, dup } },
+    { client: lost(id), packet: { messageId, dup, topic: "in/a", payload } },
     (done) => {
       seen.push("appended");
       done();
@@ -128,6 +128,13 @@ function take(resends: Resends, id: string, messageId: number, dup: boolean): st
 }
 
 describe("what is remembered of messages without a PUBACK", () => {
+  it("knows a message by its content too: a device that lost its memory uses the packet id for another one", () => {
+    const resends = new Resends(3);
+    expect(take(resends, "c", 1, false, "before the power failed")).toEqual(["appended", "new"]);
+    expect(take(resends, "c", 1, true, "another message")).toEqual(["appended", "new"]);
+    expect(take(resends, "c", 1, true, "another message")).toEqual(["known"]);
+  });
+
   it("is bounded for each session, the oldest goes first, and is gone with the session", () => {
     const resends = new Resends(3);
     for (const id of [1, 2, 3, 4]) expect(take(resends, "c", id, false)).toEqual(["appended", "new"]);
