@@ -16,7 +16,7 @@ import type { Moment, Moments, Outside, Sent } from "./moments.ts";
 
 const CLIENT = "sender";
 /** What is sent with this key may be lost, and what came of it too. */
-const VOLATILE_KEY = "v";
+export const VOLATILE_KEY = "v";
 const DRAIN_MS_MAX = 5_000;
 const CLOUD_MS = 5;
 

@@ -1,7 +1,7 @@
 import { Cursor } from "../../../src/core/cursor.ts";
 import type { OutboxRule } from "../../../src/core/outbox-rules.ts";
-import { commit, commitOf } from "../../support/journal.ts";
-import type { CrashGateway } from "./gateway.ts";
+import { commit, commitOf, entryOf } from "../../support/journal.ts";
+import { type CrashGateway, VOLATILE_KEY } from "./gateway.ts";
 import { LANE_TYPE } from "./lanes.ts";
 import type { Sent } from "./moments.ts";
 
@@ -20,8 +20,9 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await gateway.send(message("third", "a", { packetId: 1 }));
   await gateway.drained();
   await behind(gateway);
+  await woken(gateway);
   await gateway.release(second);
-  await gateway.send(message("light", "v", { kind: "volatile" }));
+  await gateway.send(message("light", VOLATILE_KEY, { kind: "volatile" }));
   await gateway.stored("light");
   // The next version takes over while messages of the one before wait for it.
   const sending = ["four", "five", "six"].map((name) => gateway.send(message(name, "b")));
@@ -39,6 +40,17 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await letters(gateway);
   await fleeting(gateway);
   await lanes(gateway);
+}
+
+/**
+ * The first volatile messages come from a function, and the cloud knows what came of them while nothing of it is synced. So many that, were their
+ * seqs handed out again, those for `relayed` would be among them.
+ */
+async function woken(gateway: CrashGateway): Promise<void> {
+  const names = ["1", "2", "3", "4", "5", "6", "7", "8"].map((number) => `woken-${number}`);
+  const derived = names.map((name) => ({ ...entryOf(`mid/${VOLATILE_KEY}`, name, { time: Date.now() }), volatile: true as const }));
+  await commit(gateway.journal, commitOf("probe", new Cursor(1), { derived }));
+  for (const name of names) await gateway.stored(name);
 }
 
 /** An event that has expired before anyone can send it. */
