@@ -11,6 +11,7 @@ import type { GatewayStats } from "./core/stats.ts";
 import type { HttpParts } from "./http/parts.ts";
 import { startHttp } from "./http/server.ts";
 import { Journal, type JournalOptions } from "./journal/journal.ts";
+import type { Consumers } from "./journal/keeper.ts";
 import { handIn } from "./runtime/hand-in.ts";
 import { Replays } from "./runtime/replays.ts";
 import { Runtime } from "./runtime/runtime.ts";
@@ -74,13 +75,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   await sync.restore();
   await journal.redeliver();
   runtime.begin();
-  await journal.keep({
-    consumed: () => runtime.floor,
-    pressure: (pressure) => {
-      logger.warn(pressure, pressure.over ? "the journal is full: messages wait" : "the journal takes messages again");
-      runtime.shed(pressure);
-    },
-  });
+  await journal.keep(consumers(config, runtime, logger));
   const replays = stack.use(new Replays({ gateway, runtime, journal }, logger));
   const parts: Parts = {
     config,
@@ -130,6 +125,20 @@ function journalOptions({ data, journal, outbox, dead_letters: letters }: Gatewa
     outboxBytesMax: outbox.bytes_max,
     outboxLaneBytesMax: outbox.lane_bytes_max,
     drops,
+  };
+}
+
+function consumers({ journal }: GatewayConfig, runtime: Runtime, logger: Logger): Consumers {
+  return {
+    consumed: () => runtime.floor,
+    pressure: (pressure) => {
+      logger.warn(pressure, pressure.over ? "the journal is full: messages wait" : "the journal takes messages again");
+      runtime.shed(pressure);
+    },
+    lowSpace: (low) => {
+      const about = { free_space_min: journal.free_space_min };
+      logger.warn(about, low ? "the disk is nearly full: messages wait" : "the disk has space again: messages are taken");
+    },
   };
 }
 

@@ -44,6 +44,8 @@ export interface Consumers {
   consumed(): number;
   /** Until `over` is false again, messages from clients wait. Called again when the floor moves. */
   pressure(pressure: Pressure): void;
+  /** The disk is nearly full, so messages from clients wait; or it is not any more. */
+  lowSpace?(low: boolean): void;
 }
 
 /**
@@ -91,8 +93,10 @@ export class Keeper {
   async #look(consumers: Consumers): Promise<void> {
     const { bavail, bsize } = await statfs(this.#options.location);
     const min = this.#options.freeSpaceMin;
-    this.#low = bavail * bsize < (this.#low ? min * SPACE_MARGIN : min);
-    this.#parts.writer.hold("space", this.#low);
+    const low = bavail * bsize < (this.#low ? min * SPACE_MARGIN : min);
+    if (low !== this.#low) consumers.lowSpace?.(low);
+    this.#low = low;
+    this.#parts.writer.hold("space", low);
     await this.trim(consumers.consumed());
   }
 
@@ -124,8 +128,10 @@ export class Keeper {
       // The last segment is not deleted. When it is large enough to be the quota, the next block begins another, and it can go then.
       if (segments.bytes <= goal || segments.allBelow(this.#consumed)) break;
       const floor = floorForBytes(segments.list, segments.end, goal);
-      if (floor !== told) this.#consumers?.pressure({ over: true, floor });
-      told = floor;
+      if (floor !== told && this.#consumers !== undefined) {
+        this.#consumers.pressure({ over: true, floor });
+        told = floor;
+      }
       await this.#clock.sleep(RELIEF_INTERVAL_MS, this.#stopping.signal);
     }
     this.#relieving = false;

@@ -68,8 +68,8 @@ export class Runtime implements AsyncDisposable {
   #changes: Promise<unknown> = Promise.resolve();
   #outboxPressure = 0;
   #closing = false;
-  /** Whether the journal is at its quota. */
-  #full = false;
+  /** Whether the journal is at its quota, also for versions that take over meanwhile. */
+  #pressure: Pressure = { over: false };
 
   private constructor(options: RuntimeOptions, journal: DeploymentJournal, logger: Logger) {
     this.#options = options;
@@ -114,7 +114,7 @@ export class Runtime implements AsyncDisposable {
 
   /** Whether a message with this topic wakes a function, and so belongs into the journal, and how. */
   matches(topic: string): Wake {
-    if (this.#full && this.#dropsNew(topic)) return "none";
+    if (this.#pressure.over && this.#dropsNew(topic)) return "none";
     return this.#routes.wakes(topic);
   }
 
@@ -129,12 +129,14 @@ export class Runtime implements AsyncDisposable {
 
   /** The journal is at its quota, or not any more: functions drop what their manifests allow. */
   shed(pressure: Pressure): void {
-    this.#full = pressure.over;
-    for (const deployed of this.#functions.values()) {
-      deployed.shed(pressure).catch((error: unknown) => {
-        this.#parts.logger.error({ function: deployed.name, error: messageOf(error) }, "the journal cannot be read");
-      });
-    }
+    this.#pressure = pressure;
+    for (const deployed of this.#functions.values()) this.#tell(deployed);
+  }
+
+  #tell(deployed: DeployedFunction): void {
+    deployed.shed(this.#pressure).catch((error: unknown) => {
+      this.#parts.logger.error({ function: deployed.name, error: messageOf(error) }, "the journal cannot be read");
+    });
   }
 
   /** New messages are on their way to the disk; they go to the functions without being read back. */
@@ -226,6 +228,7 @@ export class Runtime implements AsyncDisposable {
     this.#functions.set(name, next);
     this.#reroute();
     next.start(cursor, from);
+    if (this.#pressure.over) this.#tell(next);
     this.logs.add({ level: "info", function: name, version, message: `version ${version} handles messages from position ${from} on` });
   }
 

@@ -22,7 +22,8 @@ it("lets messages wait on a disk that is nearly full, while commits go on, and t
   await using own = new AsyncDisposableStack();
   own.defer(async () => void (await run("umount", [disk])));
   const journal = own.use(await openJournal(`${disk}/journal`, {}, { freeSpaceMin: 24 * MB }));
-  await journal.keep({ consumed: () => 1, pressure: () => undefined });
+  const told: boolean[] = [];
+  await journal.keep({ consumed: () => 1, pressure: () => undefined, lowSpace: (low) => told.push(low) });
   await append(journal, entryOf("t", "before"));
   expect(journal.waiting).toEqual([]);
 
@@ -36,6 +37,6 @@ it("lets messages wait on a disk that is nearly full, while commits go on, and t
 
   await rm(`${disk}/ballast`);
   await waiting;
-  expect(journal.waiting).toEqual([]);
+  expect([journal.waiting, told]).toEqual([[], [true, false]]);
   expect(await allTexts(journal)).toEqual(["1:before", "2:during"]);
 });

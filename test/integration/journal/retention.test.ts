@@ -219,6 +219,15 @@ describe("the quota", () => {
     expect(journal.nextSeq).toBe(11);
   });
 
+  it("that is reached before anyone can be told is told of then", async () => {
+    await open(small);
+    await fill();
+    await journal.trim(1); // Behind the first attempt to make room.
+    const told: Pressure[] = [];
+    await journal.keep({ consumed: () => 1, pressure: (pressure) => told.push(pressure) });
+    await vi.waitFor(() => expect(told).toMatchObject([{ over: true }]));
+  });
+
   it("does not hold up the end: what waits is refused and can be sent again", async () => {
     await open(small);
     await journal.keep({ consumed: () => 1, pressure: () => undefined });

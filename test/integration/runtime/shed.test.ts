@@ -56,6 +56,22 @@ describe("when the journal is full, a function", () => {
     expect(core.runtime.floor).toBe(1);
   });
 
+  it("that takes over meanwhile drops too", async () => {
+    await using core = await Core.temporary();
+    await core.deploy(functionOf(stuck("drop-oldest")));
+    await fill(core, 100);
+    core.runtime.shed({ over: true, floor: 51 });
+    await core.drained();
+    expect(dropped(core)).toBe(50);
+    await core.deploy(functionOf({ ...stuck("block"), version: 2 }));
+    await Promise.all(Array.from({ length: 100 }, (_, n) => core.send(`in/k${n % 10}`, { n, ok: n >= 10 })));
+    await vi.waitFor(() => expect(core.stats("f").backlog).toBe(100));
+    core.runtime.shed({ over: true, floor: 151 });
+    await core.deploy(functionOf({ ...stuck("drop-oldest"), version: 3 }));
+    await core.drained();
+    expect(dropped(core)).toBe(100);
+  });
+
   it("with drop-newest is not woken by new messages, as long as nobody else wants them", async () => {
     await using core = await Core.temporary();
     await core.deploy(functionOf({ overflow: "drop-newest", handler: "" }), functionOf({ name: "g", triggers: ["in/both"], handler: "" }));
