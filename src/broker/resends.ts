@@ -33,9 +33,10 @@ interface Taken {
 const IDS_MAX = 100_000;
 
 /**
- * The packet ids of QoS 1 messages that were taken and not acknowledged yet. Until the PUBACK is sent, a PUBLISH with DUP and the same packet id is
- * the same message (MQTT 5, 4.3.2) if it has the same topic and payload, on the same connection or after the session was resumed; afterwards it is another one [MQTT-4.3.2-5],
- * whether the acknowledgement arrived or not. Kept in memory: after a restart of the gateway a message that is sent again counts as another.
+ * The packet ids of QoS 1 messages that were taken and not acknowledged yet. Until the PUBACK is sent, a PUBLISH with DUP and the same packet id
+ * is the same message (MQTT 5, 4.3.2) if it has the same topic and payload, on the same connection or after the session was resumed; afterwards
+ * it is another one [MQTT-4.3.2-5], whether the acknowledgement arrived or not. Kept in memory: after a restart of the gateway a message that is
+ * sent again counts as another.
  */
 export class Resends {
   readonly #sessions = new Map<string, Map<number, Taken>>();
