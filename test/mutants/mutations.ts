@@ -50,12 +50,12 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "the QoS 2 packet id is written after its message, not with it",
     file: "src/journal/qos2.ts",
-    find: '    this.#writer.submit({ point: "qos2-append", entries: [entry], ops, publishes: [], sync: true, done: taken });\n',
+    find: '    this.#writer.submit({ point: "qos2-append", entries: [entry], ops, publishes: [], sync: true, once: text, done: taken });\n',
     replace: `    const later = (error?: MillraceError): void => {
       taken(error);
       this.#writer.submit({ point: "qos2-append", entries: [], ops, publishes: [], sync: true, done: () => undefined });
     };
-    this.#writer.submit({ point: "qos2-append", entries: [entry], ops: [], publishes: [], sync: true, done: later });
+    this.#writer.submit({ point: "qos2-append", entries: [entry], ops: [], publishes: [], sync: true, once: text, done: later });
 `,
   },
   {
