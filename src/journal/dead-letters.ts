@@ -3,16 +3,20 @@ import type { Drops } from "../core/drops.ts";
 import type { Overflow } from "../core/manifest.ts";
 import type { DeadLetter } from "../core/stats.ts";
 import type { Database, Op } from "./database.ts";
+import type { Freed } from "./freed.ts";
 import { deadLetterKey, nameKey, prefixRange } from "./keys.ts";
 import type { Writer } from "./writer.ts";
 
 const PAGE = 256;
+const FIRST = Buffer.from("d");
 const USAGE = nameKey("m", "dead-letters");
 
 export interface DeadLettersParts {
   readonly database: Database;
   readonly writer: Writer;
   readonly drops: Drops;
+  /** Is told what was deleted. */
+  readonly freed: Freed;
   readonly bytesMax: number;
   /** They were full and are not any more. */
   readonly free: () => void;
@@ -121,6 +125,7 @@ export class DeadLetters {
         if (!wanted()) break;
         ops.push({ key });
         this.#bytes -= key.length + value.length;
+        this.#parts.freed.add(FIRST, key, key.length + value.length);
       }
       if (ops.length === 0) break;
       this.#count -= ops.length;

@@ -109,7 +109,7 @@ export class Journal implements AsyncDisposable {
       },
     );
     this.#keeper = new Keeper(
-      { database, writer: this.#writer, segments: found.segments, failed: (error) => this.#writer.fail(error) },
+      { database, writer: this.#writer, segments: found.segments, freed: found.outbox.freed, failed: (error) => this.#writer.fail(error) },
       options,
     );
     this.#deadLetters = new DeadLetters(
@@ -117,6 +117,7 @@ export class Journal implements AsyncDisposable {
         database,
         writer: this.#writer,
         drops: options.drops,
+        freed: found.outbox.freed,
         bytesMax: options.deadLettersBytesMax,
         free: () => this.#events.deadLettersFree?.(),
       },

@@ -2,6 +2,7 @@ import { statfs } from "node:fs/promises";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
 import { type Database, describeWriteFailure } from "./database.ts";
+import type { Freed } from "./freed.ts";
 import { numberKey } from "./keys.ts";
 import { consumedSegments, expired, floorForBytes } from "./retention.ts";
 import type { Segments } from "./segments.ts";
@@ -34,6 +35,8 @@ export interface KeeperParts {
   readonly database: Database;
   readonly writer: Writer;
   readonly segments: Segments;
+  /** What others delete. */
+  readonly freed: Freed;
   /** A deletion failed: nothing can be written any more. */
   readonly failed: (cause: ReturnType<typeof describeWriteFailure>) => void;
 }
@@ -98,6 +101,7 @@ export class Keeper {
     this.#low = low;
     this.#parts.writer.hold("space", low);
     await this.trim(consumers.consumed());
+    await this.#exclusive(() => this.#giveBackFreed());
   }
 
   /** Deletes what need not be kept, given that everything below `consumed` is done with. */
@@ -153,7 +157,19 @@ export class Keeper {
     segments.forget(count);
     this.#deletedBytes += keep.bytes - first.bytes;
     this.#deletedTo = keep.first;
-    if (this.#deletedBytes >= (this.#low ? COMPACT_BYTES_URGENT : COMPACT_BYTES)) await this.#giveBack();
+    if (this.#deletedBytes >= this.#compactBytes) await this.#giveBack();
+  }
+
+  get #compactBytes(): number {
+    return this.#low ? COMPACT_BYTES_URGENT : COMPACT_BYTES;
+  }
+
+  async #giveBackFreed(): Promise<void> {
+    const { database, freed, writer } = this.#parts;
+    const ranges = freed.take(this.#compactBytes);
+    // The deletions may still be on their way.
+    if (ranges.length > 0) await writer.settled();
+    for (const { from, to } of ranges) await database.compactRange(from, to);
   }
 
   async #giveBack(): Promise<void> {

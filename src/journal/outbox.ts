@@ -6,6 +6,7 @@ import { EVENT_BYTES_MAX } from "../core/link.ts";
 import { laneOfRule, LANES, overflowOf, priorityOf } from "../core/outbox-lanes.ts";
 import { DEFAULT_RULE } from "../core/outbox-rules.ts";
 import type { Database, Op, WritePoint } from "./database.ts";
+import { Freed } from "./freed.ts";
 import { nameKey } from "./keys.ts";
 import { eventKey, expiryKey, parseEventKey, parseExpiryKey } from "./outbox-keys.ts";
 import { LatestIndex } from "./outbox-latest.ts";
@@ -18,6 +19,9 @@ const NOTHING = Buffer.alloc(0);
 const USAGE_KEY = nameKey("m", "outbox");
 /** Events that one step of dropping reads. */
 const DROP_EVENTS = 1_000;
+/** Where each lane begins. */
+const STARTS = Array.from({ length: LANES }, (_, lane) => eventKey(lane, 0));
+const EXPIRIES = expiryKey(0, 0, 0);
 const READ_AHEAD_BYTES = 256 * 1024;
 
 export interface OutboxOptions extends OutboxLimits {
@@ -49,6 +53,8 @@ export type WriteOutbox = (point: WritePoint, ops: readonly Op[], usage: Op) => 
 
 /** The events that the cloud has not confirmed yet, in lanes (see core/outbox-lanes.ts), in each lane in the order in which they were committed. */
 export class Outbox {
+  /** What was deleted; others may add to it. */
+  readonly freed = new Freed();
   readonly #database: Database;
   readonly #options: OutboxOptions;
   readonly #clock: Clock;
@@ -162,7 +168,7 @@ export class Outbox {
     if (gone === undefined) return true;
     this.#options.drops.count(replaced === undefined ? "outbox-overflow" : "outbox-replaced", gone.function, 1);
     this.#usage.change(lane, -1, -gone.bytes);
-    ops.push(...deletesOf(gone.key));
+    ops.push(...deletesOf(gone.key).filter((op) => op !== undefined));
     return true;
   }
 
@@ -295,13 +301,22 @@ export class Outbox {
     if (present.length === 0) return present;
     const ops: Op[] = [];
     for (const { lane, key, event } of present) {
-      ops.push(...deletesOf(key));
+      const [deleted, expiry] = deletesOf(key);
+      ops.push(deleted);
+      if (expiry !== undefined) ops.push(expiry);
+      this.#free(lane, key, key.length + event.length, expiry?.key);
       this.#usage.change(lane, -1, -(key.length + event.length));
     }
     const written = this.#write(point, ops, this.#usageOp());
     this.#refresh();
     await written;
     return present;
+  }
+
+  #free(lane: number, key: Buffer, bytes: number, expiry?: Buffer): void {
+    const start = STARTS[lane];
+    if (start !== undefined) this.freed.add(start, key, bytes);
+    if (expiry !== undefined) this.freed.add(EXPIRIES, expiry, expiry.length);
   }
 
   /** Those of the rows that are on disk. Only what may go in another way than to the cloud has to be looked for. */
@@ -338,7 +353,7 @@ export class Outbox {
   }
 }
 
-function deletesOf(key: Buffer): Op[] {
+function deletesOf(key: Buffer): [Op, Op?] {
   const { lane, position, expiresAt } = parseEventKey(key);
   return expiresAt === undefined ? [{ key }] : [{ key }, { key: expiryKey(expiresAt, lane, position) }];
 }

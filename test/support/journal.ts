@@ -1,3 +1,5 @@
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import type { Cursor } from "../../src/core/cursor.ts";
 import { decodeMessage, encodeMessage, type JournaledMessage, type Message } from "../../src/core/message.ts";
 import { type Commit, type Entry, Journal, type JournalEvents, type JournalOptions } from "../../src/journal/journal.ts";
@@ -54,4 +56,14 @@ export async function allTexts(journal: Journal, from = 1): Promise<string[]> {
     for (const message of messages) texts.push(`${message.seq}:${textOf(message)}`);
     at = (messages.at(-1)?.seq ?? at) + 1;
   }
+}
+
+export async function bytesOnDisk(location: string): Promise<number> {
+  let bytes = 0;
+  for (const name of await readdir(location)) {
+    // LevelDB deletes files while they are being looked at.
+    const about = await stat(join(location, name)).catch(() => undefined);
+    bytes += about?.size ?? 0;
+  }
+  return bytes;
 }
