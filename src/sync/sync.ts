@@ -162,12 +162,14 @@ class LinkedSync implements Sync {
     void this.#greet(AbortSignal.any([this.#end.signal, this.#connection.signal, this.#greeting.signal]));
   }
 
-  /** Drops are counted one by one; only the sum of a while is worth a message. */
+  /** Drops are counted one by one; only the sum of a while is worth a message, and a second one because the first may be lost. */
   async #reportDrops(over: AbortSignal): Promise<void> {
+    let again = false;
     for (let reported = total(this.#drops()); !over.aborted;) {
       await this.#deps.clock.sleep(DROPS_REPORT_MS, over).catch(() => undefined);
       const now = total(this.#drops());
-      if (over.aborted || now === reported) continue;
+      if (over.aborted || (now === reported && !again)) continue;
+      again = now !== reported;
       reported = now;
       this.report();
     }

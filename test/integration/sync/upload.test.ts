@@ -3,7 +3,7 @@ import { openEmbeddedLink } from "../../../src/control/embedded-link.ts";
 import { type ControlPlane, startControlPlane } from "../../../src/control-plane.ts";
 import { controlApi } from "../../../src/core/control-api.ts";
 import { decodeLink, encodeLink } from "../../../src/core/link.ts";
-import { eventBatchSchema } from "../../../src/core/link-messages.ts";
+import { eventBatchSchema, reportedSchema } from "../../../src/core/link-messages.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { UPLOAD_DEFAULTS } from "../../../src/sync/uploader.ts";
 import { fastClock, GATEWAY, newSync, Relay, temporaryFolder, TestOutbox } from "./support.ts";
@@ -94,6 +94,21 @@ describe("what a gateway drops by choice", () => {
     await vi.waitFor(async () => expect(await listedDrops()).toEqual(all), patiently);
     expect(sync.status().connected).toBe(true);
   });
+});
+
+it("reports drops twice: one report may be lost on the link", async () => {
+  await using own = await temporaryFolder();
+  await using outbox = await TestOutbox.open(own.path);
+  await using link = await openEmbeddedLink(LOCAL, silentLogger);
+  const counts: (number | undefined)[] = [];
+  link.on("reported", (_, payload) => void counts.push(decodeLink(reportedSchema, payload)?.drops?.[0]?.count));
+  await using sync = newSync({ url: link.address, data: own.path, outbox, clock: fastClock(100) });
+  sync.connect();
+  await vi.waitFor(() => expect(sync.status().connected).toBe(true), patiently);
+  outbox.drops.count("journal-overflow", "celsius", 1);
+  await vi.waitFor(() => expect(counts).toEqual([1, 1]), patiently);
+  outbox.drops.count("journal-overflow", "celsius", 1);
+  await vi.waitFor(() => expect(counts).toEqual([1, 1, 2, 2]), patiently);
 });
 
 describe("the control plane's silence", () => {
