@@ -4,7 +4,7 @@ import { decodeMessage, encodeMessage, type Message } from "../core/message.ts";
 import type { InvokeResult } from "../core/stats.ts";
 import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
 import { decodeResults, type GuestError, type ItemEffects, type ItemResult } from "./effects.ts";
-import { loadSpec } from "./function.ts";
+import { loadSpec } from "./version.ts";
 import type { HostPool, InstanceHandle } from "./hosts.ts";
 import { itemHead } from "./item.ts";
 import { type Route, RouteTable } from "./route.ts";

@@ -7,12 +7,13 @@ import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
 import type { JournaledMessage, Message } from "../core/message.ts";
 import type { FunctionStats, InvokeResult } from "../core/stats.ts";
-import { DeployedFunction, type FunctionParts, type RuntimeJournal } from "./function.ts";
+import { DeployedFunction, type FunctionParts } from "./function.ts";
 import { HostPool } from "./hosts.ts";
 import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
 import type { Pressure } from "./shedding.ts";
 import { RouteTable, type Trigger, type Wake } from "./route.ts";
+import type { RuntimeJournal } from "./runtime-journal.ts";
 
 const LOG_RECORDS_MAX = 10_000;
 /** What is under way gets this long to finish when the gateway stops. */

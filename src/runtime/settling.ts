@@ -1,0 +1,165 @@
+import type { Cursor } from "../core/cursor.ts";
+import type { Permissions } from "../core/manifest.ts";
+import { pressureOf } from "../core/outbox-lanes.ts";
+import type { OutboxRule } from "../core/outbox-rules.ts";
+import { collect, deadLetter, type Draft, type DraftOwner, emptyDraft, isEmpty } from "./draft.ts";
+import type { GuestError, GuestLog, ItemEffects, ItemResult } from "./effects.ts";
+import type { Idempotency } from "./idempotency.ts";
+import type { Item } from "./item.ts";
+import type { Outcome } from "./lane-owner.ts";
+import type { LogRing } from "./logs.ts";
+import type { Wake } from "./route.ts";
+import type { RuntimeJournal } from "./runtime-journal.ts";
+import { StateBudget } from "./state-budget.ts";
+import type { FunctionVersion } from "./version.ts";
+
+export interface SettlingParts {
+  readonly gateway: string;
+  readonly journal: RuntimeJournal;
+  readonly logs: LogRing;
+  readonly idempotency: Idempotency | undefined;
+  /** What a message with this topic wakes. */
+  wakes(topic: string): Wake;
+  /** The item is done with: the cursor that is committed next has to say so. */
+  finish(item: Item): void;
+}
+
+interface Settled {
+  /** How many of the outcomes are final. */
+  readonly finished: number;
+  /** The isolate believes it done, and it was refused; nothing behind it was taken. */
+  readonly refused: Item | undefined;
+}
+
+/** Turns what became of the messages of a function into commits, and counts it. */
+export class Settling implements DraftOwner {
+  readonly counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
+  readonly gateway: string;
+  readonly #version: FunctionVersion;
+  readonly #parts: SettlingParts;
+  readonly #budget: StateBudget;
+  #emitted = 0;
+  #settled: Promise<unknown> = Promise.resolve();
+
+  constructor(version: FunctionVersion, parts: SettlingParts) {
+    this.gateway = parts.gateway;
+    this.#version = version;
+    this.#parts = parts;
+    const { state } = parts.journal;
+    this.#budget = new StateBudget(this.stateBytesMax, {
+      settled: () => this.#settled,
+      bytes: () => state.bytes(version.name),
+      sizes: (values) => state.sizes(version.name, values),
+    });
+  }
+
+  get name(): string {
+    return this.#version.name;
+  }
+  get version(): number {
+    return this.#version.version;
+  }
+  get permissions(): Permissions {
+    return this.#version.permissions;
+  }
+  get outboxRule(): (type: string) => OutboxRule {
+    return this.#version.outboxRule;
+  }
+  get stateBytesMax(): number {
+    return this.#version.manifest.limits.stateBytes;
+  }
+  /** Where its events have gone so far, as `pressureOf` has it. */
+  get emitted(): number {
+    return this.#emitted;
+  }
+
+  wakes(topic: string): Wake {
+    return this.#parts.wakes(topic);
+  }
+
+  /** Resolves when everything that was committed so far is on disk, or cannot get there any more. */
+  async onDisk(): Promise<void> {
+    await this.#settled;
+  }
+
+  prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined {
+    let writes: { key: string; name: string; value: Buffer | undefined }[] | undefined;
+    results.forEach((result, index) => {
+      const item = items[index];
+      if (item === undefined || result.status !== "done") return;
+      for (const { name, value } of result.effects.state) (writes ??= []).push({ key: item.key, name, value });
+    });
+    return writes === undefined ? undefined : this.#budget.prepare(writes);
+  }
+
+  /** Whether what a message wants to store fits into what the function may keep. */
+  keeps(key: string, state: ItemEffects["state"]): boolean {
+    return this.#budget.take(state.map(({ name, value }) => ({ key, name, value })));
+  }
+
+  settle(outcomes: readonly Outcome[], cursor: Cursor): Settled {
+    const draft = emptyDraft();
+    let finished = 0;
+    let durable = false;
+    let refused: Item | undefined;
+    for (const { item, result, dead } of outcomes) {
+      if (result.status === "deferred") continue;
+      this.#log(item, result.logs);
+      const error = result.status === "done" ? collect(item, result.effects, draft, this) : result.error;
+      if (result.status === "done" && error !== undefined) refused = item;
+      const given = dead || result.status === "done";
+      if (error !== undefined) this.#failure(item, error, given ? draft : undefined);
+      if (error !== undefined && !given) continue;
+      finished++;
+      if (error === undefined) this.#parts.idempotency?.done(item, draft.marks);
+      durable ||= item.message.volatile !== true;
+      this.#parts.finish(item);
+      if (refused !== undefined) break;
+    }
+    this.#budget.settled();
+    if (finished === 0) return { finished, refused };
+    // A volatile message cannot come again, so it need not be known that it was handled: without effects nothing is written.
+    if (durable || !isEmpty(draft)) this.#commit(draft, cursor);
+    else this.counters.handled += draft.handled;
+    return { finished, refused };
+  }
+
+  /** Writes where the cursor stands. */
+  commitCursor(cursor: Cursor): void {
+    this.#commit(emptyDraft(), cursor);
+  }
+
+  #commit(draft: Draft, cursor: Cursor): void {
+    const { handled, ...effects } = draft;
+    for (const { rule } of draft.events) this.#emitted |= rule === undefined ? 0 : pressureOf(rule);
+    const { overflow } = this.#version.manifest;
+    this.#settled = new Promise<void>((resolve) => {
+      this.#parts.journal.commit({ consumer: this.name, cursor, overflow, ...effects }, (error) => {
+        // After a failed commit the gateway stops; the messages are handled again when it is back.
+        if (error === undefined) {
+          this.counters.handled += handled;
+          this.counters.emitted += draft.events.length;
+          this.counters.published += draft.publishes.length;
+          this.counters.deadLettered += draft.deadLetters.length;
+        }
+        resolve();
+      });
+    });
+  }
+
+  #failure(item: Item, error: GuestError, draft: Draft | undefined): void {
+    this.counters.failed++;
+    if (draft === undefined) this.counters.retried++;
+    else draft.deadLetters.push(deadLetter(item, error, this));
+    const ending = draft === undefined ? "; it will be retried" : "; given up, see dead letters";
+    const text = `${error.code}: ${error.stack === "" ? error.message : error.stack}${ending}`;
+    this.#log(item, [{ level: draft === undefined ? "warn" : "error", message: text }]);
+  }
+
+  #log(item: Item, logs: readonly GuestLog[]): void {
+    const { name, version } = this;
+    for (const { level, message } of logs) {
+      this.#parts.logs.add({ level, function: name, version, invocation: `${item.message.seq}.${item.attempt}`, message });
+    }
+  }
+}
