@@ -54,6 +54,10 @@ export class HostPool {
   readonly #slots: Slot[] = [];
   readonly #logger: Logger;
   readonly #watch: NodeJS.Timeout;
+  /**
+   * To try, one at a time, messages that may take their host process down, so that it is known whose message it was when a host dies. Messages
+   * that are not under suspicion go on beside it.
+   */
   readonly turns = new Turns();
   readonly close: () => Promise<void>;
   #nextId = 1;

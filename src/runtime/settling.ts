@@ -89,7 +89,8 @@ export class Settling implements DraftOwner {
       if (item === undefined || result.status !== "done") return;
       for (const { name, value } of result.effects.state) (writes ??= []).push({ key: item.key, name, value });
     });
-    return writes === undefined ? undefined : this.#budget.prepare(writes);
+    const [batch] = items;
+    return writes === undefined || batch === undefined ? undefined : this.#budget.prepare(batch, writes);
   }
 
   /** Whether what a message wants to store fits into what the function may keep. */
@@ -98,6 +99,16 @@ export class Settling implements DraftOwner {
   }
 
   settle(outcomes: readonly Outcome[], cursor: Cursor): Settled {
+    const { draft, durable, ...settled } = this.#take(outcomes);
+    // A volatile message cannot come again, so it need not be known that it was handled: without effects nothing is written.
+    if (settled.finished > 0 && (durable || !isEmpty(draft))) this.#commit(draft, cursor);
+    else this.counters.handled += draft.handled;
+    const [first] = outcomes;
+    if (first !== undefined) this.#budget.settled(first.item);
+    return settled;
+  }
+
+  #take(outcomes: readonly Outcome[]): Settled & { readonly draft: Draft; readonly durable: boolean } {
     const draft = emptyDraft();
     let finished = 0;
     let durable = false;
@@ -116,12 +127,7 @@ export class Settling implements DraftOwner {
       this.#parts.finish(item);
       if (refused !== undefined) break;
     }
-    this.#budget.settled();
-    if (finished === 0) return { finished, refused };
-    // A volatile message cannot come again, so it need not be known that it was handled: without effects nothing is written.
-    if (durable || !isEmpty(draft)) this.#commit(draft, cursor);
-    else this.counters.handled += draft.handled;
-    return { finished, refused };
+    return { draft, durable, finished, refused };
   }
 
   /** Writes where the cursor stands. */

@@ -1,3 +1,5 @@
+import { Turns } from "./turns.ts";
+
 /** Part of the limit above which the account is kept exact, value by value. Below it an overwritten value is simply counted again. */
 const NEAR = 0.8;
 
@@ -16,32 +18,55 @@ export interface StateSource {
 
 /**
  * Bounds everything that a function keeps. The account is an upper bound in memory, because the size of a value that is overwritten is not known
- * there; it is corrected from the journal when the bound passes the limit. Writes are refused only by an exact account.
+ * there; it is corrected from the journal when the bound passes the limit. Writes are refused only by an exact account: near the limit batches
+ * come one after another, each with its own look at the journal, because what one of them takes decides what fits into the next.
  */
 export class StateBudget {
   readonly #limit: number;
   readonly #source: StateSource;
+  readonly #turns = new Turns();
+  /** Whose turn it is, from before its look until it is settled. */
+  #batch: object | undefined;
+  /** How many batches have the turn or wait for it. */
+  #near = 0;
   /** Not known before the first write. */
   #bytes = Infinity;
   #exact = false;
   /** Sizes of stored values that the batch at hand overwrites. */
   readonly #sizes = new Map<string, number>();
-  #looking: Promise<void> | undefined;
 
   constructor(limit: number, source: StateSource) {
     this.#limit = limit;
     this.#source = source;
   }
 
-  /** To be called before a batch is settled, with all of its writes; when it answers with a promise, that has to be waited for. */
-  prepare(writes: readonly Write[]): Promise<void> | undefined {
-    if (writes.length === 0) return undefined;
-    if (this.#looking !== undefined) return this.#looking.then(() => this.prepare(writes));
+  /**
+   * To be called before a batch is settled, with all of its writes; when it answers with a promise, that has to be waited for, and `settled` has
+   * to follow. `batch` is any object that stands for the batch.
+   */
+  prepare(batch: object, writes: readonly Write[]): Promise<void> | undefined {
+    if (writes.length === 0 || (this.#near === 0 && this.#fits(writes))) return undefined;
+    return this.#prepare(batch, writes);
+  }
+
+  async #prepare(batch: object, writes: readonly Write[]): Promise<void> {
+    this.#near++;
+    await new Promise<void>((resolve) => {
+      if (this.#turns.take(resolve)) resolve();
+    });
+    this.#batch = batch;
+    try {
+      if (!this.#fits(writes)) await this.#look(writes);
+    } catch (error) {
+      this.settled(batch);
+      throw error;
+    }
+  }
+
+  #fits(writes: readonly Write[]): boolean {
     let bytes = this.#bytes;
     for (const write of writes) bytes += sizeOf(write);
-    if (bytes <= this.#limit * (this.#exact ? NEAR : 1)) return undefined;
-    this.#looking = this.#look(writes).finally(() => (this.#looking = undefined));
-    return this.#looking;
+    return bytes <= this.#limit * (this.#exact ? NEAR : 1);
   }
 
   async #look(writes: readonly Write[]): Promise<void> {
@@ -72,9 +97,13 @@ export class StateBudget {
     return true;
   }
 
-  /** The batch is settled. */
-  settled(): void {
+  /** The batch is settled, and everything that was taken for it is on its way to the disk. */
+  settled(batch: object): void {
+    if (batch !== this.#batch) return;
     this.#sizes.clear();
+    this.#batch = undefined;
+    this.#near--;
+    this.#turns.release();
   }
 }
 

@@ -1,7 +1,4 @@
-/**
- * Lets one at a time try a message that may take its host process down, so that it is known whose message it was when the host dies.
- * Messages that are not under suspicion go on beside it.
- */
+/** Lets one at a time do something, in the order in which they asked. */
 export class Turns {
   readonly #waiting: (() => void)[] = [];
   #taken = false;
@@ -19,6 +16,6 @@ export class Turns {
   release(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#taken = false;
-    else queueMicrotask(next); // Not at once: everybody has to hear of the death of a host first.
+    else queueMicrotask(next); // Not at once: whoever releases is in the middle of something that concerns the others too, such as the death of a host.
   }
 }

@@ -43,6 +43,36 @@ describe("limits.state", () => {
     expect((await core.deadLetters()).map(({ topic }) => topic)).toEqual(["in/a"]);
   });
 
+  it("refuses no value that takes the place of one of its size, however many lanes write near the limit", async () => {
+    await using core = await Core.temporary({ hosts: 2 });
+    const overwriting = functionOf({
+      limits: { stateBytes: LIMIT },
+      concurrency: 8,
+      handler: `ctx.state.set('v' + event.data.n % 2, 'x'.repeat(600)); ctx.emit('stored', event.data.n, { subject: event.params.k });`,
+    });
+    await core.deploy(overwriting);
+    const size = "k00".length + "v0".length + JSON.stringify("x".repeat(600)).length;
+    const keys = Math.floor(LIMIT / size / 2);
+    for (let round = 0; round < 40; round++) {
+      await Promise.all(
+        Array.from({ length: keys * 2 }, (_, i) => core.send(`in/k${10 + (i % keys)}`, { n: round * 2 + (i < keys ? 0 : 1) })),
+      );
+    }
+    await core.drained();
+    expect(await core.deadLetters()).toEqual([]);
+    expect(core.stats("f")).toMatchObject({ handled: 40 * keys * 2, failed: 0 });
+    expect(await core.journal.state.bytes("f")).toBe(keys * 2 * size);
+  });
+
+  it("lets exactly as many values in as there is room for, however many lanes want them at once", async () => {
+    await using core = await Core.temporary({ hosts: 2 });
+    await core.deploy(functionOf({ limits: { stateBytes: LIMIT }, concurrency: 8, handler: `ctx.state.set('v', 'x'.repeat(1_493));` }));
+    await Promise.all(Array.from({ length: 64 }, (_, i) => core.send(`in/k${100 + i}`, {})));
+    await core.drained();
+    expect(core.stats("f")).toMatchObject({ handled: 13, deadLettered: 51 });
+    expect(await core.journal.state.bytes("f")).toBe(13 * 1_500);
+  });
+
   it("knows after a restart what there is", async () => {
     await using folder = await TempFolder.make();
     for (const [k, deadLettered] of [
