@@ -10,9 +10,9 @@ import { TopicEmitter } from "./emitter.ts";
 import { installPacketEncoder } from "./encode.ts";
 import { Engine } from "./engine.ts";
 import { KnownTopics } from "./known-topics.ts";
+import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
 import { messageOfPacket } from "./packet.ts";
-import { Resends } from "./resends.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 
 export interface BrokerOptions {
@@ -62,14 +62,15 @@ export class Broker implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly counters = { received: 0, delivered: 0, refused: 0 };
   readonly #topics = new KnownTopics();
-  readonly #resends: Resends;
+  readonly #open: OpenMessages;
   #endpoint: Endpoint;
 
-  private constructor(aedes: Aedes, store: SessionStore, options: BrokerOptions) {
+  private constructor(parts: { aedes: Aedes; store: SessionStore; open: OpenMessages }, options: BrokerOptions) {
+    const { aedes, store, open } = parts;
     this.#aedes = aedes;
     this.#store = store;
     this.#endpoint = options.endpoint;
-    this.#resends = new Resends(options.inflightMax);
+    this.#open = open;
     this.#server = createServer({ noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
@@ -94,7 +95,7 @@ export class Broker implements AsyncDisposable {
     const store = await SessionStore.open(options.location, intake.ledger, logger);
     installPacketEncoder();
     const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });
-    const broker = new Broker(aedes, store, options);
+    const broker = new Broker({ aedes, store, open: new OpenMessages(intake.ledger, options, logger) }, options);
     broker.#guard(options, intake, logger);
     await aedes.listen();
     return broker;
@@ -153,11 +154,7 @@ export class Broker implements AsyncDisposable {
       callback(full ? new Error(`more than ${options.clientsMax} clients`) : null, !full);
     };
     aedes.authenticate = (client, _user, _password, callback) => {
-      // A client that starts anew has no message open, whatever it left behind (MQTT 5, 3.1.2.4).
-      const fresh = client.clean || Reflect.get(client, "_cleanStart") === true;
-      if (fresh) this.#resends.clear(client.id);
-      const cleared = fresh ? intake.ledger.clear(client.id) : Promise.resolve();
-      cleared.then(
+      this.#open.begin(client).then(
         () => callback(null, true),
         (error: unknown) => callback(Object.assign(new Error(messageOf(error)), { returnCode: 3 }), false),
       );
@@ -169,20 +166,7 @@ export class Broker implements AsyncDisposable {
         logger.debug({ client: client.id, error: messageOf(error) }, "a client failed");
       });
     }
-    const forget = (client: Client): void => {
-      this.#resends.clear(client.id);
-      intake.ledger.clear(client.id).catch((error: unknown) => logger.error({ error: messageOf(error) }, "a session could not be cleared"));
-    };
-    aedes.on("sessionExpired", forget);
-    // A connection that was taken over may end after the one that took its place has begun, and must not end that one's session.
-    const current = new Map<string, Client>();
-    aedes.on("client", (client) => current.set(client.id, client));
-    aedes.on("clientDisconnect", (client) => {
-      if (current.get(client.id) !== client) return;
-      current.delete(client.id);
-      if (client.clean) forget(client);
-      else this.#resends.disconnected(client.id);
-    });
+    this.#open.follow(aedes);
     const engine: EventEmitter = aedes; // Its types do not name this event.
     engine.on("error", (error) => logger.error({ error: messageOf(error) }, "the session store could not be read or written"));
   }
@@ -224,7 +208,7 @@ export class Broker implements AsyncDisposable {
     // A will has no packet id, whatever its QoS.
     if (client === null || packet.messageId === undefined) intake.append(entry, done);
     else if (packet.qos === 2) intake.appendOnce(client.id, packet.messageId, entry, done);
-    else if (packet.qos === 1) this.#resends.take({ client, packet }, (taken) => intake.append(entry, taken), done);
+    else if (packet.qos === 1) this.#open.resends.take({ client, packet }, (taken) => intake.append(entry, taken), done);
     else intake.append(entry, done);
   }
 }

@@ -12,11 +12,15 @@ export class TestIntake implements Intake {
   readonly held: (() => void)[] = [];
   holding = false;
   failing: Error | undefined;
+  /** The ends of sessions that are not on disk yet, while `holdingClears` is set. */
+  readonly heldClears: (() => void)[] = [];
+  holdingClears = false;
   readonly #ids = new Set<string>();
   readonly ledger = {
     has: (client: string, packetId: number): boolean => this.#ids.has(`${client} ${packetId}`),
     release: async (client: string, packetId: number): Promise<void> => void this.#ids.delete(`${client} ${packetId}`),
     clear: async (client: string): Promise<void> => {
+      if (this.holdingClears) await new Promise<void>((resolve) => this.heldClears.push(resolve));
       for (const id of this.#ids) if (id.startsWith(`${client} `)) this.#ids.delete(id);
     },
   };

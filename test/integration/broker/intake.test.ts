@@ -147,6 +147,44 @@ describe("packet ids of a client", () => {
     expect(intake.texts).toEqual(Array.from({ length: 20 }, (_, round) => `in/a=${round}`));
   });
 
+  it("whose session ended with a connection that it takes over stand for new messages, once that is on disk", async () => {
+    await using before = await RawClient.connect(broker.address, { id: "c", clean: true });
+    before.publish("in/a", "old", { qos: 2, messageId: 1 });
+    await before.next("pubrec");
+    await using other = await RawClient.connect(broker.address, { id: "other" });
+    intake.holdingClears = true;
+    let connected = false;
+    const connecting = RawClient.connect(broker.address, { id: "c", clean: false }).finally(() => (connected = true));
+    await vi.waitFor(() => expect(intake.heldClears.length).toBeGreaterThan(0));
+    for (let i = 0; i < 5; i++) await other.ping();
+    expect(connected).toBe(false);
+    intake.holdingClears = false;
+    for (const written of intake.heldClears.splice(0)) written();
+    await using client = await connecting;
+    client.publish("in/a", "new", { qos: 2, messageId: 1 });
+    await client.next("pubrec");
+    expect(intake.texts).toEqual(["in/a=old", "in/a=new"]);
+  });
+
+  it("of a session that has just ended stand for new messages, once that is on disk", async () => {
+    const before = await RawClient.connect(broker.address, { id: "c", clean: true });
+    before.publish("in/a", "old", { qos: 2, messageId: 1 });
+    await before.next("pubrec");
+    intake.holdingClears = true;
+    before.socket.destroy();
+    await vi.waitFor(() => expect(intake.heldClears).toHaveLength(1));
+    const connecting = RawClient.connect(broker.address, { id: "c", clean: false });
+    await using other = await RawClient.connect(broker.address, { id: "other", clean: false });
+    for (let i = 0; i < 5; i++) await other.ping();
+    const early = await Promise.race([connecting, other]);
+    expect(early).toBe(other);
+    for (const written of intake.heldClears.splice(0)) written();
+    await using client = await connecting;
+    client.publish("in/a", "new", { qos: 2, messageId: 1 });
+    await client.next("pubrec");
+    expect(intake.texts).toEqual(["in/a=old", "in/a=new"]);
+  });
+
   it("that starts anew stand for new messages", async () => {
     {
       await using client = await RawClient.connect(broker.address, { id: "c", clean: false });

@@ -90,6 +90,27 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
     expect(intake.texts).toEqual(["in/a=1", "in/a=1"]);
   });
 
+  it("is another message when its session ended with a connection that is taken over", async () => {
+    const rounds = 10;
+    for (let round = 0; round < rounds; round++) {
+      intake.holding = true;
+      await using before = await RawClient.connect(broker.address, { id: "c", version, clean: true });
+      before.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "x/#", qos: 1 }] });
+      await before.next("suback");
+      before.publish("in/a", String(round), { qos: 1, messageId: 7 });
+      await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+      // In every other round its end and the connection that follows it come at the same moment.
+      if (round % 2 === 0) before.socket.destroy();
+      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+      client.publish("in/a", String(round), { qos: 1, messageId: 7, dup: true });
+      await vi.waitFor(() => expect(intake.held).toHaveLength(2));
+      intake.holding = false;
+      for (const answer of intake.held.splice(0)) answer();
+      await client.next("puback");
+    }
+    expect(intake.texts).toEqual(Array.from({ length: rounds }, (_, round) => [`in/a=${round}`, `in/a=${round}`]).flat());
+  });
+
   it("is taken when it could not be journaled the first time", async () => {
     intake.failing = new Error("the disk is full");
     {
