@@ -1,5 +1,6 @@
 /** The part of the package that the broker uses; it ships no types of its own. */
 declare module "aedes-persistence-level/asyncPersistence.js" {
+  import type { Readable } from "node:stream";
   import type { Aedes, Client } from "aedes";
   import type { ClassicLevel } from "classic-level";
 
@@ -15,6 +16,8 @@ declare module "aedes-persistence-level/asyncPersistence.js" {
     addSubscriptions(client: Client, subscriptions: readonly object[]): Promise<void>;
     removeSubscriptions(client: Client, topics: readonly string[]): Promise<void>;
     subscriptionsByTopic(topic: string): Promise<object[]>;
+    createRetainedStreamCombi(patterns: readonly string[]): Readable;
+    delWill(client: { readonly id: string }): Promise<object | undefined>;
     outgoingClearMessageId(client: Client, packet: PacketReference): Promise<object | undefined>;
     incomingGetPacket(client: Client, packet: PacketReference): Promise<object>;
     incomingStorePacket(client: Client, packet: PacketReference): Promise<void>;

@@ -3,11 +3,13 @@ import { MillraceError, messageOf, systemCode } from "../core/errors.ts";
 
 export type SessionDatabase = ClassicLevel<string, Buffer>;
 
-type Write = (...args: readonly unknown[]) => Promise<unknown>;
+type Call<T> = (...args: readonly unknown[]) => T;
+type Write = Call<Promise<unknown>>;
 
 /**
  * Opens the database of the sessions. `failed` is called with the first write that the disk refuses: LevelDB takes no more after that, and
- * the protocol engine would go on as if it had.
+ * the protocol engine would go on as if it had. Once closing has begun there is nothing more to be read: the engine goes on reading for
+ * clients that are being cut off, and catches no errors in some places.
  * @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL
  */
 export async function openSessionDatabase(location: string, failed: (error: MillraceError) => void): Promise<SessionDatabase> {
@@ -18,7 +20,7 @@ export async function openSessionDatabase(location: string, failed: (error: Mill
     throw describe(location, cause);
   }
   for (const name of ["_put", "_del", "_batch"]) {
-    const write: Write = Reflect.get(database, name).bind(database);
+    const write: Write = methodOf(database, name);
     const watched: Write = (...args) =>
       write(...args).catch((cause: unknown) => {
         failed(describe(location, cause));
@@ -26,7 +28,33 @@ export async function openSessionDatabase(location: string, failed: (error: Mill
       });
     Object.defineProperty(database, name, { value: watched });
   }
+  endReads(database);
   return database;
+}
+
+function endReads(database: SessionDatabase): void {
+  const isOpen = (): boolean => database.status === "open";
+  const get: Call<Promise<unknown>> = methodOf(database, "get");
+  const values: Call<AsyncIterable<unknown>> = methodOf(database, "values");
+  Object.defineProperty(database, "get", {
+    value: (...args: readonly unknown[]) =>
+      get(...args).catch((error: unknown) => {
+        if (isOpen()) throw error;
+      }),
+  });
+  Object.defineProperty(database, "values", {
+    value: async function* (...args: readonly unknown[]) {
+      try {
+        if (isOpen()) yield* values(...args);
+      } catch (error) {
+        if (isOpen()) throw error;
+      }
+    },
+  });
+}
+
+function methodOf<T>(database: SessionDatabase, name: string): Call<T> {
+  return Reflect.get(database, name).bind(database);
 }
 
 function describe(location: string, cause: unknown): MillraceError {

@@ -1,3 +1,4 @@
+import type { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
 import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
 import { messageOf } from "../core/errors.ts";
@@ -34,7 +35,6 @@ export class SessionStore extends AsyncLevelPersistence {
   readonly #logger: Logger;
   readonly #unwanted = new Set<string>();
   #generation = 0;
-
   #broken = false;
 
   private constructor(database: SessionDatabase, ledger: ReleaseLedger, rest: { logger: Logger; failed: Promise<never> }) {
@@ -114,6 +114,24 @@ export class SessionStore extends AsyncLevelPersistence {
   #forget(): void {
     this.#generation++;
     this.#unwanted.clear();
+  }
+
+  /** The engine does not listen for its errors. */
+  override createRetainedStreamCombi(patterns: readonly string[]): Readable {
+    const stream = super.createRetainedStreamCombi(patterns);
+    stream.once("error", (error) => this.#logger.error({ error: messageOf(error) }, "retained messages could not be read"));
+    return stream;
+  }
+
+  /** Nobody catches its rejection. */
+  override async delWill(client: { readonly id: string }): Promise<object | undefined> {
+    try {
+      return await super.delWill(client);
+    } catch (error) {
+      const closing = this.#database.status !== "open";
+      if (!closing) this.#logger.error({ client: client.id, error: messageOf(error) }, "a will could not be deleted");
+      return undefined;
+    }
   }
 
   override outgoingClearMessageId(client: Client, packet: PacketReference): Promise<object | undefined> {
