@@ -2,21 +2,14 @@ import { backoffMs } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
 import { type GuestError, type ItemResult, tryDecode } from "./effects.ts";
 import type { Fault } from "./host/frames.ts";
-import type { InstanceEvents, InstanceHandle } from "./hosts.ts";
+import type { InstanceHandle } from "./hosts.ts";
+import { Instance } from "./instance.ts";
 import type { LaneOwner } from "./lane-owner.ts";
 import { type Item, itemHead } from "./item.ts";
+import { type Batch, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
 
-/** Two batches under way keep an isolate busy while the answer to the first is on its way back. */
-const BATCHES_MAX = 2;
-const BATCH_ITEMS_MAX = 256;
 const BATCH_BYTES_MAX = 1024 * 1024;
-
-interface Batch {
-  readonly id: number;
-  readonly items: readonly Item[];
-  readonly sentAt: number;
-}
 
 /**
  * One isolate of a function and the messages of the keys that belong to it. With strict order the messages of one key are handled in order:
@@ -28,19 +21,13 @@ export class Lane {
   readonly #waiting: Waiting;
   /** Keys whose retry is due and waits for messages of the key that are still under way. */
   readonly #due = new Set<string>();
-  readonly #underWay: Batch[] = [];
+  readonly #underWay = new UnderWay();
+  readonly #instance: Instance;
   /** Sends nothing more and waits for what is under way. What was not handled is left to whoever reads the journal next. */
   readonly stop: () => Promise<void>;
-  #handle: InstanceHandle | undefined;
-  #loading = false;
-  /** What came from the instance while results could not be settled yet. */
-  #unheard: (() => void)[] | undefined;
-  #loadAttempts = 0;
   #stopped = false;
-  #nextBatch = 1;
   /** Whether it is this lane's turn to try a suspect. */
   #turn: "none" | "waiting" | "taken" = "none";
-  #msPerItem = 0.05;
   #quiet: (() => void) | undefined;
 
   constructor(owner: LaneOwner) {
@@ -49,23 +36,29 @@ export class Lane {
       due: (item) => this.#retry(item),
       setAside: (item) => owner.setAside(item),
     });
+    this.#instance = new Instance(owner, {
+      result: (id, results) => this.#result(id, results),
+      cut: (id, cut) => this.#cut(id, cut),
+      // Other isolates may have been at work in the host; only a suspect in its turn is known to be the cause.
+      lost: (fault) => this.#lost(fault, this.#turn === "taken"),
+      ready: () => this.pump(),
+    });
     this.stop = once(async () => {
       this.#stopped = true;
-      if (this.#underWay.length > 0) await new Promise<void>((resolve) => (this.#quiet = resolve));
+      if (!this.#underWay.isEmpty) await new Promise<void>((resolve) => (this.#quiet = resolve));
       this.#waiting.clear();
-      this.#handle?.unload();
-      this.#handle = undefined;
+      this.#instance.close();
     });
   }
 
   /** Makes the isolate. @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
   async warm(): Promise<void> {
-    this.#handle = await this.#owner.load(this.#events());
+    await this.#instance.warm();
   }
 
   /** Makes the isolate as soon as that succeeds, however long it takes; until then messages wait. */
   recover(): void {
-    if (this.#handle === undefined) void this.#reload();
+    this.#instance.recover();
   }
 
   offer(item: Item): void {
@@ -74,18 +67,14 @@ export class Lane {
 
   /** Sends what can be sent. Called after offering, so that what arrives together travels together. */
   pump(): void {
-    while (
-      !this.#stopped &&
-      !this.#owner.held &&
-      this.#handle !== undefined &&
-      this.#queue.length > 0 &&
-      this.#underWay.length < BATCHES_MAX
-    ) {
-      if (this.#underWay.length > 0 && (this.#turn === "taken" || this.#queue[0]?.suspect === true)) return;
+    while (!this.#stopped && !this.#owner.held && this.#queue.length > 0 && !this.#underWay.isFull) {
+      const { handle } = this.#instance;
+      if (handle === undefined) return;
+      if (!this.#underWay.isEmpty && (this.#turn === "taken" || this.#queue[0]?.suspect === true)) return;
       if (this.#queue[0]?.suspect === true && !this.#takeTurn()) return;
       const items = this.#take();
-      if (items.length > 0) this.#send(this.#handle, items);
-      else if (this.#underWay.length === 0) this.#endTurn();
+      if (items.length > 0) this.#send(handle, items);
+      else if (this.#underWay.isEmpty) this.#endTurn();
     }
   }
 
@@ -93,10 +82,10 @@ export class Lane {
     if (this.#turn !== "none") return this.#turn === "taken";
     const go = (): void => {
       // Meanwhile it may have stopped, lost its isolate or found something else to do; then it asks again when it has to.
-      this.#turn = this.#underWay.length === 0 && this.#queue[0]?.suspect === true ? "taken" : "none";
+      this.#turn = this.#underWay.isEmpty && this.#queue[0]?.suspect === true ? "taken" : "none";
       if (this.#turn === "taken") this.pump();
       else this.#owner.turns.release();
-      if (this.#underWay.length === 0) this.#endTurn();
+      if (this.#underWay.isEmpty) this.#endTurn();
     };
     this.#turn = this.#owner.turns.take(go) ? "taken" : "waiting";
     return this.#turn === "taken";
@@ -110,9 +99,8 @@ export class Lane {
 
   /** A suspect alone, or what stands before the next one. */
   #take(): Item[] {
-    const { cpuMs } = this.#owner.manifest.limits;
-    const fitting = Math.max(1, Math.floor(cpuMs / 2 / this.#msPerItem));
-    const count = this.#queue[0]?.suspect === true ? 1 : Math.min(this.#queue.length, BATCH_ITEMS_MAX, fitting);
+    const fitting = this.#underWay.fitting(this.#owner.manifest.limits.cpuMs);
+    const count = this.#queue[0]?.suspect === true ? 1 : Math.min(this.#queue.length, fitting);
     let bytes = 0;
     let end = 0;
     while (end < count && (end === 0 || (bytes < BATCH_BYTES_MAX && this.#queue[end]?.suspect !== true))) {
@@ -162,91 +150,42 @@ export class Lane {
     const parts: Uint8Array[] = [];
     for (const item of items)
       parts.push(itemHead(item, item.attempt >= retry.attempts && !lettersFull), item.keyBytes, item.message.record);
-    const batch: Batch = { id: this.#nextBatch++, items, sentAt: performance.now() };
-    this.#underWay.push(batch);
+    const { id } = this.#underWay.begin(items);
     for (const item of items) item.resume = false;
-    handle.run(batch.id, { timeoutMs: limits.cpuMs * 2, wallMs: limits.wallMs }, parts);
-  }
-
-  #events(): InstanceEvents {
-    return {
-      result: (id, results) => this.#inTurn(() => this.#result(id, results)),
-      cut: (id, cut) => this.#inTurn(() => this.#cut(id, cut)),
-      // Other isolates may have been at work in the host; only a suspect in its turn is known to be the cause.
-      lost: (reason) => {
-        const fault = { code: "HOST_CRASHED", message: `the host process died: ${reason}` };
-        this.#inTurn(() => this.#lost(fault, this.#turn === "taken"));
-      },
-      stateGet: (request, keys) => {
-        const handle = this.#handle;
-        this.#owner.loadState(keys).then(
-          (entries) => handle?.stateLoaded(request, entries),
-          // The journal has failed and the gateway is stopping; the message is handled again after that.
-          () => undefined,
-        );
-      },
-    };
+    handle.run(id, { timeoutMs: limits.cpuMs * 2, wallMs: limits.wallMs }, parts);
   }
 
   #result(id: number, bytes: Buffer): void {
-    const batch = this.#underWay[0];
-    if (batch?.id !== id) return;
+    const batch = this.#underWay.answered(id);
+    if (batch === undefined) return;
     const results = tryDecode(bytes, batch.items.length);
     if (results === undefined || results.length !== batch.items.length) {
-      this.#handle?.unload();
       this.#lost({ code: "FUNCTION_THREW", message: "the isolate gave an answer that cannot be read" }, batch.items.length === 1);
       return;
     }
-    this.#learn(batch, batch.items.length);
-    this.#prepared(batch.items, results, () => {
-      this.#underWay.shift();
+    this.#underWay.learn(batch, batch.items.length);
+    this.#instance.settleAfter(this.#owner.prepare(batch.items, results), () => {
+      this.#underWay.leave([]);
       if (this.#settle(batch.items, results)) this.#replace();
       this.#next();
     });
   }
 
-  /** What an instance says is taken in order; while its results cannot be settled yet, the rest waits. */
-  #inTurn(event: () => void): void {
-    if (this.#unheard === undefined) event();
-    else this.#unheard.push(event);
-  }
-
-  #prepared(items: readonly Item[], results: readonly ItemResult[], settle: () => void): void {
-    const preparing = this.#owner.prepare(items, results);
-    if (preparing === undefined) return settle();
-    this.#unheard = [];
-    const go = (): void => {
-      const events = this.#unheard ?? [];
-      this.#unheard = undefined;
-      settle();
-      for (const event of events) this.#inTurn(event);
-    };
-    preparing.then(go, () => undefined); // The journal has failed and the gateway is stopping; the messages are handled again after that.
-  }
-
   /** A new isolate, and whatever was under way in the old one again. */
   #replace(): void {
-    this.#handle?.unload();
-    this.#handle = undefined;
-    this.#requeue(this.#underWay.splice(0).flatMap((batch) => batch.items));
-    if (!this.#stopped) void this.#reload();
-  }
-
-  /** How long an item takes decides how many make a batch, so that a batch stays well within the limit of one item. */
-  #learn(batch: Batch, count: number): void {
-    const perItem = (performance.now() - batch.sentAt) / Math.max(1, count);
-    this.#msPerItem = Math.max(0.005, this.#msPerItem * 0.8 + perItem * 0.2);
+    this.#requeue(this.#underWay.takeAll());
+    this.#instance.replace();
   }
 
   #cut(id: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void {
-    const batch = this.#underWay[0];
-    if (batch?.id !== id) return;
+    const batch = this.#underWay.answered(id);
+    if (batch === undefined) return;
     const results = tryDecode(cut.results, batch.items.length) ?? [];
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
     const rest = batch.items.slice(finished.length);
-    this.#learn(batch, finished.length);
-    this.#prepared(batch.items, finished, () => {
-      this.#underWay[0] = { ...batch, items: rest };
+    this.#underWay.learn(batch, finished.length);
+    this.#instance.settleAfter(this.#owner.prepare(batch.items, finished), () => {
+      this.#underWay.leave(rest);
       const refused = finished.length > 0 && this.#settle(batch.items, finished);
       this.#charge(batch, cut, refused);
     });
@@ -261,10 +200,10 @@ export class Lane {
 
   /** The isolate is gone. The first item is charged with an attempt if it is known to be guilty; everything else that was under way comes again. */
   #lost(fault: Fault, guilty: boolean): void {
-    const items = this.#underWay.flatMap((batch) => batch.items);
-    const first = items[0];
-    if (first !== undefined && guilty) {
-      this.#underWay.splice(0, this.#underWay.length, { id: 0, items: items.slice(1), sentAt: 0 });
+    const items = this.#underWay.takeAll();
+    const first = guilty ? items.shift() : undefined;
+    this.#underWay.putBack(items);
+    if (first !== undefined) {
       first.suspect = true;
       const error: GuestError = { code: fault.code, name: "Error", message: fault.message, stack: "" };
       this.#settle([first], [{ status: "retry", logs: [], error }]);
@@ -273,25 +212,6 @@ export class Lane {
     }
     this.#replace();
     this.#next();
-  }
-
-  async #reload(): Promise<void> {
-    if (this.#loading) return;
-    this.#loading = true;
-    while (!this.#stopped && this.#handle === undefined) {
-      try {
-        const handle = await this.#owner.load(this.#events());
-        if (this.#stopped) handle.unload();
-        else this.#handle = handle;
-        this.#loadAttempts = 0;
-      } catch (error) {
-        this.#owner.loadFailed(error);
-        const wait = backoffMs(++this.#loadAttempts, { minMs: 10, maxMs: 10_000 });
-        await new Promise<void>((resolve) => setTimeout(resolve, wait).unref());
-      }
-    }
-    this.#loading = false;
-    this.pump();
   }
 
   /** Back to the head of the queue, in order; behind a waiting retry of the same key where there is one. */
@@ -307,7 +227,7 @@ export class Lane {
     });
     const refused = this.#owner.settle(outcomes);
     const taken = refused === undefined ? outcomes.length : items.indexOf(refused) + 1;
-    if (refused !== undefined) this.#underWay.unshift({ id: 0, items: items.slice(taken, results.length), sentAt: 0 });
+    if (refused !== undefined) this.#underWay.putBack(items.slice(taken, results.length));
     const deferred: Item[] = [];
     for (const { item, result, dead } of outcomes.slice(0, taken)) {
       if (result.status !== "retry") item.suspect = false;
@@ -366,15 +286,15 @@ export class Lane {
 
   /** Lets a key go on with its retry. Messages of the key that are under way come back deferred, and have to take their place in line first. */
   #wake(key: string): void {
-    if (this.#underWay.some((batch) => batch.items.some((item) => item.key === key))) return;
+    if (this.#underWay.has(key)) return;
     this.#due.delete(key);
     this.#queue.unshift(...this.#waiting.wake(key));
   }
 
   #next(): void {
-    if (this.#underWay.length === 0) this.#endTurn();
+    if (this.#underWay.isEmpty) this.#endTurn();
     for (const key of this.#due) this.#wake(key);
-    if (this.#underWay.length === 0 && this.#quiet !== undefined) this.#quiet();
+    if (this.#underWay.isEmpty && this.#quiet !== undefined) this.#quiet();
     this.pump();
   }
 }

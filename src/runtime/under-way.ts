@@ -1,0 +1,68 @@
+import type { Item } from "./item.ts";
+
+/** Two batches under way keep an isolate busy while the answer to the first is on its way back. */
+const BATCHES_MAX = 2;
+const BATCH_ITEMS_MAX = 256;
+
+export interface Batch {
+  readonly id: number;
+  readonly items: readonly Item[];
+  readonly sentAt: number;
+}
+
+/** The batches that the isolate of a lane has and has not answered, oldest first: it answers them in that order. */
+export class UnderWay {
+  #batches: Batch[] = [];
+  #nextId = 1;
+  #msPerItem = 0.05;
+
+  get isEmpty(): boolean {
+    return this.#batches.length === 0;
+  }
+  get isFull(): boolean {
+    return this.#batches.length >= BATCHES_MAX;
+  }
+
+  has(key: string): boolean {
+    return this.#batches.some((batch) => batch.items.some((item) => item.key === key));
+  }
+
+  /** How many items make a batch that stays well within the limit of one item. */
+  fitting(cpuMs: number): number {
+    return Math.min(BATCH_ITEMS_MAX, Math.max(1, Math.floor(cpuMs / 2 / this.#msPerItem)));
+  }
+
+  begin(items: readonly Item[]): Batch {
+    const batch = { id: this.#nextId++, items, sentAt: performance.now() };
+    this.#batches.push(batch);
+    return batch;
+  }
+
+  /** The batch that an answer is for; undefined when it was given up with its isolate. */
+  answered(id: number): Batch | undefined {
+    const batch = this.#batches[0];
+    return batch?.id === id ? batch : undefined;
+  }
+
+  /** Learns from `count` items how long one takes. */
+  learn(batch: Batch, count: number): void {
+    const perItem = (performance.now() - batch.sentAt) / Math.max(1, count);
+    this.#msPerItem = Math.max(0.005, this.#msPerItem * 0.8 + perItem * 0.2);
+  }
+
+  /** Of the oldest batch only `rest` is under way still. */
+  leave(rest: readonly Item[]): void {
+    const [batch, ...others] = this.#batches;
+    if (batch !== undefined) this.#batches = rest.length === 0 ? others : [{ ...batch, items: rest }, ...others];
+  }
+
+  /** Of the oldest batch these are under way after all; their isolate does not answer any more. */
+  putBack(items: readonly Item[]): void {
+    if (items.length > 0) this.#batches.unshift({ id: 0, items, sentAt: 0 });
+  }
+
+  /** Everything, in order; nothing is under way any more. */
+  takeAll(): Item[] {
+    return this.#batches.splice(0).flatMap((batch) => batch.items);
+  }
+}
