@@ -184,7 +184,7 @@ export class Feed {
   #enqueue(message: JournaledMessage, { index: trigger, key, keyBytes }: Route<unknown>, start: number): void {
     this.#pending++;
     this.#pendingBytes += message.record.length;
-    this.#owner.offer({ message, start, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false });
+    this.#owner.offer({ message, start, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false, giveUp: "for good" });
   }
 
   /** Reads on from the position until the function is full or has met the newest message. */

@@ -167,7 +167,8 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   }
 
   #release(item: Item): void {
-    if (this.#idempotency?.release(item) === true) for (const lane of this.#lanes) lane.resume();
+    const mark = this.#idempotency?.release(item);
+    if (mark !== undefined) for (const lane of this.#lanes) lane.resume(mark);
   }
 
   goOn(key: string): void {
@@ -225,7 +226,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     const { cursor } = this.#feed;
     if (cursor === undefined) throw new Error("a lane settles before its function has started");
     const { finished, refused } = this.#settling.settle(outcomes, cursor);
-    if (finished === 0) return undefined;
+    if (finished === 0) return refused;
     // Whoever waited for these messages is left out from here on, in a later cursor.
     for (const { item, result, dead } of outcomes) if (dead || result.status === "done") this.#release(item);
     this.#feed.refill();

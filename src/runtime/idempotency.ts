@@ -70,12 +70,12 @@ export class Idempotency {
     }
   }
 
-  /** The message is not being handled any more. True when others have waited for that. */
-  release(item: Item): boolean {
+  /** The message is not being handled any more. Answers with its mark when others have waited for that. */
+  release(item: Item): string | undefined {
     const { mark } = item;
-    if (mark === null || mark === undefined || this.#underWay.get(mark) !== item.message.seq) return false;
+    if (mark === null || mark === undefined || this.#underWay.get(mark) !== item.message.seq) return undefined;
     this.#underWay.delete(mark);
-    return this.#waitedFor.delete(mark);
+    return this.#waitedFor.delete(mark) ? mark : undefined;
   }
 
   /** A digest, so that a mark has one size whatever people use for keys; of the setting too, so that another setting has other marks. */

@@ -1,5 +1,11 @@
 import type { JournaledMessage } from "../core/message.ts";
 
+/**
+ * After which failure a message is given up: never, because a full store of dead letters has no room for it; after one that is for good; or after
+ * any. Gateway and guest have to mean the same, or one of them lets a key go on that the other holds back.
+ */
+export type GiveUp = "never" | "for good" | "always";
+
 /** One message for one function. */
 export interface Item {
   readonly message: JournaledMessage;
@@ -13,13 +19,19 @@ export interface Item {
   resume: boolean;
   /** It was under way when something went wrong that may have been its doing: it is handled alone from now on. */
   suspect: boolean;
+  /** Decided each time when it is sent. */
+  giveUp: GiveUp;
+  /** It waited for another message with its idempotency key. With relaxed order, later messages of its key may be done by now. */
+  stalled?: true;
   /** What its idempotency key is remembered by; null when it has none, undefined as long as nobody asked. */
   mark?: string | null;
 }
 
-export function itemHead(item: Item, last: boolean): Buffer {
+const GIVE_UP_FLAGS = { always: 2, never: 4, "for good": 0 } as const;
+
+export function itemHead(item: Item): Buffer {
   const head = Buffer.allocUnsafe(11);
-  head[0] = (item.resume ? 1 : 0) | (last ? 2 : 0);
+  head[0] = (item.resume ? 1 : 0) | GIVE_UP_FLAGS[item.giveUp];
   head[1] = Math.min(item.attempt, 255);
   head[2] = item.trigger;
   head.writeUIntBE(item.message.seq, 3, 6);

@@ -35,7 +35,7 @@ export interface LaneOwner {
   setAside(item: Item): boolean;
   /** Whether messages have to be asked about with `admit` before they are handled. */
   readonly admits: boolean;
-  /** What is to be done with a message now; one that is left out is settled. After "wait", `resume` follows. */
+  /** What is to be done with a message now; one that is left out is settled. After "wait", `resume` with its mark follows. */
   admit(item: Item): Verdict;
   /** The key does not wait any more, or hardly. */
   goOn(key: string): void;

@@ -17,6 +17,7 @@ const BATCH_BYTES_MAX = 1024 * 1024;
  */
 export class Lane {
   readonly #owner: LaneOwner;
+  readonly #strict: boolean;
   readonly #queue: Item[] = [];
   readonly #waiting: Waiting;
   /** Keys whose retry is due and waits for messages of the key that are still under way. */
@@ -32,7 +33,8 @@ export class Lane {
 
   constructor(owner: LaneOwner) {
     this.#owner = owner;
-    this.#waiting = new Waiting(owner.manifest.order === "strict", {
+    this.#strict = owner.manifest.order === "strict";
+    this.#waiting = new Waiting(this.#strict, {
       due: (item) => this.#retry(item),
       setAside: (item) => owner.setAside(item),
     });
@@ -134,10 +136,11 @@ export class Lane {
     return [...purged, ...items];
   }
 
-  /** Those that were kept back may be asked about again. */
-  resume(): void {
-    if (this.#stopped || !this.#waiting.hasStalled) return;
-    const { keys, items } = this.#waiting.unstall();
+  /** Those that wait for a message with this idempotency key may be asked about again. */
+  resume(mark: string): void {
+    const released = this.#stopped ? undefined : this.#waiting.unstall(mark);
+    if (released === undefined) return;
+    const { keys, items } = released;
     this.#queue.unshift(...items);
     for (const key of keys) this.#due.add(key);
     // Not at once: whoever tells of it is in the middle of settling.
@@ -147,9 +150,13 @@ export class Lane {
   #send(handle: InstanceHandle, items: readonly Item[]): void {
     const { lettersFull, manifest } = this.#owner;
     const { limits, retry } = manifest;
+    const tooOld = Date.now() - retry.maxAgeMs;
     const parts: Uint8Array[] = [];
-    for (const item of items)
-      parts.push(itemHead(item, item.attempt >= retry.attempts && !lettersFull), item.keyBytes, item.message.record);
+    for (const item of items) {
+      if (lettersFull) item.giveUp = "never";
+      else item.giveUp = item.attempt >= retry.attempts || item.message.time < tooOld ? "always" : "for good";
+      parts.push(itemHead(item), item.keyBytes, item.message.record);
+    }
     const { id } = this.#underWay.begin(items);
     for (const item of items) item.resume = false;
     handle.run(id, { timeoutMs: limits.cpuMs * 2, wallMs: limits.wallMs }, parts);
@@ -214,16 +221,26 @@ export class Lane {
     this.#next();
   }
 
-  /** Back to the head of the queue, in order; behind a waiting retry of the same key where there is one. */
+  /** Back to the head of the queue, in order; into the line of their key where there is one. */
   #requeue(items: readonly Item[]): void {
-    this.#queue.unshift(...items.filter((item) => !this.#waiting.rejoin(item)));
+    const free: Item[] = [];
+    for (const item of items) {
+      if (this.#waiting.hasLine(item.key)) this.#line(item);
+      else free.push(item);
+    }
+    this.#queue.unshift(...free);
+  }
+
+  /** Where nothing else wakes the key, it goes on as soon as all of its messages that are under way have come back. */
+  #line(item: Item): void {
+    if (!this.#waiting.line(item)) this.#due.add(item.key);
   }
 
   /** True when the isolate has to be replaced, because one of the results was refused. The items behind that one are under way again. */
   #settle(items: readonly Item[], results: readonly ItemResult[]): boolean {
     const outcomes = results.flatMap((result, index) => {
       const item = items[index];
-      return item === undefined ? [] : [{ item, result, dead: this.#isDead(item, result) }];
+      return item === undefined ? [] : [{ item, result, dead: isGivenUp(item, result) }];
     });
     const refused = this.#owner.settle(outcomes);
     const taken = refused === undefined ? outcomes.length : items.indexOf(refused) + 1;
@@ -232,36 +249,21 @@ export class Lane {
     for (const { item, result, dead } of outcomes.slice(0, taken)) {
       if (result.status !== "retry") item.suspect = false;
       if (result.status === "deferred") deferred.push(item);
-      else if (result.status !== "done" && !dead) this.#block(item);
+      else if (!dead && (result.status !== "done" || (item === refused && item.giveUp === "never"))) this.#block(item);
     }
-    if (deferred.length > 0) this.#release(deferred);
+    // What their key waits for may have been taken out meanwhile; then they are the line. With relaxed order no honest guest defers.
+    if (this.#strict) for (const item of deferred) this.#line(item);
+    else this.#requeue(deferred);
     for (const { item, result, dead } of outcomes.slice(0, taken)) {
       if ((result.status === "done" || dead) && this.#waiting.isEased(item.key)) this.#owner.goOn(item.key);
     }
     return refused !== undefined;
   }
 
-  #isDead(item: Item, { status }: ItemResult): boolean {
-    if (this.#owner.lettersFull) return false;
-    const { attempts, maxAgeMs } = this.#owner.manifest.retry;
-    return status === "failed" || (status === "retry" && (item.attempt >= attempts || Date.now() - item.message.time > maxAgeMs));
-  }
-
-  /** A deferred item whose key no longer waits goes first, and tells the guest so. */
-  #release(deferred: readonly Item[]): void {
-    const freed = new Set<string>();
-    for (const item of deferred) {
-      if (this.#waiting.stops(item.key) || freed.has(item.key)) continue;
-      freed.add(item.key);
-      item.resume = true;
-    }
-    this.#requeue(deferred);
-  }
-
   #block(item: Item): void {
     const wait = backoffMs(item.attempt, this.#owner.manifest.retry);
     item.attempt++;
-    item.resume = true;
+    this.#due.delete(item.key);
     this.#waiting.hold(item, wait);
     this.#holdBehind(item.key);
   }
@@ -275,11 +277,11 @@ export class Lane {
   }
 
   #retry(item: Item): void {
-    if (this.#owner.manifest.order === "relaxed") {
-      this.#queue.unshift(item);
-    } else {
+    if (this.#strict) {
       this.#due.add(item.key);
       this.#wake(item.key);
+    } else {
+      this.#queue.unshift(item);
     }
     this.pump();
   }
@@ -288,7 +290,12 @@ export class Lane {
   #wake(key: string): void {
     if (this.#underWay.has(key)) return;
     this.#due.delete(key);
-    this.#queue.unshift(...this.#waiting.wake(key));
+    const items = this.#waiting.wake(key);
+    const [first] = items;
+    // The isolate may hold the key back.
+    if (first !== undefined) first.resume = true;
+    else this.#owner.goOn(key);
+    this.#queue.unshift(...items);
   }
 
   #next(): void {
@@ -297,4 +304,9 @@ export class Lane {
     if (this.#underWay.isEmpty && this.#quiet !== undefined) this.#quiet();
     this.pump();
   }
+}
+
+/** The isolate has decided the same by the flags of the item. */
+function isGivenUp({ giveUp }: Item, { status }: ItemResult): boolean {
+  return (status === "retry" && giveUp === "always") || (status === "failed" && giveUp !== "never");
 }

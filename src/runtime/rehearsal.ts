@@ -153,7 +153,7 @@ function* item(route: Route<unknown>, message: Message & { readonly seq: number 
   const { seq, topic, time, hops } = message;
   const { key, keyBytes, index: trigger } = route;
   const journaled = { seq, topic, time, hops, record };
-  yield itemHead({ message: journaled, start: seq, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false }, true);
+  yield itemHead({ message: journaled, start: seq, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false, giveUp: "always" });
   yield keyBytes;
   yield record;
 }

@@ -118,13 +118,14 @@ export class Settling implements DraftOwner {
       this.#log(item, result.logs);
       const error = result.status === "done" ? collect(item, result.effects, draft, this) : result.error;
       if (result.status === "done" && error !== undefined) refused = item;
-      const given = dead || result.status === "done";
+      const given = dead || (result.status === "done" && item.giveUp !== "never");
       if (error !== undefined) this.#failure(item, error, given ? draft : undefined);
-      if (error !== undefined && !given) continue;
-      finished++;
-      if (error === undefined) this.#parts.idempotency?.done(item, draft.marks);
-      durable ||= item.message.volatile !== true;
-      this.#parts.finish(item);
+      if (error === undefined || given) {
+        finished++;
+        if (error === undefined) this.#parts.idempotency?.done(item, draft.marks);
+        durable ||= item.message.volatile !== true;
+        this.#parts.finish(item);
+      }
       if (refused !== undefined) break;
     }
     return { draft, durable, finished, refused };

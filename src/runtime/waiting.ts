@@ -10,6 +10,13 @@ interface Held {
   asideFrom: number;
 }
 
+interface Stalled {
+  /** With strict order: the keys that wait. */
+  readonly keys: Set<string>;
+  /** With relaxed order: the items that wait. */
+  readonly items: Set<Item>;
+}
+
 interface WaitingOwner {
   /** The retry of the key, or of this item where order does not matter, is due. */
   due(item: Item): void;
@@ -26,7 +33,8 @@ export class Waiting {
   readonly #owner: WaitingOwner;
   readonly #keys = new Map<string, Held>();
   readonly #timers = new Map<Item, NodeJS.Timeout>();
-  readonly #stalled = { keys: new Set<string>(), items: [] as Item[] };
+  /** What is stalled, by the mark of the idempotency key that it waits for. */
+  readonly #stalled = new Map<string, Stalled>();
 
   constructor(strict: boolean, owner: WaitingOwner) {
     this.#strict = strict;
@@ -66,41 +74,49 @@ export class Waiting {
   join(item: Item): boolean {
     const held = this.#keys.get(item.key);
     if (held === undefined || !this.stops(item.key)) return false;
-    // With relaxed order one that was tried may be older than others that are done; only what is new can be read again as a whole.
-    if (!this.#strict) return item.attempt === 1 && this.#owner.setAside(item);
+    // With relaxed order one that has waited may be older than others that are done; only what is new can be read again as a whole.
+    if (!this.#strict) return item.attempt === 1 && item.stalled !== true && this.#owner.setAside(item);
     this.#keep(held, item);
     return true;
   }
 
-  /** Holds an item back until `unstall`. */
+  /** Holds an item back until `unstall` with its mark. */
   stall(item: Item): void {
-    if (!this.#strict) {
-      this.#stalled.items.push(item);
-      return;
+    const mark = item.mark ?? "";
+    const stalled = this.#stalled.get(mark) ?? { keys: new Set(), items: new Set() };
+    this.#stalled.set(mark, stalled);
+    item.stalled = true;
+    if (this.#strict) {
+      stalled.keys.add(item.key);
+      this.line(item);
+    } else {
+      stalled.items.add(item);
     }
+  }
+
+  /**
+   * What waits for this mark: keys to be woken, and single items, which wait no more. A key that has a retry to wait for is woken by that.
+   * Undefined when there is nothing.
+   */
+  unstall(mark: string): { readonly keys: readonly string[]; readonly items: readonly Item[] } | undefined {
+    const stalled = this.#stalled.get(mark);
+    if (stalled === undefined) return undefined;
+    this.#stalled.delete(mark);
+    const keys = [...stalled.keys].filter((key) => this.#keys.get(key)?.timer === undefined);
+    return { keys, items: [...stalled.items] };
+  }
+
+  /** Whether everything else of the key has to line up. */
+  hasLine(key: string): boolean {
+    return this.#strict && this.#keys.has(key);
+  }
+
+  /** Puts an item into its place in the line of its key. False when there is no retry that wakes the key. */
+  line(item: Item): boolean {
     const held = this.#keys.get(item.key) ?? { items: [], timer: undefined, asideFrom: Infinity };
     this.#keys.set(item.key, held);
-    this.#stalled.keys.add(item.key);
     this.#keep(held, item);
-  }
-
-  get hasStalled(): boolean {
-    return this.#stalled.keys.size > 0 || this.#stalled.items.length > 0;
-  }
-
-  /** What was stalled: keys to be woken, and single items, which wait no more. A key that has a retry to wait for is woken by that. */
-  unstall(): { readonly keys: readonly string[]; readonly items: readonly Item[] } {
-    const keys = [...this.#stalled.keys].filter((key) => this.#keys.get(key)?.timer === undefined);
-    this.#stalled.keys.clear();
-    return { keys, items: this.#stalled.items.splice(0) };
-  }
-
-  /** Takes back, into its place, an item that was under way; false when it may be handled. */
-  rejoin(item: Item): boolean {
-    const held = this.#strict ? this.#keys.get(item.key) : undefined;
-    if (held === undefined) return false;
-    this.#keep(held, item);
-    return true;
+    return held.timer !== undefined;
   }
 
   /** What is too much goes from the end, so that what is in memory is always older than what is set aside. */
@@ -126,6 +142,9 @@ export class Waiting {
   purge(isStale: (item: Item) => boolean): { readonly items: readonly Item[]; readonly keys: readonly string[] } {
     const items: Item[] = [];
     const keys: string[] = [];
+    for (const stalled of this.#stalled.values()) {
+      for (const item of stalled.items) if (isStale(item) && stalled.items.delete(item)) items.push(item);
+    }
     for (const [key, held] of this.#keys) {
       const stale = held.items.filter((item) => isStale(item));
       if (stale.length === 0) continue;
@@ -135,8 +154,6 @@ export class Waiting {
       for (const item of stale) this.#cancel(item);
       const [next] = held.items;
       if (this.#strict && first !== next) keys.push(key);
-      // The isolate holds the key back because of the first one.
-      if (this.#strict && next !== undefined) next.resume = true;
       if (!this.#strict && next === undefined) this.#keys.delete(key);
     }
     return { items, keys };
@@ -152,6 +169,7 @@ export class Waiting {
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#keys.clear();
     this.#timers.clear();
+    this.#stalled.clear();
   }
 
   #leave(item: Item): void {

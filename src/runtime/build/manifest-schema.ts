@@ -131,7 +131,7 @@ const retrySchema = z
       .prefault(5)
       .meta({ description: "Tries in all before the message goes to the dead letters. 1 to 100." }),
     backoff,
-    maxAge: quantity(DURATION, "1h", { min: "1s", max: "30d" }, "A message older than this is not tried again."),
+    maxAge: quantity(DURATION, "1h", { min: "1s", max: "30d" }, "A try that begins when the message is older than this is the last one."),
   })
   .prefault({})
   .meta({

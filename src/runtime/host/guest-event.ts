@@ -13,7 +13,7 @@ export class GuestEvent {
   readonly key: string;
   /** Where the next message of the batch starts. */
   readonly end: number;
-  /** Flag bits of the item: 1 resumes a key, 2 is the last attempt. */
+  /** Flag bits of the item: 1 resumes its key, 2 gives it up when it fails, 4 keeps it even when it fails for good. */
   readonly flags: number;
   #topic: string | undefined;
   #params: Record<string, string> | undefined;

@@ -140,7 +140,8 @@ class Guest implements GuestRuntime {
   #fail(error: unknown, event: GuestEvent, effects: Effects): string {
     this.#current = undefined;
     const failure = encodeFailure(error, effects);
-    if (this.#options.strict && failure.startsWith("\x01") && (event.flags & 2) === 0) this.#failedKeys.add(event.key);
+    const givenUp = failure.startsWith("\x02") ? (event.flags & 4) === 0 : (event.flags & 2) !== 0;
+    if (this.#options.strict && !givenUp) this.#failedKeys.add(event.key);
     return failure;
   }
 }

@@ -22,3 +22,26 @@ it("while dead letters are full a function with overflow block waits instead of 
   expect(core.stats("f")).toMatchObject({ handled: 1, deadLettered: 3 });
   expect(core.drops.all()).toEqual([]);
 });
+
+it("while dead letters are full a message that failed for good holds its key back too, whether its handler said so or it was refused", async () => {
+  await using core = await Core.temporary({ journal: { deadLettersBytesMax: 1 } });
+  const handler = `
+    if (event.data.fails) throw Object.assign(new Error('never'), { name: 'PermanentError' });
+    if (event.data.keeps) ctx.state.set('x', 'y'.repeat(200));
+    ctx.emit('seen', event.data.n, { subject: event.params.k });`;
+  await core.deploy(functionOf({ handler, retry: { attempts: 2, minMs: 1, maxMs: 5 }, limits: { stateBytes: 100 } }));
+  await core.send("in/full", { fails: true });
+  await core.drained();
+  await Promise.all(["a", "b"].map((k) => core.send(`in/${k}`, { n: 1, [k === "a" ? "fails" : "keeps"]: true })));
+  for (const k of ["a", "b", "c"]) await core.send(`in/${k}`, { n: 2 });
+  await vi.waitFor(() => expect(core.stats("f").retried).toBeGreaterThan(10));
+  await vi.waitFor(async () => expect(await core.bySubject()).toEqual({ c: [2] }));
+  expect(core.stats("f")).toMatchObject({ handled: 1, deadLettered: 1, backlog: 4 });
+  for (const deadLettered of [2, 3]) {
+    await core.journal.clearDeadLetters("f");
+    await vi.waitFor(() => expect(core.stats("f").deadLettered).toBeGreaterThanOrEqual(deadLettered));
+  }
+  await core.drained();
+  expect(await core.bySubject()).toEqual({ a: [2], b: [2], c: [2] });
+  expect(core.stats("f")).toMatchObject({ handled: 3, deadLettered: 3, backlog: 0 });
+});

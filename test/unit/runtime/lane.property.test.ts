@@ -1,0 +1,70 @@
+import * as fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type Arrival, type Attempt, LaneWorld } from "./lane-world.ts";
+
+type Step =
+  | { readonly do: "arrive"; readonly arrivals: readonly Arrival[] }
+  | { readonly do: "handle" | "answer" | "die" }
+  | { readonly do: "pass"; readonly ms: number }
+  | { readonly do: "letters"; readonly full: boolean }
+  | { readonly do: "shed"; readonly below: number };
+
+const attempt = fc.oneof(
+  { weight: 2, arbitrary: fc.constant<Attempt>("done") },
+  { weight: 6, arbitrary: fc.constant<Attempt>("throws") },
+  { weight: 2, arbitrary: fc.constantFrom<Attempt>("throws for good", "hangs", "is refused") },
+);
+const arrival = fc.record<Arrival>({
+  key: fc.nat(2),
+  id: fc.option(fc.nat(3), { nil: undefined }),
+  attempts: fc.oneof({ weight: 2, arbitrary: fc.constant([]) }, fc.array(attempt, { maxLength: 5 })),
+});
+const steps = fc.array(
+  fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.array(arrival, { minLength: 1, maxLength: 6, size: "max" }).map((arrivals): Step => ({ do: "arrive", arrivals })),
+    },
+    { weight: 6, arbitrary: fc.constantFrom<Step>({ do: "handle" }, { do: "answer" }) },
+    { weight: 1, arbitrary: fc.constant<Step>({ do: "die" }) },
+    { weight: 3, arbitrary: fc.constantFrom(5, 20, 60).map((ms): Step => ({ do: "pass", ms })) },
+    { weight: 1, arbitrary: fc.boolean().map((full): Step => ({ do: "letters", full })) },
+    { weight: 1, arbitrary: fc.nat(20).map((below): Step => ({ do: "shed", below })) },
+  ),
+  { maxLength: 60, size: "max" },
+);
+
+async function take(world: LaneWorld, step: Step): Promise<void> {
+  if (step.do === "arrive") for (const one of step.arrivals) await world.arrive(one);
+  else if (step.do === "pass") await world.pass(step.ms);
+  else if (step.do === "letters") world.lettersFull = step.full;
+  else if (step.do === "shed") await world.shed(step.below);
+  else await world[step.do]();
+}
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] }));
+afterEach(() => void vi.useRealTimers());
+
+const retry = { attempts: 3, minMs: 10, maxMs: 40, maxAgeMs: 150 };
+const idempotency = { key: "data.id", windowMs: 3_600_000, entries: 1_000 };
+
+describe("a lane and its guest", () => {
+  it.each([
+    ["strict", undefined],
+    ["strict", idempotency],
+    ["relaxed", undefined],
+    ["relaxed", idempotency],
+  ] as const)("settle every message once, with strict order key by key: order %s, idempotency %o", async (order, keys) => {
+    await fc.assert(
+      fc.asyncProperty(steps, async (list) => {
+        vi.clearAllTimers();
+        const world = new LaneWorld({ order, retry, idempotency: keys, limits: { cpuMs: 10_000 } });
+        await world.start();
+        for (const step of list) await take(world, step);
+        expect(await world.finish()).toBe(true);
+        await world.lane.stop();
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
