@@ -7,6 +7,7 @@ import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { decodeMessage, encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
 import { TopicEmitter } from "./emitter.ts";
+import { installPacketDecoder } from "./decode.ts";
 import { installPacketEncoder } from "./encode.ts";
 import { Engine } from "./engine.ts";
 import { KnownTopics } from "./known-topics.ts";
@@ -94,6 +95,7 @@ export class Broker implements AsyncDisposable {
   static async create(options: BrokerOptions, intake: Intake, logger: Logger): Promise<Broker> {
     const store = await SessionStore.open(options.location, intake.ledger, logger);
     installPacketEncoder();
+    installPacketDecoder();
     const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });
     const broker = new Broker({ aedes, store, open: new OpenMessages(intake.ledger, options, logger) }, options);
     broker.#guard(options, intake, logger);

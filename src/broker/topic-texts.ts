@@ -1,0 +1,40 @@
+/** Places for remembered texts; a power of two. */
+const PLACES = 4_096;
+/** Longer ones are not worth being kept. */
+const BYTES_MAX = 128;
+
+/**
+ * Texts of topics by their bytes: sensors publish to the same ones over and over, and a text that was met before need be neither decoded nor
+ * hashed again wherever it is looked up. Each topic has one place, so what is remembered has a bound; topics that share a place take it in turns.
+ */
+export class TopicTexts {
+  readonly #texts: (string | undefined)[] = Array.from({ length: PLACES });
+
+  /** The bytes from `start` to `end` as UTF-8. */
+  at(bytes: Buffer, start: number, end: number): string {
+    if (end - start > BYTES_MAX) return bytes.toString("utf8", start, end);
+    const place = placeOf(bytes, start, end);
+    const known = this.#texts[place];
+    if (known !== undefined && isSame(known, bytes, start, end)) return known;
+    const text = bytes.toString("utf8", start, end);
+    this.#texts[place] = text;
+    return text;
+  }
+}
+
+/** FNV-1a. */
+function placeOf(bytes: Buffer, start: number, end: number): number {
+  let hash = 0x811c9dc5;
+  for (let at = start; at < end; at++) hash = Math.imul(hash ^ (bytes[at] ?? 0), 0x01000193);
+  return (hash ^ (hash >>> 15)) & (PLACES - 1);
+}
+
+/** Only of ASCII: in no other text the characters are the bytes, so it is never taken for the same. */
+function isSame(text: string, bytes: Buffer, start: number, end: number): boolean {
+  if (text.length !== end - start) return false;
+  for (let index = 0; index < text.length; index++) {
+    const code = text.charCodeAt(index);
+    if (code > 127 || code !== bytes[start + index]) return false;
+  }
+  return true;
+}
