@@ -15,8 +15,8 @@
  *                  CUT       u32 batch · JSON {code, message} as u32 length and text · u16 finished items · u32 ms that the next one had
  *                            been running · results of the finished ones. The isolate is gone.
  *
- * item:   u8 flags (1 resumes the key, 2 is given up when it fails, 4 is not even given up when it fails for good) · u8 attempt · u8 trigger · u48 seq · u16 key bytes (0: the topic) · key
- *         · the record of the message as in core/message.ts
+ * item:   u8 flags · u8 attempt · u8 trigger · u48 seq · u16 key bytes (0: the topic) · key · the record of the message as in core/message.ts
+ *         flags: 1 resumes the key · 2 is given up when it fails · 4 is not even given up when it fails for good
  * result: u8 status
  *         0 done      u16 n · n logs · u16 n · n × (u16 name · u32 value, 0xFFFFFFFF deletes) · u16 n · n × (u16 type · u16 subject · u32 data)
  *                     · u16 n · n records to publish
