@@ -177,7 +177,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   /** Drops messages, when the manifest chose that, while the journal is full; what is under way is finished. */
   async shed(pressure: Pressure): Promise<void> {
-    if (!(await this.#shedding.update(pressure, this.floor))) return;
+    if (await this.#shedding.update(pressure, this.floor)) this.#purge();
+  }
+
+  #purge(): void {
     const { cursor } = this.#feed;
     if (cursor === undefined) return;
     for (const lane of this.#lanes) {
@@ -226,10 +229,16 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     const { cursor } = this.#feed;
     if (cursor === undefined) throw new Error("a lane settles before its function has started");
     const { finished, refused } = this.#settling.settle(outcomes, cursor);
+    if (finished < outcomes.length && this.#shedding.drops) this.#purgeLate(outcomes);
     if (finished === 0) return refused;
     // Whoever waited for these messages is left out from here on, in a later cursor.
     for (const { item, result, dead } of outcomes) if (dead || result.status === "done") this.#release(item);
     this.#feed.refill();
     return refused;
+  }
+
+  /** What was under way when others like it were dropped may have failed. Not at once: the lane has to take back first what comes again. */
+  #purgeLate(outcomes: readonly Outcome[]): void {
+    if (outcomes.some(({ item }) => this.#shedding.isStale(item.message, item.key))) queueMicrotask(() => this.#purge());
   }
 }

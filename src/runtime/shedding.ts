@@ -29,6 +29,11 @@ export class Shedding {
     this.#owner = owner;
   }
 
+  /** Whether there may be messages that are dropped. */
+  get drops(): boolean {
+    return this.#pressure.over && (this.#below > 0 || this.#newest.size > 0);
+  }
+
   /** A volatile message takes no room in the journal. */
   isStale({ seq, volatile }: JournaledMessage, key: string): boolean {
     if (!this.#pressure.over || volatile === true) return false;

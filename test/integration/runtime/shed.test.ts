@@ -47,6 +47,29 @@ describe.each([16, 8_192])("when the journal is full, a function with room for %
 });
 
 describe("when the journal is full, a function", () => {
+  it.each(["strict", "relaxed"] as const)(
+    "with drop-oldest and %s order loses also what was under way and fails only then",
+    async (order) => {
+      await using core = await Core.temporary();
+      await core.deploy(functionOf({ ...stuck("drop-oldest"), order }));
+      await core.send("in/k0", { n: -1, ok: true });
+      await core.drained(); // From here on messages are handed on as they come.
+      core.journal.subscribe({
+        incoming: (messages) => {
+          core.runtime.accept(messages);
+          core.runtime.shed({ over: true, floor: 12 });
+        },
+        publishes: () => undefined,
+      });
+      await Promise.all(Array.from({ length: 20 }, (_, n) => core.send(`in/k${n % 2}`, { n, ok: n >= 2 })));
+      await core.drained();
+      expect(core.stats("f").retried).toBe(2);
+      expect(dropped(core) + (await core.events()).length).toBe(21);
+      expect(dropped(core)).toBeGreaterThanOrEqual(2);
+      expect((await core.journal.cursor("f"))?.floor).toBe(22);
+    },
+  );
+
   it("with block loses nothing", async () => {
     await using core = await Core.temporary();
     await core.deploy(functionOf(stuck("block")));
