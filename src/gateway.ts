@@ -65,7 +65,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
       runtime.accept(messages);
       arrivals.announce();
     },
-    publishes: (number, records) => deliveries.deliver(records, () => journal.delivered(number)),
+    publishes: (number, records) => deliveries.deliver(records, () => broker.secured(() => journal.delivered(number))),
   });
   journal.outbox.onPressure((pressure) => {
     if (pressure !== 0) logger.warn("the outbox is full: functions that emit wait, as their manifests say");
@@ -143,7 +143,7 @@ function consumers({ journal }: GatewayConfig, runtime: Runtime, logger: Logger)
 }
 
 function createBroker(config: GatewayConfig, to: Intake, logger: Logger): Promise<Broker> {
-  const { mqtt } = config;
+  const { mqtt, journal } = config;
   const options = {
     gateway: config.id,
     endpoint: { host: mqtt.host, port: mqtt.port },
@@ -151,6 +151,7 @@ function createBroker(config: GatewayConfig, to: Intake, logger: Logger): Promis
     payloadBytesMax: mqtt.payload_bytes_max,
     clientsMax: mqtt.clients_max,
     inflightMax: mqtt.inflight_max,
+    durability: journal.durability,
   };
   return Broker.create(options, to, logger);
 }

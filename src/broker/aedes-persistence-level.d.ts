@@ -7,6 +7,7 @@ declare module "aedes-persistence-level/asyncPersistence.js" {
   interface PacketReference {
     readonly cmd?: string;
     readonly messageId?: number;
+    readonly brokerId?: string;
   }
 
   export default class AsyncLevelPersistence {
@@ -18,9 +19,14 @@ declare module "aedes-persistence-level/asyncPersistence.js" {
     subscriptionsByTopic(topic: string): Promise<object[]>;
     createRetainedStreamCombi(patterns: readonly string[]): Readable;
     delWill(client: { readonly id: string }): Promise<object | undefined>;
+    outgoingEnqueueCombi(subscriptions: readonly object[], packet: object): Promise<void>;
+    outgoingEnqueue(subscription: { readonly clientId: string }, packet: object): Promise<void>;
+    outgoingUpdate(client: Client, packet: PacketReference): Promise<void>;
+    storeRetained(packet: object): Promise<void>;
     outgoingClearMessageId(client: Client, packet: PacketReference): Promise<object | undefined>;
     incomingGetPacket(client: Client, packet: PacketReference): Promise<object>;
     incomingStorePacket(client: Client, packet: PacketReference): Promise<void>;
+    cleanIncoming(client: { readonly id: string }): Promise<void>;
     incomingDelPacket(client: Client, packet: PacketReference): Promise<void>;
   }
 }

@@ -6,6 +6,7 @@ import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { decodeMessage, encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
+import { Copies } from "./copies.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
 import { installPacketEncoder } from "./encode.ts";
@@ -14,6 +15,7 @@ import { KnownTopics } from "./known-topics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
 import { messageOfPacket } from "./packet.ts";
+import type { SyncFolder } from "./log-sync.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 
 export interface BrokerOptions {
@@ -25,6 +27,10 @@ export interface BrokerOptions {
   readonly clientsMax: number;
   /** Messages of one client that may wait for their acknowledgement (Receive Maximum of MQTT 5, 3.2.2.3.3). */
   readonly inflightMax: number;
+  /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
+  readonly durability: "fsync" | "interval" | "os";
+  /** Brings a session database to disk; a test can look at what a power cut would leave. */
+  readonly sync?: SyncFolder;
 }
 
 interface Entry {
@@ -64,14 +70,16 @@ export class Broker implements AsyncDisposable {
   readonly counters = { received: 0, delivered: 0, refused: 0 };
   readonly #topics = new KnownTopics();
   readonly #open: OpenMessages;
+  readonly #copies: Copies;
   #endpoint: Endpoint;
 
-  private constructor(parts: { aedes: Aedes; store: SessionStore; open: OpenMessages }, options: BrokerOptions) {
+  private constructor(parts: { aedes: Engine; store: SessionStore; open: OpenMessages }, options: BrokerOptions) {
     const { aedes, store, open } = parts;
     this.#aedes = aedes;
     this.#store = store;
     this.#endpoint = options.endpoint;
     this.#open = open;
+    this.#copies = new Copies(store, (packet) => aedes.number(packet));
     this.#server = createServer({ noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
@@ -93,11 +101,14 @@ export class Broker implements AsyncDisposable {
 
   /** The broker takes no clients before `listen`. @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL */
   static async create(options: BrokerOptions, intake: Intake, logger: Logger): Promise<Broker> {
-    const store = await SessionStore.open(options.location, intake.ledger, logger);
+    const store = await SessionStore.open(options, intake.ledger, logger);
     installPacketEncoder();
     installPacketDecoder();
     const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });
-    const broker = new Broker({ aedes, store, open: new OpenMessages(intake.ledger, options, logger) }, options);
+    const clear = async (client: string): Promise<void> => {
+      await Promise.all([intake.ledger.clear(client), store.cleanIncoming({ id: client })]);
+    };
+    const broker = new Broker({ aedes, store, open: new OpenMessages({ clear }, options, logger) }, options);
     broker.#guard(options, intake, logger);
     await aedes.listen();
     return broker;
@@ -116,7 +127,10 @@ export class Broker implements AsyncDisposable {
     return this.#aedes.connectedClients;
   }
 
-  /** Hands records to local subscribers; `done` is called when the sessions of all of them have every record, and not at all otherwise. */
+  /**
+   * Hands records to local subscribers; `done` is called when the sessions of all of them have every record, and not at all otherwise. What
+   * sessions have got may still be lost by a power cut, see `secured`.
+   */
   deliver(records: readonly Uint8Array[], done: () => void): void {
     let left = records.length;
     for (const record of records) {
@@ -136,6 +150,11 @@ export class Broker implements AsyncDisposable {
         if (--left === 0) done();
       });
     }
+  }
+
+  /** Calls `done` when what sessions have got so far is on disk: at once when they have got nothing, not at all when the disk refuses. */
+  secured(done: () => void): void {
+    this.#store.secureLater(done);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -187,8 +206,10 @@ export class Broker implements AsyncDisposable {
     }
     this.counters.received++;
     const wake = intake.matches(packet.topic);
+    const copied = client !== null && this.#copies.wanted(packet);
     if (wake === "none") {
-      callback();
+      if (copied) this.#copies.makeOnce(client, packet, (error) => (error === undefined ? callback() : client.close()));
+      else callback();
       return;
     }
     const message = messageOfPacket(client?.id ?? "will", packet);
@@ -209,9 +230,19 @@ export class Broker implements AsyncDisposable {
     };
     // A will has no packet id, whatever its QoS.
     if (client === null || packet.messageId === undefined) intake.append(entry, done);
-    else if (packet.qos === 2) intake.appendOnce(client.id, packet.messageId, entry, done);
-    else if (packet.qos === 1) this.#open.resends.take({ client, packet }, (taken) => intake.append(entry, taken), done);
-    else intake.append(entry, done);
+    else if (packet.qos === 2) intake.appendOnce(client.id, packet.messageId, entry, copied ? this.#copied(packet, done) : done);
+    else if (packet.qos === 1) {
+      const append = (taken: Done): void => intake.append(entry, copied ? this.#copied(packet, taken) : taken);
+      this.#open.resends.take({ client, packet }, append, done);
+    } else intake.append(entry, done);
+  }
+
+  /** Goes on when the message is in the journal and the copies of it are made. */
+  #copied(packet: PublishPacket, taken: Done): Done {
+    return (error, duplicate) => {
+      if (error !== undefined || duplicate === true) taken(error, duplicate);
+      else this.#copies.make(packet, taken);
+    };
   }
 }
 

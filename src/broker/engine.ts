@@ -1,4 +1,5 @@
 import { Aedes, type AedesOptions, type Client, type PublishPacket } from "aedes";
+import { type StoredPacket, storedOf } from "./copies.ts";
 import type { TopicEmitter } from "./emitter.ts";
 import type { SessionStore } from "./session-store.ts";
 
@@ -33,8 +34,33 @@ export class Engine extends Aedes {
     });
   }
 
+  /** A packet as the engine would make it of one that a client sent. */
+  number({ topic, payload, qos, retain, properties }: PublishPacket): StoredPacket {
+    const brokerCounter = Number(Reflect.get(this, "counter")) + 1;
+    Reflect.set(this, "counter", brokerCounter);
+    const expirySeconds = properties?.messageExpiryInterval ?? 0;
+    return {
+      cmd: "publish",
+      brokerId: this.id,
+      brokerCounter,
+      topic,
+      payload,
+      qos,
+      retain,
+      dup: false,
+      ...(properties === undefined ? {} : { properties }),
+      ...(expirySeconds > 0 ? { messageExpiry: Date.now() + expirySeconds * 1_000 } : {}),
+    };
+  }
+
   override publish(packet: PublishPacket, client: Client | Done | null, done?: Done): void {
     const callback = typeof client === "function" ? client : done;
+    const stored = storedOf(packet);
+    if (stored !== undefined) {
+      if (client !== null && typeof client !== "function") stored.clientId = client.id;
+      this.#emitter.emit(stored, callback);
+      return;
+    }
     const unwanted = !packet.retain && !this.#emitter.wants(packet.topic) && this.#store.hasNoOffline(packet.topic);
     if (unwanted) callback?.();
     else this.#through(packet, typeof client === "function" ? null : client, callback ?? (() => undefined));

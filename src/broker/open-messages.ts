@@ -3,7 +3,7 @@ import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import { Resends } from "./resends.ts";
 
-/** Where the packet ids of QoS 2 messages are; `clear` resolves when it is on disk that a client has none. */
+/** Where the packet ids of QoS 2 messages are; `clear` resolves when a client has none any more, also after a crash. */
 interface Ledger {
   clear(client: string): Promise<void>;
 }

@@ -17,13 +17,13 @@ export async function openSessionDatabase(location: string, failed: (error: Mill
   try {
     await database.open();
   } catch (cause) {
-    throw describe(location, cause);
+    throw describeFailure(location, cause);
   }
   for (const name of ["_put", "_del", "_batch"]) {
     const write: Write = methodOf(database, name);
     const watched: Write = (...args) =>
       write(...args).catch((cause: unknown) => {
-        failed(describe(location, cause));
+        failed(describeFailure(location, cause));
         throw cause;
       });
     Object.defineProperty(database, name, { value: watched });
@@ -57,7 +57,7 @@ function methodOf<T>(database: SessionDatabase, name: string): Call<T> {
   return Reflect.get(database, name).bind(database);
 }
 
-function describe(location: string, cause: unknown): MillraceError {
+export function describeFailure(location: string, cause: unknown): MillraceError {
   const inner = cause instanceof Error ? (cause.cause ?? cause) : cause;
   if (systemCode(inner) === "LEVEL_LOCKED") return new MillraceError("DATA_LOCKED", `${location} is in use by another process`, { cause });
   const reason = messageOf(inner);

@@ -3,11 +3,15 @@ import type { Aedes, Client } from "aedes";
 import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
-import { openSessionDatabase, type SessionDatabase } from "./session-database.ts";
+import type { StoredPacket } from "./copies.ts";
+import { InOrder } from "./in-order.ts";
+import { LogSync, type SyncFolder, syncLogs } from "./log-sync.ts";
+import { describeFailure, openSessionDatabase, type SessionDatabase } from "./session-database.ts";
 
 interface PacketReference {
   readonly cmd?: string;
   readonly messageId?: number;
+  readonly brokerId?: string;
 }
 
 /** Packet ids of QoS 2 messages that are in the journal and not released yet. */
@@ -15,6 +19,22 @@ export interface ReleaseLedger {
   has(client: string, packetId: number): boolean;
   /** Durable when it resolves. */
   release(client: string, packetId: number): Promise<void>;
+}
+
+/** Where the sessions are, and whether what is acknowledged has to survive a power cut. */
+export interface SessionStoreOptions {
+  readonly location: string;
+  readonly durability: "fsync" | "interval" | "os";
+  readonly sync?: SyncFolder;
+}
+
+interface Parts {
+  readonly database: SessionDatabase;
+  readonly ledger: ReleaseLedger;
+  readonly logger: Logger;
+  readonly failed: Promise<never>;
+  readonly sync: LogSync;
+  readonly isSynced: boolean;
 }
 
 const UNWANTED_TOPICS_MAX = 10_000;
@@ -33,24 +53,41 @@ export class SessionStore extends AsyncLevelPersistence {
   readonly #database: SessionDatabase;
   readonly #ledger: ReleaseLedger;
   readonly #logger: Logger;
+  readonly #sync: LogSync;
+  readonly #isSynced: boolean;
   readonly #unwanted = new Set<string>();
+  readonly #enqueued = new InOrder();
+  readonly #updated = new WeakMap<Client, InOrder>();
   #generation = 0;
   #broken = false;
 
-  private constructor(database: SessionDatabase, ledger: ReleaseLedger, rest: { logger: Logger; failed: Promise<never> }) {
+  private constructor({ database, ledger, logger, failed, sync, isSynced }: Parts) {
     super(database);
     this.#database = database;
     this.#ledger = ledger;
-    this.#logger = rest.logger;
-    this.failed = rest.failed;
+    this.#logger = logger;
+    this.#sync = sync;
+    this.#isSynced = isSynced;
+    this.failed = failed;
     this.failed.catch(() => (this.#broken = true));
   }
 
   /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL */
-  static async open(location: string, ledger: ReleaseLedger, logger: Logger): Promise<SessionStore> {
-    const { promise, reject } = Promise.withResolvers<never>();
-    promise.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
-    return new SessionStore(await openSessionDatabase(location, reject), ledger, { logger, failed: promise });
+  static async open(options: SessionStoreOptions, ledger: ReleaseLedger, logger: Logger): Promise<SessionStore> {
+    const { location, durability, sync: syncFolder = syncLogs } = options;
+    const { promise: failed, reject } = Promise.withResolvers<never>();
+    failed.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
+    const database = await openSessionDatabase(location, reject);
+    const sync = new LogSync(async () => {
+      try {
+        await syncFolder(location);
+      } catch (cause) {
+        const error = describeFailure(location, cause);
+        reject(error);
+        throw error;
+      }
+    });
+    return new SessionStore({ database, ledger, logger, failed, sync, isSynced: durability === "fsync" });
   }
 
   // The engine tells asynchronous stores from older ones by this method.
@@ -75,8 +112,20 @@ export class SessionStore extends AsyncLevelPersistence {
     }
   }
 
-  close(): Promise<void> {
-    return this.#database.close();
+  async close(): Promise<void> {
+    await this.#sync.close();
+    await this.#database.close();
+  }
+
+  /** Resolves when the copies that were stored so far are as safe as an acknowledged message has to be. */
+  async secure(): Promise<void> {
+    if (this.#isSynced) await this.#sync.now();
+  }
+
+  /** The same for what nobody waits for: `done` is called somewhat later, at once when there is nothing to secure. */
+  secureLater(done: () => void): void {
+    if (this.#isSynced) this.#sync.later(done);
+    else done();
   }
 
   /** Whether a write was refused: the protocol engine says of what it could not store that all is well. */
@@ -100,14 +149,56 @@ export class SessionStore extends AsyncLevelPersistence {
     return subscriptions;
   }
 
-  override addSubscriptions(client: Client, subscriptions: readonly object[]): Promise<void> {
-    this.#forget();
-    return super.addSubscriptions(client, subscriptions);
+  /** Stores the copies of a message for the sessions that want it. */
+  async enqueue(packet: StoredPacket): Promise<void> {
+    await this.outgoingEnqueueCombi(await this.subscriptionsByTopic(packet.topic), packet);
   }
 
-  override removeSubscriptions(client: Client, topics: readonly string[]): Promise<void> {
+  override async outgoingEnqueueCombi(subscriptions: readonly object[], packet: object): Promise<void> {
+    if (subscriptions.length === 0) return;
+    await this.#enqueued.after(super.outgoingEnqueueCombi(subscriptions, packet));
+    this.#sync.written();
+  }
+
+  override async storeRetained(packet: object): Promise<void> {
+    await super.storeRetained(packet);
+    this.#sync.written();
+  }
+
+  /** Called before a packet is sent: packets go out in the order in which they came (MQTT 5, 4.6), though their writes pass one another. */
+  override outgoingUpdate(client: Client, packet: PacketReference): Promise<void> {
+    let updated = this.#updated.get(client);
+    if (updated === undefined) {
+      updated = new InOrder();
+      this.#updated.set(client, updated);
+    }
+    return updated.after(this.#update(client, packet));
+  }
+
+  /** A session that subscribed after the copies of a message were made finds none of its own. */
+  async #update(client: Client, packet: PacketReference): Promise<void> {
+    try {
+      await super.outgoingUpdate(client, packet);
+    } catch (error) {
+      if (packet.cmd !== "publish" || packet.brokerId === undefined || this.#database.status !== "open") throw error;
+      await this.outgoingEnqueue({ clientId: client.id }, packet);
+      await super.outgoingUpdate(client, packet);
+    }
+  }
+
+  /** Acknowledged when it is as safe as a message: what is published from then on is the session's. */
+  override async addSubscriptions(client: Client, subscriptions: readonly object[]): Promise<void> {
     this.#forget();
-    return super.removeSubscriptions(client, topics);
+    await super.addSubscriptions(client, subscriptions);
+    this.#sync.written();
+    await this.secure();
+  }
+
+  override async removeSubscriptions(client: Client, topics: readonly string[]): Promise<void> {
+    this.#forget();
+    await super.removeSubscriptions(client, topics);
+    this.#sync.written();
+    await this.secure();
   }
 
   /** What was being looked up before is not remembered either. */
@@ -142,6 +233,15 @@ export class SessionStore extends AsyncLevelPersistence {
     if (DUPLICATE in packet) return Promise.resolve(packet);
     if (packet.cmd === "pubrel" && this.#ledger.has(client.id, packet.messageId ?? 0)) return Promise.resolve(packet);
     return super.incomingGetPacket(client, packet);
+  }
+
+  /** The packet ids of QoS 2 messages that were only brokered. Once closing has begun they stay, and go when the client begins its next session. */
+  override async cleanIncoming(client: { readonly id: string }): Promise<void> {
+    try {
+      await super.cleanIncoming(client);
+    } catch (error) {
+      if (this.#database.status === "open") throw error;
+    }
   }
 
   override async incomingDelPacket(client: Client, packet: PacketReference): Promise<void> {

@@ -15,7 +15,7 @@ const [folder = "", port = ""] = process.argv.slice(2);
 await using own = new AsyncDisposableStack();
 const journal = own.use(await Journal.open({ location: `${folder}/journal`, batchMax: 256, ...KEEPS_NOTHING }));
 const wakes: { runtime?: Runtime } = {};
-const options = { payloadBytesMax: 10_000, clientsMax: 100, inflightMax: 1_000 };
+const options = { payloadBytesMax: 10_000, clientsMax: 100, inflightMax: 1_000, durability: "fsync" } as const;
 const broker = own.use(
   await Broker.create(
     { gateway: "g", endpoint: { host: "127.0.0.1", port: Number(port) }, location: `${folder}/sessions`, ...options },
@@ -32,7 +32,7 @@ const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax
 wakes.runtime = runtime;
 journal.subscribe({
   incoming: (messages) => runtime.accept(messages),
-  publishes: (number, records) => broker.deliver(records, () => journal.delivered(number)),
+  publishes: (number, records) => broker.deliver(records, () => broker.secured(() => journal.delivered(number))),
 });
 for (const { target, bundle } of [counting, relayed]) await runtime.deploy(target, bundle);
 await journal.redeliver();

@@ -106,6 +106,24 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "      entries: commit.derived,\n",
     replace: "      entries: [],\n",
   },
+  {
+    name: "a client's message is acknowledged before the sessions that want it have it",
+    file: "src/broker/copies.ts",
+    find: "    return under || retain || !this.#shelf.hasNoOffline(topic);",
+    replace: "    return under && retain;",
+  },
+  {
+    name: "copies are written before the acknowledgement, but not synced",
+    file: "src/broker/copies.ts",
+    find: "    await this.#shelf.secure();\n",
+    replace: "",
+  },
+  {
+    name: "the journal forgets a delivery before the sessions that have it are on disk",
+    file: "src/broker/log-sync.ts",
+    find: "    if (this.#secured === this.#written) return done();",
+    replace: "    if (this.#secured <= this.#written) return done();",
+  },
 ];
 
 /** What is left of the source when the mutation is made; undefined when its text does not stand there exactly once. */

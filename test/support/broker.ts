@@ -67,6 +67,7 @@ export async function startBroker(intake: Intake, folder: string, options: Parti
       payloadBytesMax: 10_000,
       clientsMax: 100,
       inflightMax: 100,
+      durability: "fsync",
       ...options,
     },
     intake,
@@ -95,12 +96,17 @@ export class RawClient implements AsyncDisposable {
   readonly socket: Socket;
   readonly #version: 4 | 5;
   closed = false;
+  /** Called for every packet as it comes in. */
+  onPacket: (packet: Packet) => void = () => undefined;
 
   private constructor(socket: Socket, version: 4 | 5) {
     this.socket = socket;
     this.#version = version;
     const packets = parser({ protocolVersion: version });
-    packets.on("packet", (packet) => this.received.push(packet));
+    packets.on("packet", (packet) => {
+      this.received.push(packet);
+      this.onPacket(packet);
+    });
     socket.on("data", (chunk: Buffer) => void packets.parse(chunk));
     socket.on("error", () => undefined); // A broker that closes is what some tests wait for.
     socket.on("close", () => (this.closed = true));

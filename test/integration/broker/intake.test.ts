@@ -185,6 +185,20 @@ describe("packet ids of a client", () => {
     expect(intake.texts).toEqual(["in/a=old", "in/a=new"]);
   });
 
+  it.each([true, false])("of messages that are only brokered end with their session too (clean: %s)", async (clean) => {
+    await using subscriber = await connectClient(broker.address);
+    await subscriber.mqtt.subscribeAsync("other/#", { qos: 2 });
+    {
+      await using client = await RawClient.connect(broker.address, { id: "c", clean });
+      client.publish("other/a", "old", { qos: 2, messageId: 1 });
+      await client.next("pubrec");
+    }
+    await using client = await RawClient.connect(broker.address, { id: "c", clean: true });
+    client.publish("other/a", "new", { qos: 2, messageId: 1 });
+    await client.next("pubrec");
+    await vi.waitFor(() => expect(subscriber.heard).toEqual(["other/a=old", "other/a=new"]));
+  });
+
   it("that starts anew stand for new messages", async () => {
     {
       await using client = await RawClient.connect(broker.address, { id: "c", clean: false });

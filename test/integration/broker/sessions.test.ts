@@ -117,6 +117,47 @@ describe("delivering what functions publish", () => {
   });
 });
 
+describe("a client whose session is stored", () => {
+  const options = { clientId: "stored", clean: false } as const;
+
+  it("hears everything once and in order while it is connected, and nothing of it again", async () => {
+    const expected = Array.from({ length: 300 }, (_, i) => `q/${i % 2}=${i}`);
+    {
+      await using client = await connectClient(broker.address, options);
+      await client.mqtt.subscribeAsync("q/#", { qos: 1 });
+      await using publisher = await connectClient(broker.address);
+      await Promise.all(expected.map((_, i) => publisher.mqtt.publishAsync(`q/${i % 2}`, String(i), { qos: 1 })));
+      await vi.waitFor(() => expect(client.heard).toEqual(expected));
+      const published = Array.from({ length: 300 }, (_, i) => String(i));
+      await Promise.all(published.map((text) => deliver(record("q/f", text))));
+      await vi.waitFor(() => expect(client.heard.slice(300)).toEqual(published.map((text) => `q/f=${text}`)));
+      await client.mqtt.endAsync();
+    }
+    await using client = await connectClient(broker.address, options);
+    await using publisher = await connectClient(broker.address);
+    await publisher.mqtt.publishAsync("q/0", "last", { qos: 1 });
+    await vi.waitFor(() => expect(client.heard).toEqual(["q/0=last"]));
+  });
+
+  it("may subscribe while others that are stored are being sent to", async () => {
+    await using first = await connectClient(broker.address, options);
+    await first.mqtt.subscribeAsync("q/#", { qos: 1 });
+    await using publisher = await connectClient(broker.address);
+    await using second = await connectClient(broker.address, { clientId: "other", clean: false });
+    let ended = false;
+    second.mqtt.once("close", () => (ended = true));
+    for (let round = 0; round < 20; round++) {
+      const sent = Array.from({ length: 20 }, (_, i) => publisher.mqtt.publishAsync("q/a", `${round} ${i}`, { qos: 1 }));
+      await Promise.all([second.mqtt.subscribeAsync("q/#", { qos: 1 }), ...sent]);
+      await publisher.mqtt.publishAsync("q/a", `end of ${round}`, { qos: 1 });
+      await vi.waitFor(() => expect(second.heard.at(-1)).toBe(`q/a=end of ${round}`));
+      await second.mqtt.unsubscribeAsync("q/#");
+    }
+    expect(ended).toBe(false);
+    await vi.waitFor(() => expect(first.heard).toHaveLength(20 * 21));
+  });
+});
+
 describe("the number of clients", () => {
   it("has an upper bound, also when they come all at once", async () => {
     const tries = await Promise.allSettled(Array.from({ length: 12 }, (_, i) => RawClient.connect(broker.address, { id: `c${i}` })));
@@ -142,7 +183,14 @@ describe("starting", () => {
         resolve({ port, [Symbol.asyncDispose]: () => new Promise((closed) => server.close(() => closed())) });
       });
     });
-    const options = { gateway: "g", location: other.join("sessions"), payloadBytesMax: 1, clientsMax: 1, inflightMax: 1 };
+    const options = {
+      gateway: "g",
+      location: other.join("sessions"),
+      payloadBytesMax: 1,
+      clientsMax: 1,
+      inflightMax: 1,
+      durability: "fsync",
+    } as const;
     const second = await Broker.create({ ...options, endpoint: { host: "127.0.0.1", port: taken.port } }, new TestIntake(), silentLogger);
     await expect(second.listen()).rejects.toMatchObject({ code: "PORT_IN_USE" });
     await expect(

@@ -1,0 +1,111 @@
+import type { Client, PublishPacket } from "aedes";
+
+type Done = (error?: Error) => void;
+
+/** A message as sessions and later subscribers get it. Its number is its place in their queues. */
+export interface StoredPacket extends PublishPacket {
+  readonly brokerId: string;
+  readonly brokerCounter: number;
+  readonly messageExpiry?: number;
+  clientId?: string;
+}
+
+/** Where copies are kept. */
+interface Shelf {
+  /** True when it is known that no stored session wants this topic. */
+  hasNoOffline(topic: string): boolean;
+  enqueue(packet: StoredPacket): Promise<void>;
+  storeRetained(packet: StoredPacket): Promise<void>;
+  /** Resolves when what was stored so far survives a power cut, as far as the gateway is to. */
+  secure(): Promise<void>;
+  /** Rejects for a QoS 2 packet that is not known. */
+  incomingGetPacket(client: Client, packet: PublishPacket): Promise<object>;
+}
+
+interface Order {
+  readonly packet: PublishPacket;
+  readonly stored: StoredPacket;
+  readonly done: Done;
+}
+
+const STORED = Symbol("stored");
+
+/** The packet as it was stored, if its copies were made before it was acknowledged. */
+export function storedOf(packet: object): StoredPacket | undefined {
+  return Reflect.get(packet, STORED) as StoredPacket | undefined;
+}
+
+/**
+ * Makes the copies of a client's message that outlive this process, for stored sessions and as retained message, before the message is
+ * acknowledged; the protocol engine would make them afterwards, and a crash between the two would lose them. Messages that come in while
+ * copies are being written share the next write and its sync, and all of them go on in the order in which they came.
+ */
+export class Copies {
+  readonly #shelf: Shelf;
+  readonly #number: (packet: PublishPacket) => StoredPacket;
+  #waiting: Order[] = [];
+  #busy = false;
+  /** Topics of what waits and of what is being written. */
+  #topicsWaiting = new Set<string>();
+  #topicsWriting = new Set<string>();
+
+  constructor(shelf: Shelf, number: (packet: PublishPacket) => StoredPacket) {
+    this.#shelf = shelf;
+    this.#number = number;
+  }
+
+  /** Whether copies of this message may be wanted. A will is not acknowledged, so the engine sees to it. */
+  wanted({ qos, messageId, retain, topic }: PublishPacket): boolean {
+    if (qos === 0 || messageId === undefined) return false;
+    // A message must not overtake an earlier one with its topic whose copies are being made.
+    const under = this.#busy && (this.#topicsWaiting.has(topic) || this.#topicsWriting.has(topic));
+    return under || retain || !this.#shelf.hasNoOffline(topic);
+  }
+
+  /** `done` is called when the copies are stored, or with the error that kept them from it. */
+  make(packet: PublishPacket, done: Done): void {
+    this.#waiting.push({ packet, stored: this.#number(packet), done });
+    this.#topicsWaiting.add(packet.topic);
+    if (!this.#busy) void this.#run();
+  }
+
+  /** The same, unless it is a QoS 2 message that was sent again. */
+  makeOnce(client: Client, packet: PublishPacket, done: Done): void {
+    if (packet.qos < 2) return this.make(packet, done);
+    this.#shelf.incomingGetPacket(client, packet).then(
+      () => done(),
+      () => this.make(packet, done),
+    );
+  }
+
+  async #run(): Promise<void> {
+    this.#busy = true;
+    while (this.#waiting.length > 0) {
+      const orders = this.#waiting.splice(0);
+      this.#topicsWriting = this.#topicsWaiting;
+      this.#topicsWaiting = new Set();
+      const error = await this.#store(orders).then(() => undefined, asError);
+      for (const { packet, stored, done } of orders) {
+        if (error === undefined) Object.defineProperty(packet, STORED, { value: stored });
+        done(error);
+      }
+    }
+    this.#topicsWriting = new Set();
+    this.#busy = false;
+  }
+
+  async #store(orders: readonly Order[]): Promise<void> {
+    // Of a topic only the newest is kept, and writes that are under way together may pass one another.
+    const retained = new Map<string, StoredPacket>();
+    for (const { stored } of orders) if (stored.retain) retained.set(stored.topic, stored);
+    await Promise.all([
+      ...orders.map(({ stored }) => this.#shelf.enqueue(stored)),
+      ...[...retained.values()].map((stored) => this.#shelf.storeRetained(stored)),
+    ]);
+    await this.#shelf.secure();
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { expect, it, vi } from "vitest";
+import { connectClient, RawClient } from "../support/broker.ts";
+import { TempFolder } from "../support/temp-folder.ts";
+
+/**
+ * The invariant: a client's message of QoS 1 or 2 that was acknowledged is with every subscriber that is away, and retained if it is to be,
+ * whatever moment `kill -9` comes at after the acknowledgement; whether a function listens to it or not.
+ */
+const BROKER = new URL("session-kill-broker.ts", import.meta.url).pathname;
+const MESSAGES = 200;
+/** The kill comes with the first, in the middle, and with the last acknowledgement. */
+const KILLS_AFTER = [1, MESSAGES / 2, MESSAGES];
+
+interface Running extends AsyncDisposable {
+  readonly address: string;
+  kill(): Promise<void>;
+}
+
+async function start(folder: string): Promise<Running> {
+  const child: ChildProcess = spawn(process.execPath, [BROKER, folder], { stdio: ["ignore", "pipe", "inherit"] });
+  const closed = once(child, "close");
+  const kill = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await closed;
+  };
+  const first = (child.stdout === null ? [] : await Promise.race([once(child.stdout, "data"), closed])) as unknown[];
+  return { address: String(first[0]).trim(), kill, [Symbol.asyncDispose]: kill };
+}
+
+it.each(["plain/a", "in/a"])("what is published to %s and acknowledged reaches those who are away", { timeout: 60_000 }, async (topic) => {
+  await using folder = await TempFolder.make();
+  const subscriber = { clientId: "away", clean: false } as const;
+  const acknowledged: string[] = [];
+  const retained: string[] = [];
+  {
+    await using broker = await start(folder.path);
+    await using client = await connectClient(broker.address, subscriber);
+    await client.mqtt.subscribeAsync(topic, { qos: 2 });
+  }
+  for (const qos of [1, 2] as const) {
+    for (const [round, killAfter] of KILLS_AFTER.entries()) {
+      await using broker = await start(folder.path);
+      await using client = await RawClient.connect(broker.address, { id: "publisher" });
+      const name = (messageId: number): string => `${qos} ${round} ${messageId}`;
+      let left = killAfter;
+      let killed: Promise<void> | undefined;
+      client.onPacket = ({ cmd, messageId = 0 }) => {
+        if (cmd !== "puback" && cmd !== "pubrec") return;
+        acknowledged.push(name(messageId));
+        if (messageId === MESSAGES) retained.push(name(messageId));
+        if (--left === 0) killed = broker.kill();
+      };
+      for (let messageId = 1; messageId <= MESSAGES; messageId++) {
+        client.publish(topic, name(messageId), { qos, messageId, retain: messageId === MESSAGES });
+      }
+      await client.ended();
+      await killed;
+      expect(left).toBeLessThanOrEqual(0);
+    }
+  }
+  await using broker = await start(folder.path);
+  await using client = await connectClient(broker.address, subscriber);
+  await vi.waitFor(() => expect(acknowledged.filter((text) => !client.heard.includes(`${topic}=${text}`))).toEqual([]), 20_000);
+  // Of every message that was not acknowledged any more there may be copies too; of those that were there is one.
+  expect(new Set(client.heard).size).toBe(client.heard.length);
+  await using later = await connectClient(broker.address);
+  await later.mqtt.subscribeAsync(topic, { qos: 1 });
+  await vi.waitFor(() => expect(later.heard).toHaveLength(1));
+  expect(retained.map((text) => `${topic}=${text}`)).toContain(later.heard[0]);
+});
