@@ -3,7 +3,7 @@ import { MillraceError, messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
 import { HostProcess } from "./host-process.ts";
-import { type Fault, FRAME, type LoadSpec, u32 } from "./host/frames.ts";
+import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
 import { Turns } from "./turns.ts";
 
 const WATCH_INTERVAL_MS = 100;
@@ -28,6 +28,7 @@ export interface InstanceEvents {
 
 /** An isolate in some host, as the gateway process sees it. */
 export interface InstanceHandle {
+  readonly started: StartTimes;
   run(batch: number, limits: { timeoutMs: number; wallMs: number }, items: readonly Uint8Array[]): void;
   stateLoaded(request: number, entries: string): void;
   unload(): void;
@@ -37,7 +38,7 @@ interface Loaded {
   readonly id: number;
   readonly slot: Slot;
   readonly events: InstanceEvents;
-  readonly loading: PromiseWithResolvers<void>;
+  readonly loading: PromiseWithResolvers<StartTimes>;
   /** When the load, then the batches under way have to be answered, in their order. */
   readonly deadlines: number[];
 }
@@ -98,16 +99,16 @@ export class HostPool {
       const host = await slot.process;
       instance.deadlines.push(performance.now() + LOAD_MS_MAX);
       host.send(FRAME.LOAD, instance.id, Buffer.from(JSON.stringify(spec)));
-      await instance.loading.promise;
-      return this.#handle(instance, host);
+      return this.#handle(instance, host, await instance.loading.promise);
     } catch (error) {
       slot.instances.delete(instance.id);
       throw error;
     }
   }
 
-  #handle(instance: Loaded, host: HostProcess): InstanceHandle {
+  #handle(instance: Loaded, host: HostProcess, started: StartTimes): InstanceHandle {
     return {
+      started,
       run: (batch, limits, items) => {
         const from = Math.max(performance.now(), instance.deadlines.at(-1) ?? 0);
         instance.deadlines.push(from + limits.wallMs + limits.timeoutMs + GRACE_MS);
@@ -141,7 +142,7 @@ export class HostPool {
       instance.events.stateGet(body.readUInt32BE(0), parseKeys(body.toString("utf8", 4)));
     } else if (kind === FRAME.LOADED) {
       instance.deadlines.length = 0;
-      instance.loading.resolve();
+      instance.loading.resolve(parseStartTimes(body.toString()));
     } else if (kind === FRAME.FAILED) {
       instance.loading.reject(new MillraceError("FUNCTION_LOAD_FAILED", parseFault(body.toString()).message));
     } else if (kind === FRAME.CUT) {
@@ -189,6 +190,24 @@ function parseFault(text: string): Fault {
   const [code, message] = [field("code"), field("message")];
   if (typeof code !== "string" || typeof message !== "string") throw new RangeError("a fault has no code or no message");
   return { code, message };
+}
+
+/** @throws RangeError, SyntaxError when it does not say how an instance was started */
+function parseStartTimes(text: string): StartTimes {
+  const times: unknown = JSON.parse(text);
+  const field = (name: string): unknown => (typeof times === "object" && times !== null ? Reflect.get(times, name) : undefined);
+  const ms = (name: string): number => {
+    const value = field(name);
+    if (typeof value !== "number" || !(value >= 0)) throw new RangeError(`${name} of a start is not a time`);
+    return value;
+  };
+  return {
+    isolateMs: ms("isolateMs"),
+    compileMs: ms("compileMs"),
+    initMs: ms("initMs"),
+    pooled: field("pooled") === true,
+    cached: field("cached") === true,
+  };
 }
 
 /** @throws RangeError, SyntaxError when it is not a list of keys */

@@ -1,4 +1,4 @@
-import type { Fault, LoadSpec } from "./frames.ts";
+import type { Fault, LoadSpec, StartTimes } from "./frames.ts";
 
 /** What runs functions. isolated-vm today; the seam is narrow so that another engine can take its place. */
 export interface Engine {
@@ -16,6 +16,7 @@ export interface InstanceWays {
 
 /** One isolate running one version of one function. Handles one batch at a time. */
 export interface Instance {
+  readonly started: StartTimes;
   /** `batch` and the results are byte strings, laid out as in frames.ts. Computing for longer than `timeoutMs` without a pause ends it. */
   run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome>;
   stateLoaded(request: number, entries: string): void;

@@ -8,7 +8,7 @@
  *                  STATE     u32 request · JSON {key: [[name, JSON text] …]}: the answer to STATE_GET
  *                  UNLOAD    drop the isolate
  *   to the gateway READY     the process has started
- *                  LOADED    JSON {ms}
+ *                  LOADED    JSON StartTimes
  *                  FAILED    JSON {code, message}: the isolate could not be made
  *                  STATE_GET u32 request · JSON [key …]
  *                  RESULT    u32 batch · results, one for each item
@@ -59,6 +59,19 @@ export interface LoadSpec {
   readonly wallMs: number;
   readonly outputBytes: number;
   readonly stateValueBytes: number;
+}
+
+/** Where the time went until an instance was ready for its first batch, in milliseconds. */
+export interface StartTimes {
+  /** The isolate with its context and the guest code; next to nothing when it was `pooled`. */
+  readonly isolateMs: number;
+  readonly compileMs: number;
+  /** The top level of the function's code. */
+  readonly initMs: number;
+  /** The isolate had been made before it was asked for. */
+  readonly pooled: boolean;
+  /** The code had been compiled before. */
+  readonly cached: boolean;
 }
 
 /** What went wrong with a batch or an isolate as a whole. */

@@ -116,7 +116,7 @@ function textOf(name: unknown): string {
 }
 
 /** Topics that this isolate has found allowed, with their bytes. */
-const permittedTopics = new Map<unknown, string>();
+export const permittedTopics = new Map<unknown, string>();
 
 function checkTopic(topic: unknown, allowed: readonly string[]): string {
   const known = permittedTopics.get(topic);

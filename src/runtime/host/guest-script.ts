@@ -4,7 +4,7 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** In the order in which they need one another. */
-const MODULES = ["guest-codec", "guest-values", "guest-effects", "guest-event", "guest-state", "guest-context", "guest"];
+const MODULES = ["guest-codec", "guest-values", "guest-effects", "guest-event", "guest-state", "guest-context", "guest", "guest-warm-up"];
 
 /** The guest modules as one classic script body that declares `createGuest`. */
 export function guestScript(): string {

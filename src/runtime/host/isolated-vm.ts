@@ -1,26 +1,52 @@
 import ivm from "isolated-vm";
+import { BlankMaker } from "./blank.ts";
+import { BlankPool } from "./blank-pool.ts";
+import { CodeCache } from "./code-cache.ts";
 import type { Engine, Instance, InstanceWays, RunOutcome } from "./engine.ts";
-import type { LoadSpec } from "./frames.ts";
+import type { LoadSpec, StartTimes } from "./frames.ts";
 import { Pace } from "./pace.ts";
-import { guestScript } from "./guest-script.ts";
 import type { GuestOptions } from "./guest-types.ts";
 
 /** Top-level code of a function gets this long, once. */
 const LOAD_TIMEOUT_MS = 2_000;
 /** An isolate that does not even answer this fast is stuck in native code, and only the end of the process frees it. */
 const SALVAGE_TIMEOUT_MS = 200;
-const ABSENT = ["WebAssembly", "SharedArrayBuffer", "Atomics"];
+const MEMORY_MB_MIN = 8;
 
-/** Isolates of V8. `stuck` is called when one cannot be stopped from inside the process. */
-export function isolatedVmEngine(stuck: (reason: string) => void): Engine {
-  const prologue = ABSENT.map((name) => `delete globalThis.${name};`).join("");
-  const guest = `${prologue}${guestScript()}
-    installConsole(() => undefined);
-    return (options, loadState) => {
-      const exported = typeof __millrace === "undefined" ? undefined : __millrace;
-      return createGuest(exported, JSON.parse(options), { loadState });
-    };`;
-  return { create: (spec, ways) => IsolatedVmInstance.create(spec, ways, { guest, stuck }) };
+export interface IsolatedVmOptions {
+  /** Called when an isolate cannot be stopped from inside the process. */
+  readonly stuck: (reason: string) => void;
+  /** Whether nobody waits for the process, so that isolates may be made ahead. */
+  readonly quiet: () => boolean;
+}
+
+/** What every instance needs of its engine. */
+interface Parts {
+  readonly pool: BlankPool;
+  readonly codes: CodeCache;
+  readonly stuck: (reason: string) => void;
+}
+
+/** Isolates of V8. */
+export class IsolatedVmEngine implements Engine, Disposable {
+  readonly #parts: Parts;
+
+  constructor({ stuck, quiet }: IsolatedVmOptions) {
+    this.#parts = { stuck, pool: new BlankPool({ maker: new BlankMaker(stuck), quiet }), codes: new CodeCache() };
+  }
+
+  /** How many isolates are ready for functions to come. */
+  get ready(): number {
+    return this.#parts.pool.size;
+  }
+
+  create(spec: LoadSpec, ways: InstanceWays): Promise<Instance> {
+    return IsolatedVmInstance.create(spec, ways, this.#parts);
+  }
+
+  [Symbol.dispose](): void {
+    this.#parts.pool[Symbol.dispose]();
+  }
 }
 
 /** The functions that `createGuest` made, by name. */
@@ -28,6 +54,7 @@ type GuestFunctions = Readonly<Record<(typeof GUEST_FUNCTIONS)[number], ivm.Refe
 const GUEST_FUNCTIONS = ["start", "take", "finish", "stateLoaded", "salvage"] as const;
 
 class IsolatedVmInstance implements Instance {
+  readonly started: StartTimes;
   readonly #isolate: ivm.Isolate;
   readonly #guest: GuestFunctions;
   readonly #stuck: (reason: string) => void;
@@ -36,37 +63,27 @@ class IsolatedVmInstance implements Instance {
   readonly #broken = Promise.withResolvers<never>();
   #timeoutMs = 0;
 
-  private constructor(isolate: ivm.Isolate, guest: GuestFunctions, stuck: (reason: string) => void) {
+  private constructor(isolate: ivm.Isolate, made: { guest: GuestFunctions; started: StartTimes }, stuck: (reason: string) => void) {
     this.#isolate = isolate;
-    this.#guest = guest;
+    this.#guest = made.guest;
+    this.started = made.started;
     this.#stuck = stuck;
     this.#broken.promise.catch(() => undefined); // Seen by the batch that is under way, if there is one.
   }
 
-  static async create(
-    spec: LoadSpec,
-    ways: InstanceWays,
-    parts: { guest: string; stuck: (reason: string) => void },
-  ): Promise<IsolatedVmInstance> {
-    const isolate = new ivm.Isolate({ memoryLimit: Math.max(8, Math.ceil(spec.memoryBytes / 2 ** 20)), onCatastrophicError: parts.stuck });
+  static async create(spec: LoadSpec, ways: InstanceWays, parts: Parts): Promise<IsolatedVmInstance> {
+    const startedAt = performance.now();
+    const { blank, pooled } = parts.pool.take(Math.max(MEMORY_MB_MIN, Math.ceil(spec.memoryBytes / 2 ** 20)));
+    const { isolate, context } = blank;
     try {
-      const context = await isolate.createContext();
-      const start = await context.evalClosure(parts.guest, [], { result: { reference: true }, timeout: LOAD_TIMEOUT_MS });
-      const script = await isolate.compileScript(spec.code, { filename: `${spec.name}.js` });
-      await script.run(context, { timeout: LOAD_TIMEOUT_MS });
-      script.release();
-      const { code: _code, memoryBytes: _memory, ...rest } = spec;
-      const options: GuestOptions = rest;
-      const loadState = new ivm.Callback((request: unknown, keys: unknown) => ways.loadState(Number(request), String(keys)), {
-        ignored: true,
-      });
-      const made: ivm.Reference = await start.apply(undefined, [JSON.stringify(options), loadState], {
-        result: { reference: true },
-        timeout: LOAD_TIMEOUT_MS,
-      });
-      const found = GUEST_FUNCTIONS.map(async (name) => [name, await made.get(name, { reference: true })] as const);
-      const guest = Object.fromEntries(await Promise.all(found)) as GuestFunctions;
-      return new IsolatedVmInstance(isolate, guest, parts.stuck);
+      const isolateMs = performance.now() - startedAt;
+      const { script, cached } = await parts.codes.compile(isolate, spec.code, `${spec.name}.js`);
+      const compileMs = performance.now() - startedAt - isolateMs;
+      // Both at once, which spares a change of thread: what an isolate is asked for it does in order.
+      const [, guest] = await Promise.all([script.run(context, { timeout: LOAD_TIMEOUT_MS }), specialise(blank.create, spec, ways)]);
+      for (const done of [script, blank.create, context]) done.release();
+      const initMs = performance.now() - startedAt - isolateMs - compileMs;
+      return new IsolatedVmInstance(isolate, { guest, started: { isolateMs, compileMs, initMs, pooled, cached } }, parts.stuck);
     } catch (error) {
       if (!isolate.isDisposed) isolate.dispose();
       throw error;
@@ -142,6 +159,20 @@ class IsolatedVmInstance implements Instance {
   dispose(): void {
     if (!this.#isolate.isDisposed) this.#isolate.dispose();
   }
+}
+
+/** Makes the guest of a function whose code has run. Its properties are its own, so that reading them runs nothing. */
+async function specialise(create: ivm.Reference, spec: LoadSpec, ways: InstanceWays): Promise<GuestFunctions> {
+  const { code: _code, memoryBytes: _memory, ...rest } = spec;
+  const options: GuestOptions = rest;
+  const loadState = new ivm.Callback((request: unknown, keys: unknown) => ways.loadState(Number(request), String(keys)), { ignored: true });
+  const made: ivm.Reference = await create.apply(undefined, [JSON.stringify(options), loadState], {
+    result: { reference: true },
+    timeout: LOAD_TIMEOUT_MS,
+  });
+  const found = GUEST_FUNCTIONS.map((name) => [name, made.getSync(name, { reference: true })] as const);
+  made.release();
+  return Object.fromEntries(found) as GuestFunctions;
 }
 
 /** Guest code may have put anything in the place of the guest runtime's functions; the gateway finds an empty answer wanting. */

@@ -5,7 +5,7 @@
 import { Socket } from "node:net";
 import type { Instance, RunOutcome } from "./engine.ts";
 import { type Fault, FRAME, frame, FrameReader, type LoadSpec, u32 } from "./frames.ts";
-import { isolatedVmEngine } from "./isolated-vm.ts";
+import { IsolatedVmEngine } from "./isolated-vm.ts";
 
 /** One isolate and the batches that wait for it. */
 interface Slot {
@@ -16,9 +16,14 @@ interface Slot {
 const STUCK_EXIT_CODE = 86;
 const pipe = new Socket({ fd: 3, readable: true, writable: true });
 const slots = new Map<number, Slot>();
-const engine = isolatedVmEngine((reason) => {
-  process.stderr.write(`${reason}\n`);
-  process.exit(STUCK_EXIT_CODE);
+/** Loads and batches that have come in and are not answered. */
+let unanswered = 0;
+const engine = new IsolatedVmEngine({
+  quiet: () => unanswered === 0,
+  stuck: (reason) => {
+    process.stderr.write(`${reason}\n`);
+    process.exit(STUCK_EXIT_CODE);
+  },
 });
 
 function send(kind: number, instance: number, ...parts: readonly Uint8Array[]): void {
@@ -26,22 +31,25 @@ function send(kind: number, instance: number, ...parts: readonly Uint8Array[]): 
 }
 
 async function load(id: number, spec: LoadSpec): Promise<Instance | undefined> {
-  const startedAt = performance.now();
+  unanswered++;
   try {
     const instance = await engine.create(spec, {
       loadState: (request, keys) => send(FRAME.STATE_GET, id, u32(request), Buffer.from(keys)),
     });
-    send(FRAME.LOADED, id, Buffer.from(JSON.stringify({ ms: performance.now() - startedAt })));
+    send(FRAME.LOADED, id, Buffer.from(JSON.stringify(instance.started)));
     return instance;
   } catch (error) {
     slots.delete(id);
     const fault: Fault = { code: "FUNCTION_LOAD_FAILED", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
     send(FRAME.FAILED, id, Buffer.from(JSON.stringify(fault)));
     return undefined;
+  } finally {
+    unanswered--;
   }
 }
 
 async function run(id: number, slot: Slot, body: Buffer): Promise<void> {
+  if (slots.get(id) !== slot) return; // It was cut off or unloaded meanwhile.
   const instance = await slot.ready;
   if (instance === undefined) return; // The gateway has been told with FAILED and takes its batches back.
   const batch = body.subarray(0, 4);
@@ -58,6 +66,10 @@ async function run(id: number, slot: Slot, body: Buffer): Promise<void> {
   send(FRAME.CUT, id, batch, u32(fault.length), fault, finished, u32(outcome.elapsedMs), results);
 }
 
+function answered(): void {
+  unanswered--;
+}
+
 function receive(kind: number, id: number, body: Buffer): void {
   const slot = slots.get(id);
   if (kind === FRAME.LOAD) {
@@ -65,7 +77,8 @@ function receive(kind: number, id: number, body: Buffer): void {
   } else if (slot === undefined) {
     // It was cut off or unloaded while this frame was on its way.
   } else if (kind === FRAME.RUN) {
-    slot.tail = slot.tail.then(() => (slots.get(id) === slot ? run(id, slot, body) : undefined));
+    unanswered++;
+    slot.tail = slot.tail.then(() => run(id, slot, body)).then(answered);
   } else if (kind === FRAME.STATE) {
     void slot.ready.then((instance) => instance?.stateLoaded(body.readUInt32BE(0), body.toString("utf8", 4)));
   } else if (kind === FRAME.UNLOAD) {

@@ -156,6 +156,7 @@ export class LaneWorld implements LaneOwner {
     const isolate: FakeIsolate = { guest, events, inbox: [], outbox: [] };
     this.#isolate = isolate;
     return {
+      started: { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false },
       run: (batch, _limits, items) => void isolate.inbox.push({ batch, text: Buffer.concat(items).toString("latin1") }),
       stateLoaded: () => undefined,
       unload: () => (this.#isolate = this.#isolate === isolate ? undefined : this.#isolate),

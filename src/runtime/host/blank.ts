@@ -1,0 +1,83 @@
+import ivm from "isolated-vm";
+import { guestScript } from "./guest-script.ts";
+import { type MachineCode, machineCodeOf, wasRejected } from "./machine-code.ts";
+
+/** The guest code gets this long, far more than it takes anywhere. */
+const TIMEOUT_MS = 2_000;
+/**
+ * What a guest must not find, as paths from its global object: memory and code that no limit counts, threads, and clocks finer than the
+ * millisecond of `Date`.
+ */
+const ABSENT = ["WebAssembly", "SharedArrayBuffer", "Atomics", "Temporal.Now"];
+
+/** An isolate that holds the guest code and belongs to no function yet. Code of a user has never run in it. */
+export interface Blank {
+  readonly isolate: ivm.Isolate;
+  readonly context: ivm.Context;
+  /** Takes the options as JSON and `loadState`; to be called when the user's code has run. */
+  readonly create: ivm.Reference;
+}
+
+/** Makes blank isolates. The guest code is compiled for the first of them only. */
+export class BlankMaker {
+  readonly #source: string;
+  readonly #stuck: (reason: string) => void;
+  #machineCode: MachineCode | undefined;
+
+  constructor(stuck: (reason: string) => void) {
+    this.#source = `${ABSENT.map((path) => `delete globalThis.${path};`).join("")}
+(() => {
+${guestScript()}
+installConsole(() => undefined);
+const create = (options, loadState) => {
+  const exported = typeof __millrace === "undefined" ? undefined : __millrace;
+  return createGuest(exported, JSON.parse(options), { loadState });
+};
+return { create, warmUp };
+})()`;
+    this.#stuck = stuck;
+  }
+
+  /** For a function that waits for it: the host's thread does nothing else meanwhile. */
+  now(memoryMb: number): Blank {
+    const isolate = this.#isolate(memoryMb);
+    const context = isolate.createContextSync();
+    const script = isolate.compileScriptSync(this.#source, this.#compileOptions());
+    this.#learn(script);
+    const parts = script.runSync(context, { reference: true, timeout: TIMEOUT_MS });
+    const create = parts.getSync("create", { reference: true });
+    for (const done of [script, parts]) done.release();
+    return { isolate, context, create };
+  }
+
+  /**
+   * For later: off the host's thread except for the isolate itself, which the library makes only there. A message is handled in it, so that
+   * V8 has compiled what a first message needs.
+   */
+  async ahead(memoryMb: number): Promise<Blank> {
+    const isolate = this.#isolate(memoryMb);
+    const context = await isolate.createContext();
+    const script = await isolate.compileScript(this.#source, this.#compileOptions());
+    this.#learn(script);
+    const parts = await script.run(context, { reference: true, timeout: TIMEOUT_MS });
+    const create = parts.getSync("create", { reference: true });
+    const warmUp = parts.getSync("warmUp", { reference: true });
+    const warm: unknown = await warmUp.apply(undefined, [], { result: { promise: true }, timeout: TIMEOUT_MS });
+    if (warm !== true) throw new Error("a blank isolate does not handle messages");
+    for (const done of [script, parts, warmUp]) done.release();
+    return { isolate, context, create };
+  }
+
+  #isolate(memoryMb: number): ivm.Isolate {
+    return new ivm.Isolate({ memoryLimit: memoryMb, onCatastrophicError: this.#stuck });
+  }
+
+  #compileOptions(): { filename: string; cachedData?: MachineCode; produceCachedData?: boolean } {
+    const filename = "<isolated-vm>"; // Frames of this file are not shown to authors, see guest-effects.ts.
+    return this.#machineCode === undefined ? { filename, produceCachedData: true } : { filename, cachedData: this.#machineCode };
+  }
+
+  #learn(script: ivm.Script): void {
+    if (this.#machineCode === undefined || wasRejected(script)) this.#machineCode = machineCodeOf(script);
+  }
+}

@@ -1,0 +1,24 @@
+/** What is kept ready at least, and at most; each costs about 1.2 MB. */
+const READY_MIN = 1;
+const READY_MAX = 16;
+const HALF_LIFE_MS = 10_000;
+
+/** How many isolates are worth keeping ready: as many more than one as were asked for lately, a request counting half after 10 seconds. */
+export class Demand {
+  #level = 0;
+  #at = 0;
+
+  /** One was asked for. `now` in milliseconds, never less than before. */
+  took(now: number): void {
+    this.#level = this.#levelAt(now) + 1;
+    this.#at = now;
+  }
+
+  wanted(now: number): number {
+    return Math.min(READY_MAX, READY_MIN + Math.round(this.#levelAt(now)));
+  }
+
+  #levelAt(now: number): number {
+    return this.#level * 0.5 ** ((now - this.#at) / HALF_LIFE_MS);
+  }
+}
