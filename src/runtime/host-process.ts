@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, realpathSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, extname, join } from "node:path";
+import { join } from "node:path";
 import { Duplex } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { MillraceError } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
+import { hostProgram } from "./host-program.ts";
 import { FRAME, frame, FrameReader } from "./host/frames.ts";
 
 const STDERR_BYTES_MAX = 16 * 1024;
@@ -18,6 +18,8 @@ export interface HostEvents {
 
 /** One host process, from its start to its end. It is not restarted: a new one takes its place. */
 export class HostProcess {
+  /** The same for all. */
+  static #program: string | undefined;
   readonly #child: ChildProcess;
   readonly #pipe: Duplex;
   readonly #gone: Promise<void>;
@@ -58,8 +60,10 @@ export class HostProcess {
   /** Resolves when the process answers. @throws MillraceError HOST_CRASHED when it never does */
   static async start(events: HostEvents): Promise<HostProcess> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const child = spawn(process.execPath, [...hostFlags(), ENTRY], { env: {}, cwd: "/", stdio: ["ignore", "ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, hostArguments(), { env: {}, cwd: "/", stdio: ["pipe", "ignore", "pipe", "pipe"] });
     child.once("error", reject);
+    child.stdin?.on("error", () => undefined); // It has ended before it knew what to do; `died` says so.
+    child.stdin?.end((HostProcess.#program ??= hostProgram()));
     const pipe = child.stdio[3];
     if (!(pipe instanceof Duplex)) throw new Error("a pipe of a child process is a duplex stream");
     const host = new HostProcess(child, pipe, {
@@ -93,18 +97,21 @@ export class HostProcess {
   }
 }
 
-const ENTRY = fileURLToPath(new URL(`./host/main${extname(import.meta.url)}`, import.meta.url));
+/** For a program on standard input, which gets nothing else from there. */
+export function hostArguments(): string[] {
+  return [...hostFlags(), "--input-type=commonjs", "-"];
+}
 
-/** Node's permission model: no network, no writing, no processes, no threads; reading only the host's own code and the engine. */
+/** Node's permission model: no network, no writing, no processes, no threads; reading only the engine. */
 export function hostFlags(): string[] {
   const readable = [
-    dirname(ENTRY),
-    fileURLToPath(new URL("../../package.json", import.meta.url)),
     ...packagePaths("isolated-vm", import.meta.url),
     ...packagePaths("node-gyp-build", createRequire(import.meta.url).resolve("isolated-vm")),
     "/etc/alpine-release", // Its presence tells node-gyp-build which C library there is.
   ];
-  return ["--no-node-snapshot", "--permission", "--allow-addons", ...readable.map((path) => `--allow-fs-read=${path}`)];
+  // The warning is about addons in general, and would stand before every reason for which a host ended.
+  const flags = ["--no-node-snapshot", "--permission", "--allow-addons", "--disable-warning=PERM0001"];
+  return [...flags, ...readable.map((path) => `--allow-fs-read=${path}`)];
 }
 
 /** Where a package is found from `importer`, and where that leads: package managers put links into node_modules. */

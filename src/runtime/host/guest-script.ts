@@ -6,13 +6,19 @@ import { fileURLToPath } from "node:url";
 /** In the order in which they need one another. */
 const MODULES = ["guest-codec", "guest-values", "guest-effects", "guest-event", "guest-state", "guest-context", "guest", "guest-warm-up"];
 
-/** The guest modules as one classic script body that declares `createGuest`. */
+/** The guest modules as one classic script body that declares `createGuest` and `warmUp`. */
 export function guestScript(): string {
+  const scripts = MODULES.map((name) =>
+    javaScriptOf(name)
+      .replace(/^import [^;]*;$/gm, "")
+      .replace(/^export /gm, ""),
+  );
+  return `"use strict";\n${scripts.join("\n")}`;
+}
+
+/** The text of a module of this folder without its types; in the package it has none. */
+export function javaScriptOf(name: string): string {
   const extension = extname(fileURLToPath(import.meta.url));
-  const texts = MODULES.map((name) => {
-    const text = readFileSync(new URL(`./${name}${extension}`, import.meta.url), "utf8");
-    const script = extension === ".ts" ? stripTypeScriptTypes(text) : text;
-    return script.replace(/^import [^;]*;$/gm, "").replace(/^export /gm, "");
-  });
-  return `"use strict";\n${texts.join("\n")}`;
+  const text = readFileSync(new URL(`./${name}${extension}`, import.meta.url), "utf8");
+  return extension === ".ts" ? stripTypeScriptTypes(text) : text;
 }

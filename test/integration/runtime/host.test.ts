@@ -2,7 +2,8 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { Duplex } from "node:stream";
 import { describe, expect, it, vi } from "vitest";
-import { HostProcess, hostFlags } from "../../../src/runtime/host-process.ts";
+import { hostProgram } from "../../../src/runtime/host-program.ts";
+import { hostArguments, HostProcess, hostFlags } from "../../../src/runtime/host-process.ts";
 import { FRAME } from "../../../src/runtime/host/frames.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
@@ -30,6 +31,7 @@ const report = (attempt: string): string => `
 describe("a host process", () => {
   it.each([
     ["read a file", "const { readFileSync } = await import('node:fs'); readFileSync('/etc/passwd');"],
+    ["read its own program", `const { readFileSync } = await import('node:fs'); readFileSync(${JSON.stringify(ENTRY)});`],
     [
       "read what this process reads",
       `const { readFileSync } = await import('node:fs'); readFileSync(${JSON.stringify(new URL(import.meta.url).pathname)});`,
@@ -63,14 +65,15 @@ describe("a host process", () => {
     resolve(host.pid);
     const pid = await ready;
     expect(await readFile(`/proc/${pid}/environ`, "utf8")).toBe("");
-    expect((await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0").slice(1, -1)).toEqual([...hostFlags(), ENTRY]);
-    expect(hostFlags()).toContain("--permission");
+    expect((await readFile(`/proc/${pid}/cmdline`, "utf8")).split("\0").slice(1, -1)).toEqual(hostArguments());
+    expect(hostArguments()).toContain("--permission");
     await host.close();
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 
   it("ends when its gateway is gone", async () => {
-    const child = spawn(process.execPath, [...hostFlags(), ENTRY], { env: {}, cwd: "/", stdio: ["ignore", "ignore", "ignore", "pipe"] });
+    const child = spawn(process.execPath, hostArguments(), { env: {}, cwd: "/", stdio: ["pipe", "ignore", "ignore", "pipe"] });
+    child.stdin?.end(hostProgram());
     const ended = new Promise((resolve) => child.once("close", resolve));
     const pipe = child.stdio[3];
     if (!(pipe instanceof Duplex)) throw new Error("no pipe");
