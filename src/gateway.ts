@@ -66,6 +66,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
       arrivals.announce();
     },
     publishes: (number, records) => deliveries.deliver(records, () => broker.secured(() => journal.delivered(number))),
+    deadLettersFree: () => runtime.lettersFree(),
   });
   journal.outbox.onPressure((pressure) => {
     if (pressure !== 0) logger.warn("the outbox is full: functions that emit wait, as their manifests say");

@@ -147,6 +147,11 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     for (const lane of this.#lanes) lane.pump();
   }
 
+  /** There is room for dead letters again. */
+  lettersFree(): void {
+    for (const lane of this.#lanes) lane.lettersFree();
+  }
+
   setAside(item: Item): boolean {
     const taken = this.#feed.setAside(item);
     if (taken) this.#release(item);

@@ -147,6 +147,11 @@ export class Lane {
     queueMicrotask(() => this.#next());
   }
 
+  /** What waits because there was no room for it among the dead letters does not wait for its retry. */
+  lettersFree(): void {
+    if (!this.#stopped) this.#waiting.hurry((item) => item.giveUp === "never");
+  }
+
   #send(handle: InstanceHandle, items: readonly Item[]): void {
     const { lettersFull, manifest } = this.#owner;
     const { limits, retry } = manifest;
@@ -261,7 +266,9 @@ export class Lane {
   }
 
   #block(item: Item): void {
-    const wait = backoffMs(item.attempt, this.#owner.manifest.retry);
+    // There may be room for it since it was sent.
+    const free = item.giveUp === "never" && !this.#owner.lettersFull;
+    const wait = free ? 0 : backoffMs(item.attempt, this.#owner.manifest.retry);
     item.attempt++;
     this.#due.delete(item.key);
     this.#waiting.hold(item, wait);

@@ -174,6 +174,11 @@ export class Runtime implements AsyncDisposable {
     for (const deployed of this.#functions.values()) deployed.pump();
   }
 
+  /** Functions that would rather wait than lose a dead letter go on. */
+  lettersFree(): void {
+    for (const deployed of this.#functions.values()) deployed.lettersFree();
+  }
+
   #hold(why: Hold, on: boolean): void {
     if (on) this.#holds.add(why);
     else this.#holds.delete(why);

@@ -106,6 +106,22 @@ export class Waiting {
     return { keys, items: [...stalled.items] };
   }
 
+  /** The retry of items like these is due now. */
+  hurry(wanted: (item: Item) => boolean): void {
+    const due = [...this.#timers.keys()].filter((item) => wanted(item));
+    for (const item of due) {
+      this.#cancel(item);
+      this.#leave(item);
+    }
+    for (const { items, timer } of this.#keys.values()) {
+      const first = timer === undefined ? undefined : items.find((item) => wanted(item));
+      if (first === undefined || !this.#strict) continue;
+      clearTimeout(timer);
+      due.push(first);
+    }
+    for (const item of due) this.#owner.due(item);
+  }
+
   /** Whether everything else of the key has to line up. */
   hasLine(key: string): boolean {
     return this.#strict && this.#keys.has(key);

@@ -56,6 +56,7 @@ export class Core implements AsyncDisposable {
         }
         journal.delivered(number);
       },
+      deadLettersFree: () => runtime.lettersFree(),
     });
     journal.outbox.onPressure((pressure) => runtime.outboxPressure(pressure));
   }

@@ -45,3 +45,20 @@ it("while dead letters are full a message that failed for good holds its key bac
   expect(await core.bySubject()).toEqual({ a: [2], b: [2], c: [2] });
   expect(core.stats("f")).toMatchObject({ handled: 3, deadLettered: 3, backlog: 0 });
 });
+
+it.each(["strict", "relaxed"] as const)(
+  "with %s order it goes on when letters are cleared, however long its retry would have to wait",
+  async (order) => {
+    await using core = await Core.temporary({ journal: { deadLettersBytesMax: 1 } });
+    const retry = { attempts: 1, minMs: 3_600_000, maxMs: 3_600_000 };
+    await core.deploy(functionOf({ handler: failing, order, concurrency: 2, retry }));
+    await core.send("in/a", { n: 0 });
+    await core.drained();
+    for (const n of [1, 2]) for (let copy = 0; copy < 3; copy++) await core.send(`in/k${n}`, { n: copy === 0 ? n : 3 });
+    await vi.waitFor(() => expect(core.stats("f")).toMatchObject({ retried: 2, deadLettered: 1, handled: order === "strict" ? 0 : 4 }));
+    await core.journal.clearDeadLetters("f");
+    await core.drained();
+    expect(core.stats("f")).toMatchObject({ deadLettered: 3, handled: 4 });
+    expect(core.drops.all()).toEqual([]);
+  },
+);
