@@ -50,7 +50,7 @@ export interface Intake {
   matches(topic: string): "none" | "volatile" | "durable";
   /** `done` is called when the message is durable, or taken if it is volatile. */
   append(entry: Entry, done: Done): void;
-  /** The same, once for each packet id until it is released. */
+  /** The same, once for each packet id until it is released. `done` hears of a duplicate when nothing is left to be done for the message. */
   appendOnce(client: string, packetId: number, entry: Entry, done: Done): void;
   readonly ledger: ReleaseLedger & { clear(client: string): Promise<void> };
 }
@@ -208,7 +208,7 @@ export class Broker implements AsyncDisposable {
     const wake = intake.matches(packet.topic);
     const copied = client !== null && this.#copies.wanted(packet);
     if (wake === "none") {
-      if (copied) this.#copies.makeOnce(client, packet, (error) => (error === undefined ? callback() : client.close()));
+      if (copied) this.#copies.make(client, packet, (error) => (error === undefined ? callback() : client.close()));
       else callback();
       return;
     }
@@ -230,19 +230,11 @@ export class Broker implements AsyncDisposable {
     };
     // A will has no packet id, whatever its QoS.
     if (client === null || packet.messageId === undefined) intake.append(entry, done);
-    else if (packet.qos === 2) intake.appendOnce(client.id, packet.messageId, entry, copied ? this.#copied(packet, done) : done);
+    else if (packet.qos === 2) intake.appendOnce(client.id, packet.messageId, entry, copied ? this.#copies.begin(packet, done) : done);
     else if (packet.qos === 1) {
-      const append = (taken: Done): void => intake.append(entry, copied ? this.#copied(packet, taken) : taken);
+      const append = (taken: Done): void => intake.append(entry, copied ? this.#copies.begin(packet, taken) : taken);
       this.#open.resends.take({ client, packet }, append, done);
     } else intake.append(entry, done);
-  }
-
-  /** Goes on when the message is in the journal and the copies of it are made. */
-  #copied(packet: PublishPacket, taken: Done): Done {
-    return (error, duplicate) => {
-      if (error !== undefined || duplicate === true) taken(error, duplicate);
-      else this.#copies.make(packet, taken);
-    };
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Client, PublishPacket } from "aedes";
 
-type Done = (error?: Error) => void;
+type Done = (error?: Error, duplicate?: boolean) => void;
 
 /** A message as sessions and later subscribers get it. Its number is its place in their queues. */
 export interface StoredPacket extends PublishPacket {
@@ -45,9 +45,8 @@ export class Copies {
   readonly #number: (packet: PublishPacket) => StoredPacket;
   #waiting: Order[] = [];
   #busy = false;
-  /** Topics of what waits and of what is being written. */
-  #topicsWaiting = new Set<string>();
-  #topicsWriting = new Set<string>();
+  /** How many messages are under way with a topic. */
+  readonly #topics = new Map<string, number>();
 
   constructor(shelf: Shelf, number: (packet: PublishPacket) => StoredPacket) {
     this.#shelf = shelf;
@@ -58,39 +57,51 @@ export class Copies {
   wanted({ qos, messageId, retain, topic }: PublishPacket): boolean {
     if (qos === 0 || messageId === undefined) return false;
     // A message must not overtake an earlier one with its topic whose copies are being made.
-    const under = this.#busy && (this.#topicsWaiting.has(topic) || this.#topicsWriting.has(topic));
-    return under || retain || !this.#shelf.hasNoOffline(topic);
+    const follows = this.#topics.size > 0 && this.#topics.has(topic);
+    return follows || retain || !this.#shelf.hasNoOffline(topic);
   }
 
-  /** `done` is called when the copies are stored, or with the error that kept them from it. */
-  make(packet: PublishPacket, done: Done): void {
-    this.#waiting.push({ packet, stored: this.#number(packet), done });
-    this.#topicsWaiting.add(packet.topic);
-    if (!this.#busy) void this.#run();
+  /** Notes that the message has come. The answer is to be called when its copies are to be made, and calls `done` when they are stored. */
+  begin(packet: PublishPacket, done: Done): Done {
+    const { topic } = packet;
+    this.#topics.set(topic, (this.#topics.get(topic) ?? 0) + 1);
+    const end: Done = (error, duplicate) => {
+      const left = (this.#topics.get(topic) ?? 1) - 1;
+      if (left === 0) this.#topics.delete(topic);
+      else this.#topics.set(topic, left);
+      done(error, duplicate);
+    };
+    return (error, duplicate) => {
+      if (error === undefined && duplicate !== true) this.#make(packet, end);
+      else end(error, duplicate);
+    };
   }
 
-  /** The same, unless it is a QoS 2 message that was sent again. */
-  makeOnce(client: Client, packet: PublishPacket, done: Done): void {
-    if (packet.qos < 2) return this.make(packet, done);
+  /** The same for a message that is not in the journal, so that nobody has told yet whether it was sent again. */
+  make(client: Client, packet: PublishPacket, done: Done): void {
+    const proceed = this.begin(packet, done);
+    if (packet.qos < 2) return proceed();
     this.#shelf.incomingGetPacket(client, packet).then(
-      () => done(),
-      () => this.make(packet, done),
+      () => proceed(undefined, true),
+      () => proceed(),
     );
+  }
+
+  #make(packet: PublishPacket, done: Done): void {
+    this.#waiting.push({ packet, stored: this.#number(packet), done });
+    if (!this.#busy) void this.#run();
   }
 
   async #run(): Promise<void> {
     this.#busy = true;
     while (this.#waiting.length > 0) {
       const orders = this.#waiting.splice(0);
-      this.#topicsWriting = this.#topicsWaiting;
-      this.#topicsWaiting = new Set();
       const error = await this.#store(orders).then(() => undefined, asError);
       for (const { packet, stored, done } of orders) {
         if (error === undefined) Object.defineProperty(packet, STORED, { value: stored });
         done(error);
       }
     }
-    this.#topicsWriting = new Set();
     this.#busy = false;
   }
 

@@ -15,17 +15,24 @@ export class Qos2Ledger {
   readonly #pending = new Map<string, Done[]>();
   /** Keys of volatile messages: they last as long as the messages do. */
   readonly #volatile = new Set<string>();
+  /** Keys of messages that are in the journal, but perhaps nowhere else: a crash may have come before subscribers got copies of them. */
+  readonly #unsure: Set<string>;
 
-  constructor(writer: Writer, stored: Set<string>) {
+  constructor(writer: Writer, stored: Set<string>, crashed: boolean) {
     this.#writer = writer;
     this.#stored = stored;
+    this.#unsure = new Set(crashed ? stored : []);
   }
 
+  /**
+   * `done` is called when the message is in the journal. It is told of a duplicate when nothing is left to be done for the message; one that is
+   * sent again after a crash is none the first time, though it is not appended again.
+   */
   append(client: string, packetId: number, entry: Entry, done: Done): void {
     const key = qos2Key(client, packetId);
     const text = key.toString("latin1");
     if (this.#stored.has(text) || this.#volatile.has(text)) {
-      done(undefined, true);
+      done(undefined, !this.#unsure.delete(text));
       return;
     }
     const waiting = this.#pending.get(text);
@@ -79,7 +86,10 @@ export class Qos2Ledger {
     return new Promise((resolve, reject) => {
       const done = (error?: MillraceError): void => {
         if (error !== undefined) return reject(error);
-        for (const key of keys) this.#stored.delete(key);
+        for (const key of keys) {
+          this.#stored.delete(key);
+          this.#unsure.delete(key);
+        }
         resolve();
       };
       const ops = keys.map((key) => ({ key: Buffer.from(key, "latin1") }));

@@ -109,8 +109,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "a client's message is acknowledged before the sessions that want it have it",
     file: "src/broker/copies.ts",
-    find: "    return under || retain || !this.#shelf.hasNoOffline(topic);",
-    replace: "    return under && retain;",
+    find: "    return follows || retain || !this.#shelf.hasNoOffline(topic);",
+    replace: "    return follows && retain;",
   },
   {
     name: "copies are written before the acknowledgement, but not synced",

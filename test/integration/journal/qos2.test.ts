@@ -1,3 +1,4 @@
+import { cp } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Journal } from "../../../src/journal/journal.ts";
 import { allTexts, appendOnce, entryOf, openJournal } from "../../support/journal.ts";
@@ -37,6 +38,19 @@ describe("a QoS 2 message", () => {
     expect(journal.qos2.has("c", 1)).toBe(true);
     expect(await once("c", 1, "a")).toBe(true);
     expect(await allTexts(journal)).toEqual(["1:a"]);
+  });
+
+  it("that is sent again after a crash is not appended again, but once more not known to whoever makes copies of it", async () => {
+    await once("c", 1, "a");
+    await once("c", 2, "b");
+    await cp(folder.join("journal"), folder.join("crashed"), { recursive: true });
+    await journal.close();
+    journal = await openJournal(folder.join("crashed"));
+    expect(journal.opened.end).toBe("unclean");
+    expect([await once("c", 1, "a"), await once("c", 1, "a")]).toEqual([false, true]);
+    await journal.qos2.release("c", 2);
+    expect([await once("c", 2, "c"), await once("c", 2, "c")]).toEqual([false, true]);
+    expect(await allTexts(journal)).toEqual(["1:a", "2:b", "3:c"]);
   });
 
   it("frees its packet id when it is released, for good", async () => {
