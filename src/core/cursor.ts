@@ -16,6 +16,8 @@ export class Cursor {
   #routing = "";
   /** What stands for the keys in the encoding; they change seldom. */
   #encodedAside: Buffer | undefined;
+  #order = 0;
+  #orderedFrom = 0;
 
   constructor(floor: number) {
     this.#front = floor;
@@ -47,6 +49,17 @@ export class Cursor {
     return { routing: this.#routing, keys: this.#aside };
   }
 
+  /** From here on nothing of a key is done above a message that is not. Below, where another order was kept, it may be. */
+  get orderedFrom(): number {
+    return Math.min(this.#orderedFrom, this.end);
+  }
+
+  /** From now on messages finish in the order that this number stands for, 0 for none. What is done so far was done under the one before. */
+  keepOrder(order: number): void {
+    if (order === 0 || order !== this.#order) this.#orderedFrom = this.end;
+    this.#order = order;
+  }
+
   /** From `seq` on the messages of the key are not done, whatever is completed. Moves in both directions. */
   setAside(key: string, seq: number, routing: string): void {
     this.#aside.set(key, seq);
@@ -61,20 +74,16 @@ export class Cursor {
 
   /** Whether it was completed; says nothing about keys that were set aside. */
   isDone(seq: number): boolean {
-    return seq < this.#front || this.#ranges.some((range) => seq >= range.start && seq < range.end);
+    return seq < this.#front || (this.#ranges[this.#begunBy(seq) - 1]?.end ?? 0) > seq;
   }
 
   /** Marks every seq from `start` up to but not including `end`. */
   complete(start: number, end: number = start + 1): void {
     if (end <= this.#front || end <= start) return;
-    if (start > this.#front) this.#insert(start, end);
-    else this.#front = end;
-    let first = this.#ranges[0];
-    while (first !== undefined && first.start <= this.#front) {
-      this.#front = Math.max(this.#front, first.end);
-      this.#ranges.shift();
-      first = this.#ranges[0];
-    }
+    if (start > this.#front) return this.#insert(start, end);
+    this.#front = end;
+    const reached = this.#begunBy(end);
+    if (reached > 0) this.#front = Math.max(end, this.#ranges.splice(0, reached).at(-1)?.end ?? 0);
   }
 
   /** The opposite of `complete`, for a message that was set aside and is taken up again. */
@@ -85,9 +94,9 @@ export class Cursor {
       if (end > seq + 1) this.#ranges.unshift({ start: seq + 1, end });
       return;
     }
-    const at = this.#ranges.findIndex((range) => seq >= range.start && seq < range.end);
+    const at = this.#begunBy(seq) - 1;
     const range = this.#ranges[at];
-    if (range === undefined) return;
+    if (range === undefined || range.end <= seq) return;
     const parts = [
       { start: range.start, end: seq },
       { start: seq + 1, end: range.end },
@@ -95,28 +104,34 @@ export class Cursor {
     this.#ranges.splice(at, 1, ...parts.filter(({ start, end }) => end > start));
   }
 
+  /** How many ranges begin at or below `seq`. */
+  #begunBy(seq: number): number {
+    let low = 0;
+    let high = this.#ranges.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#ranges[middle]?.start ?? Infinity) <= seq) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
   #insert(start: number, end: number): void {
     const ranges = this.#ranges;
-    let at = ranges.length;
-    while (at > 0 && (ranges[at - 1]?.start ?? 0) > start) at--;
+    const at = this.#begunBy(start);
     const before = ranges[at - 1];
-    if (before !== undefined && before.end >= start) {
-      before.end = Math.max(before.end, end);
-      at--;
-    } else {
-      ranges.splice(at, 0, { start, end });
-    }
-    const grown = ranges[at];
-    if (grown === undefined) return;
-    while ((ranges[at + 1]?.start ?? Infinity) <= grown.end) {
-      const [next] = ranges.splice(at + 1, 1);
-      grown.end = Math.max(grown.end, next?.end ?? 0);
-    }
+    const grown = before !== undefined && before.end >= start ? before : { start, end };
+    const next = grown === before ? at : at + 1;
+    if (grown !== before) ranges.splice(at, 0, grown);
+    grown.end = Math.max(grown.end, end);
+    const reached = this.#begunBy(end) - next;
+    if (reached > 0) grown.end = Math.max(grown.end, ranges.splice(next, reached).at(-1)?.end ?? 0);
   }
 
   /**
-   * Varints: the front, then for each range the distance from the last end and the length. Where keys are set aside: a distance of 0, which no
-   * range has, the length of the routing and the routing, and for each key its seq, its length and the key.
+   * Varints: the front, then for each range the distance from the last end and the length. The rest follows a distance of 0, which no range has.
+   * Where there are ranges or keys that finish in some order: 0, which no routing has for its length, the order, and how far above the front it
+   * begins. Where keys are set aside: the length of the routing and the routing, and for each key its seq, its length and the key.
    */
   encode(): Buffer {
     const bytes: number[] = [];
@@ -126,6 +141,11 @@ export class Cursor {
       varint(bytes, start - last);
       varint(bytes, end - start);
       last = end;
+    }
+    if (this.#order !== 0 && (this.#ranges.length > 0 || this.#aside.size > 0)) {
+      bytes.push(0, 0);
+      varint(bytes, this.#order);
+      varint(bytes, Math.max(0, this.orderedFrom - this.#front));
     }
     if (this.#aside.size === 0) return Buffer.from(bytes);
     this.#encodedAside ??= this.#encodeAside();
@@ -143,37 +163,61 @@ export class Cursor {
   }
 
   static decode(bytes: Uint8Array): Cursor {
-    let at = 0;
-    const next = (): number => {
-      let value = 0;
-      for (let factor = 1; ; factor *= 128) {
-        const byte = bytes[at++] ?? 0;
-        value += (byte & 127) * factor;
-        if (byte < 128) return value;
-      }
-    };
-    const text = (): string => {
-      const length = next();
-      at += length;
-      return Buffer.from(bytes.subarray(at - length, at)).toString();
-    };
-    const cursor = new Cursor(next());
+    const reader = new Reader(bytes);
+    const cursor = new Cursor(reader.number());
     let last = cursor.front;
-    while (at < bytes.length) {
-      const distance = next();
+    while (!reader.ended) {
+      const distance = reader.number();
       if (distance === 0) {
-        const routing = text();
-        while (at < bytes.length) {
-          const seq = next();
-          cursor.setAside(text(), seq, routing);
-        }
-        break;
+        cursor.#decodeRest(reader);
+        continue;
       }
       const start = last + distance;
-      last = start + next();
+      last = start + reader.number();
       cursor.#ranges.push({ start, end: last });
     }
     return cursor;
+  }
+
+  #decodeRest(reader: Reader): void {
+    const length = reader.number();
+    if (length === 0) {
+      this.#order = reader.number();
+      this.#orderedFrom = this.#front + reader.number();
+      return;
+    }
+    const routing = reader.text(length);
+    while (!reader.ended) {
+      const seq = reader.number();
+      this.setAside(reader.text(reader.number()), seq, routing);
+    }
+  }
+}
+
+class Reader {
+  readonly #bytes: Uint8Array;
+  #at = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  get ended(): boolean {
+    return this.#at >= this.#bytes.length;
+  }
+
+  number(): number {
+    let value = 0;
+    for (let factor = 1; ; factor *= 128) {
+      const byte = this.#bytes[this.#at++] ?? 0;
+      value += (byte & 127) * factor;
+      if (byte < 128) return value;
+    }
+  }
+
+  text(length: number): string {
+    this.#at += length;
+    return Buffer.from(this.#bytes.subarray(this.#at - length, this.#at)).toString();
   }
 }
 

@@ -35,6 +35,7 @@ export class Feed {
   #stopping = false;
   #pending = 0;
   #pendingBytes = 0;
+  #pendingVolatile = 0;
 
   constructor(owner: FeedOwner) {
     this.#owner = owner;
@@ -53,19 +54,8 @@ export class Feed {
   /** Begins with the first message that the cursor does not call done. */
   start(cursor: Cursor): void {
     this.#cursor = cursor;
-    this.#position = cursor.front;
-    this.#offered = cursor.front;
-    this.#aside.start(cursor).then(
-      () => this.#begin(cursor),
-      (error: unknown) => this.#unreadable(error),
-    );
-  }
-
-  /** What was set aside by a version with other keys is below where it seemed to begin. */
-  #begin(cursor: Cursor): void {
-    if (this.#stopping) return;
-    this.#position = cursor.front;
-    this.#offered = cursor.front;
+    this.#position = this.#aside.start(cursor);
+    this.#offered = this.#position;
     void this.#catchUp();
   }
 
@@ -80,6 +70,9 @@ export class Feed {
   /** The cursor, after everything that was under way is settled. Whatever follows it is for the next version. */
   handOver(): Cursor | undefined {
     const cursor = this.#cursor;
+    // What is left of these cannot be read by the next version.
+    if (this.#pendingVolatile > 0) this.#owner.missed(this.#pendingVolatile);
+    this.#pendingVolatile = 0;
     // What came by and did not concern this version is not left to the next one, which may have other triggers.
     if (cursor !== undefined && cursor.front >= this.#offered) cursor.complete(cursor.front, this.#position);
     this.#cursor = undefined;
@@ -157,6 +150,7 @@ export class Feed {
   #leave(item: Item): void {
     this.#pending--;
     this.#pendingBytes -= item.message.record.length;
+    if (item.message.volatile === true) this.#pendingVolatile--;
     this.#cursor?.complete(item.start, item.message.seq + 1);
   }
 
@@ -184,6 +178,7 @@ export class Feed {
   #enqueue(message: JournaledMessage, { index: trigger, key, keyBytes }: Route<unknown>, start: number): void {
     this.#pending++;
     this.#pendingBytes += message.record.length;
+    if (message.volatile === true) this.#pendingVolatile++;
     this.#owner.offer({ message, start, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false, giveUp: "for good" });
   }
 
@@ -198,7 +193,7 @@ export class Feed {
         this.#aside.refill();
       }
     } catch (error) {
-      this.#unreadable(error);
+      this.#owner.logger.error({ function: this.#owner.name, error: messageOf(error) }, "the journal cannot be read");
     } finally {
       this.#reading = false;
     }
@@ -206,23 +201,29 @@ export class Feed {
 
   #take({ messages, upTo, end }: Stretch): void {
     const cursor = this.#cursor;
-    if (this.#stopping || cursor === undefined) return;
-    for (const message of messages) {
-      if (this.#full()) {
-        this.#owner.missed(messages.filter(({ seq, volatile }) => seq >= message.seq && volatile === true).length);
-        return;
-      }
-      const done = cursor.isDone(message.seq);
-      const route = done ? undefined : this.#owner.route(message.topic);
-      if (route !== undefined) this.#offer(message, route);
-      else if (done) this.#passOver(message);
-      this.#position = Math.max(this.#position, message.seq + 1);
-    }
-    this.#position = Math.max(this.#position, upTo);
-    this.#live = end;
+    if (this.#stopping || cursor === undefined) return this.#miss(messages);
+    const taken = messages.findIndex((message) => !this.#takeOne(message, cursor));
+    if (taken === -1) this.#position = Math.max(this.#position, upTo);
+    else this.#miss(messages.slice(taken));
+    this.#aside.passed(this.#position);
+    this.#live = taken === -1 && end;
   }
 
-  #unreadable(error: unknown): void {
-    this.#owner.logger.error({ function: this.#owner.name, error: messageOf(error) }, "the journal cannot be read");
+  /** False when the function is full. */
+  #takeOne(message: JournaledMessage, cursor: Cursor): boolean {
+    if (this.#full()) return false;
+    this.#aside.takeBack(message);
+    const done = cursor.isDone(message.seq);
+    const route = done ? undefined : this.#owner.route(message.topic);
+    if (route !== undefined) this.#offer(message, route);
+    else if (done) this.#passOver(message);
+    this.#position = Math.max(this.#position, message.seq + 1);
+    return true;
+  }
+
+  /** Nobody takes these, and those of them that are volatile do not come again. */
+  #miss(messages: readonly JournaledMessage[]): void {
+    const lost = messages.filter(({ volatile }) => volatile === true).length;
+    if (lost > 0) this.#owner.missed(lost);
   }
 }

@@ -72,6 +72,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#feed = new Feed({
       name: manifest.name,
       routing: this.routing,
+      strict: manifest.order === "strict",
       pendingMax: parts.pendingMax,
       journal: parts.journal,
       logger: parts.logger,

@@ -1,3 +1,4 @@
+import { hash } from "node:crypto";
 import type { Cursor } from "../core/cursor.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
@@ -14,6 +15,8 @@ export interface SetAsideOwner {
   readonly name: string;
   /** What gives a message its key, as text: what was set aside under another one cannot be found by key. */
   readonly routing: string;
+  /** Whether messages of one key are settled in order. */
+  readonly strict: boolean;
   readonly journal: TailJournal;
   readonly logger: Logger;
   /** Seq after the newest message that came in. */
@@ -34,9 +37,19 @@ interface FeedSide {
   offer(message: JournaledMessage, route: Route<unknown>): void;
 }
 
+/** What a version with other triggers or another key has set aside. */
+interface Former {
+  readonly keyOf: (topic: string) => string | undefined;
+  /** Nothing from here on was brought to it. */
+  readonly end: number;
+}
+
+const NO_KEYS: ReadonlyMap<string, number> = new Map();
+
 /**
  * The keys whose messages are not kept in memory because an earlier one waits for its retry. They stay in the journal; the cursor remembers where
- * each key has to go on. When it goes on, its messages are read beside those of the other keys until it has met them.
+ * each key has to go on. When it goes on, its messages are read beside those of the other keys until it has met them. What a version with
+ * other triggers or another key has set aside is brought by the feed, in order, as it comes to it.
  */
 export class SetAside {
   readonly #owner: SetAsideOwner;
@@ -45,8 +58,8 @@ export class SetAside {
   /** Keys that go on. */
   readonly #free = new Set<string>();
   #cursor: Cursor | undefined;
+  #former: Former | undefined;
   #reading = false;
-  #stopped = false;
   #bytes = 0;
   #until = 0;
   /** Messages that are waiting here, as far as they were counted: after a start only those that were met. */
@@ -62,22 +75,25 @@ export class SetAside {
     );
   }
 
-  /** Takes up what an earlier run left, once the feed has passed everything that run had come to. */
-  async start(cursor: Cursor): Promise<void> {
+  /** Takes up what an earlier run left, once the feed has passed everything that run had come to. Returns where the feed has to begin. */
+  start(cursor: Cursor): number {
     const { routing, keys } = cursor.aside;
-    if (keys.size > 0 && routing !== this.#owner.routing) await this.#dissolve(cursor);
-    if (this.#stopped) return;
     this.#cursor = cursor;
+    cursor.keepOrder(orderOf(this.#owner));
     this.#until = cursor.end;
+    if (keys.size > 0 && routing !== this.#owner.routing) {
+      this.#former = { keyOf: keyOf(routing), end: cursor.end };
+      return cursor.floor;
+    }
     for (const key of keys.keys()) {
       this.#bytes += Buffer.byteLength(key);
       this.#free.add(key);
     }
+    return cursor.front;
   }
 
   /** Touches the cursor no more, whatever a read that is under way brings: it belongs to the next version. */
   stop(): void {
-    this.#stopped = true;
     this.#cursor = undefined;
     this.#free.clear();
   }
@@ -87,14 +103,38 @@ export class SetAside {
     return Math.max(this.#messages, this.#cursor?.aside.keys.size ?? 0);
   }
 
+  /** The feed has come to this message. If a version with other keys has set it aside, it is not done. */
+  takeBack({ seq, topic }: JournaledMessage): void {
+    const cursor = this.#cursor;
+    if (this.#former === undefined || cursor === undefined || seq >= this.#former.end) return;
+    const key = this.#former.keyOf(topic);
+    const { routing, keys } = cursor.aside;
+    if (key === undefined || seq < (keys.get(key) ?? Infinity)) return;
+    cursor.setAside(key, seq + 1, routing);
+    cursor.reopen(seq);
+  }
+
+  /** The feed has come to everything below `position`. */
+  passed(position: number): void {
+    const cursor = this.#cursor;
+    if (this.#former === undefined || cursor === undefined) return;
+    const { routing, keys } = cursor.aside;
+    const all = position >= this.#former.end;
+    for (const [key, seq] of keys) {
+      if (all) cursor.release(key);
+      else if (seq < position) cursor.setAside(key, position, routing);
+    }
+    if (all) this.#former = undefined;
+  }
+
   announce(message: JournaledMessage): void {
     if (this.#reading && message.volatile !== true) this.#tail.announce(message);
   }
 
   /** Whether a message that the feed came to joins others of its key here. A volatile one cannot. */
   take(message: JournaledMessage, key: string): boolean {
-    const keys = this.#cursor?.aside.keys;
-    if (keys === undefined || keys.size === 0) return false;
+    const keys = this.#keys;
+    if (keys.size === 0) return false;
     const from = keys.get(key);
     if (from === undefined || message.seq < from) return false;
     if (message.volatile === true) this.#owner.missed(1);
@@ -102,10 +142,13 @@ export class SetAside {
     return true;
   }
 
-  /** Sets the key aside from `seq` on. False when there are too many. */
+  /**
+   * Sets the key aside from `seq` on. False when there are too many, or when what follows may be done: what was set aside is handled again as
+   * a whole.
+   */
   add(key: string, seq: number): boolean {
     const cursor = this.#cursor;
-    if (cursor === undefined) return false;
+    if (cursor === undefined || this.#former !== undefined || seq < cursor.orderedFrom) return false;
     const { keys } = cursor.aside;
     const known = keys.get(key);
     const bytes = Buffer.byteLength(key);
@@ -117,8 +160,13 @@ export class SetAside {
     return true;
   }
 
+  /** Keys of this version. */
+  get #keys(): ReadonlyMap<string, number> {
+    return this.#former === undefined ? (this.#cursor?.aside.keys ?? NO_KEYS) : NO_KEYS;
+  }
+
   goOn(key: string): void {
-    if (this.#cursor?.aside.keys.has(key) !== true) return;
+    if (!this.#keys.has(key)) return;
     this.#free.add(key);
     this.refill();
   }
@@ -187,21 +235,9 @@ export class SetAside {
     }
     if (this.#cursor?.aside.keys.size === 0) this.#messages = 0;
   }
+}
 
-  /** What was set aside by a version with other triggers or another key becomes single messages that are not done. */
-  async #dissolve(cursor: Cursor): Promise<void> {
-    const { routing, keys } = cursor.aside;
-    const old = keyOf(routing);
-    const { end } = cursor;
-    for (let at = cursor.floor; at < end;) {
-      const messages = await this.#owner.journal.read(at, READ_MESSAGES);
-      if (this.#feed.full()) return; // Stopped meanwhile: the next version does this again.
-      for (const { seq, topic } of messages) {
-        const from = keys.get(old(topic) ?? "");
-        if (from !== undefined && seq >= from) cursor.reopen(seq);
-      }
-      at = (messages.at(-1)?.seq ?? Infinity) + 1;
-    }
-    for (const key of keys.keys()) cursor.release(key);
-  }
+/** Stands for the triggers and the key of a version that settles in order; 0 for one that does not. */
+function orderOf({ routing, strict }: SetAsideOwner): number {
+  return strict ? hash("sha256", routing, "buffer").readUIntBE(0, 6) : 0;
 }

@@ -88,6 +88,30 @@ describe("a key that waits for a retry and gets half of all messages", () => {
   });
 });
 
+describe("a version that puts into one key what the one before had in several", () => {
+  it("handles once what is done of them already, also when that stands behind a message that waits", async () => {
+    await using core = await Core.temporary({ pendingMax: 64 });
+    const handler = `ctx.emit('seen', event.data.n, { subject: event.topic });`;
+    const never = { attempts: 2, minMs: 3_600_000, maxMs: 3_600_000 };
+    const byDevice = { triggers: ["in/+site/+device"], key: "device" };
+    await core.deploy(
+      functionOf({ ...byDevice, retry: never, handler: `if (event.params.device === 'hot') throw new Error('no'); ${handler}` }),
+    );
+    await Promise.all(numbers(400).map((n) => core.send(`in/site/${n % 2 === 0 ? "hot" : "cool"}`, { n })));
+    await vi.waitFor(() => expect(core.stats("f").handled).toBe(200), 20_000);
+    expect((await cursorOf(core)).aside.keys).toEqual(new Map([["hot", expect.any(Number)]]));
+    const patience = { attempts: 100, minMs: 20, maxMs: 30 };
+    const now = `if (event.data.n % 100 === 0 && event.attempt < 3) throw new Error('not yet'); ${handler}`;
+    await core.deploy(functionOf({ version: 2, ...byDevice, key: "site", retry: patience, handler: now }));
+    await Promise.all(numbers(100, 1, 400).map((n) => core.send("in/site/hot", { n })));
+    await core.drained();
+    expect((await core.bySubject())["in/site/hot"]).toEqual([...numbers(200, 2), ...numbers(100, 1, 400)]);
+    expect((await core.bySubject())["in/site/cool"]).toEqual(numbers(200, 2, 1));
+    const cursor = await cursorOf(core);
+    expect([cursor.aside.keys.size, cursor.gaps]).toEqual([0, 0]);
+  });
+});
+
 describe("with relaxed order", () => {
   it("a message that waits for its retry lets later ones of its key pass", async () => {
     await using core = await Core.temporary();

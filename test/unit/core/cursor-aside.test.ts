@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Cursor } from "../../../src/core/cursor.ts";
 
 const SEQS = 60;
+const seqs = Array.from({ length: SEQS + 20 }, (_, seq) => seq);
 
 describe("a cursor with keys set aside", () => {
   it("keeps them and gives its floor to the lowest of them", () => {
@@ -28,13 +29,14 @@ describe("a cursor with keys set aside", () => {
     expect(Cursor.decode(back.encode()).aside.keys.size).toBe(0);
   });
 
-  it("reopens any message that was done, and nothing else", () => {
-    const step = fc.record({ seq: fc.nat(SEQS), length: fc.nat(8), reopen: fc.boolean() });
+  it("reopens any message that was done, and nothing else, with no more ranges than holes", () => {
+    const step = fc.record({ seq: fc.nat(SEQS), length: fc.nat(8), reopen: fc.boolean(), store: fc.boolean() });
     fc.assert(
-      fc.property(fc.nat(10), fc.array(step, { maxLength: 60 }), (floor, steps) => {
-        const cursor = new Cursor(floor);
+      fc.property(fc.nat(10), fc.array(step, { maxLength: 80 }), (floor, steps) => {
+        let cursor = new Cursor(floor);
         const done = new Set(Array.from({ length: floor }, (_, seq) => seq));
-        for (const { seq, length, reopen } of steps) {
+        for (const { seq, length, reopen, store } of steps) {
+          if (store) cursor = Cursor.decode(cursor.encode());
           if (reopen) {
             cursor.reopen(seq);
             done.delete(seq);
@@ -43,11 +45,44 @@ describe("a cursor with keys set aside", () => {
             for (let at = seq; at < seq + length; at++) done.add(at);
           }
         }
-        const seqs = Array.from({ length: SEQS + 10 }, (_, seq) => seq);
         const back = Cursor.decode(cursor.encode());
         for (const one of [cursor, back]) expect(seqs.filter((seq) => one.isDone(seq))).toEqual(seqs.filter((seq) => done.has(seq)));
-        expect(cursor.floor).toBe(seqs.find((seq) => !done.has(seq)));
+        const front = seqs.find((seq) => !done.has(seq)) ?? 0;
+        expect([cursor.floor, cursor.front]).toEqual([front, front]);
+        expect(cursor.end).toBe(Math.max(front, ...[...done].map((seq) => seq + 1)));
+        expect(cursor.gaps).toBe(seqs.filter((seq) => seq > front && done.has(seq) && !done.has(seq - 1)).length);
       }),
     );
+  });
+});
+
+describe("the order in which messages of a key are done", () => {
+  it("is known from where the present one began, over any number of stops", () => {
+    let cursor = new Cursor(10);
+    cursor.keepOrder(1);
+    cursor.complete(12, 20);
+    cursor.complete(25, 30);
+    expect(cursor.orderedFrom).toBe(10);
+    for (const order of [1, 2, 2]) {
+      cursor = Cursor.decode(cursor.encode());
+      cursor.keepOrder(order);
+      cursor.complete(cursor.end + 5, cursor.end + 9);
+    }
+    expect(cursor.orderedFrom).toBe(39);
+    expect(Cursor.decode(cursor.encode()).orderedFrom).toBe(39);
+    cursor.complete(10, 39);
+    expect([cursor.front, cursor.orderedFrom, cursor.end]).toEqual([39, 39, 57]);
+  });
+
+  it("is never known when there is none, and need not be where nothing was done above the front", () => {
+    const cursor = new Cursor(10);
+    cursor.keepOrder(0);
+    expect(cursor.orderedFrom).toBe(10);
+    cursor.complete(12, 20);
+    cursor.keepOrder(0);
+    expect(cursor.orderedFrom).toBe(20);
+    cursor.complete(10, 20);
+    cursor.keepOrder(7);
+    expect([cursor.orderedFrom, cursor.encode().length]).toEqual([20, 1]);
   });
 });

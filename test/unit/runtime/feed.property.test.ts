@@ -39,6 +39,7 @@ class World {
     const feed = new Feed({
       name: "f",
       routing: "r",
+      strict: true,
       pendingMax: 8,
       journal: { read: async (from, max) => this.messages.filter(({ seq }) => seq >= from).slice(0, max) },
       logger: silentLogger,

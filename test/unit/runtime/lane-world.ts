@@ -64,6 +64,7 @@ export class LaneWorld implements LaneOwner {
     this.#feed = new Feed({
       name: "f",
       routing: "r",
+      strict: this.manifest.order === "strict",
       pendingMax: 64,
       journal: { read: async (from, max) => this.messages.filter(({ seq }) => seq >= from).slice(0, max) },
       logger: silentLogger,
