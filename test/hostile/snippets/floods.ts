@@ -1,0 +1,42 @@
+import type { Snippet } from "../snippet.ts";
+
+/** Too much of what a function may do: logs, state, publishes, events, and messages that wake itself. */
+export const FLOODS: readonly Snippet[] = [
+  { name: "logs-many-lines", expects: ["LIMIT_LOG"], handler: "for (let i = 0; i < 5_000; i++) ctx.log.info('line ' + i);" },
+  { name: "logs-long-lines", expects: ["LIMIT_LOG"], handler: "for (let i = 0; i < 100; i++) ctx.log.error('x'.repeat(100_000));" },
+  { name: "logs-for-ever", expects: ["LIMIT_CPU"], handler: "for (;;) console.log('x');" },
+  {
+    name: "stores-many-names",
+    expects: ["LIMIT_OUTPUT", "LIMIT_STATE"],
+    handler: "for (let i = 0; i < 50_000; i++) ctx.state.set('name' + i, i);",
+  },
+  { name: "stores-large-value", expects: ["LIMIT_STATE"], handler: "ctx.state.set('x', 'x'.repeat(1e6));" },
+  {
+    name: "stores-more-each-time",
+    expects: ["LIMIT_STATE", "harmless"],
+    handler: "for (let i = 0; i < 15; i++) ctx.state.set(event.id + '-' + i, 'x'.repeat(15_000));",
+  },
+  { name: "publishes-for-ever", expects: ["LIMIT_OUTPUT"], handler: "for (;;) ctx.publish('flood/x', 'x'.repeat(1_000));" },
+  { name: "publishes-nothing-for-ever", expects: ["LIMIT_OUTPUT", "LIMIT_CPU"], handler: "for (;;) ctx.publish('flood/x', '');" },
+  { name: "publishes-too-much", expects: ["LIMIT_OUTPUT", "LIMIT_MEMORY"], handler: "ctx.publish('flood/x', 'x'.repeat(1e7));" },
+  {
+    name: "publishes-and-does-not-listen",
+    expects: ["LIMIT_CPU", "LIMIT_OUTPUT"],
+    handler: "for (;;) { try { ctx.publish('flood/x', 'x'.repeat(1e4)); } catch {} }",
+  },
+  { name: "emits-for-ever", expects: ["LIMIT_OUTPUT"], handler: "for (;;) ctx.emit('x', { n: 1 });" },
+  {
+    name: "emits-what-it-may-not",
+    expects: ["PERMISSION_DENIED"],
+    plan: { emit: ["allowed"] },
+    mute: true,
+    handler: "for (let i = 0; i < 100; i++) { try { ctx.emit('x' + i, 1); } catch {} } ctx.emit('forbidden', 1);",
+  },
+  { name: "wakes-itself", expects: ["LIMIT_HOPS"], handler: "ctx.publish(event.subject, event.data);" },
+  {
+    name: "wakes-itself-twice",
+    expects: ["LIMIT_HOPS"],
+    messagesMax: 1,
+    handler: "ctx.publish(event.subject, 1); if (event.seq % 4 === 0) ctx.publish(event.subject, 2);",
+  },
+];
