@@ -1,3 +1,4 @@
+import { ERRORS } from "../core/errors.ts";
 import { RECORD_HEADER_BYTES } from "../core/message.ts";
 import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
 
@@ -102,7 +103,14 @@ function readError(text: string): GuestError {
     const value: unknown = typeof fields === "object" && fields !== null ? Reflect.get(fields, name) : undefined;
     return typeof value === "string" ? value : "";
   };
-  return { code: field("code"), name: field("name"), message: field("message"), stack: field("stack") };
+  const code = field("code");
+  // A guest that has come to harm, or lies, does not get to name an error that there is none of.
+  return {
+    code: Object.hasOwn(ERRORS, code) ? code : "FUNCTION_THREW",
+    name: field("name"),
+    message: field("message"),
+    stack: field("stack"),
+  };
 }
 
 class Reader {

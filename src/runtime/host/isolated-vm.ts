@@ -9,8 +9,13 @@ import type { GuestOptions } from "./guest-types.ts";
 
 /** Top-level code of a function gets this long, once. */
 const LOAD_TIMEOUT_MS = 2_000;
-/** An isolate that does not even answer this fast is stuck in native code, and only the end of the process frees it. */
+/** What was finished is taken out of an isolate that was stopped within this time, or is lost. */
 const SALVAGE_TIMEOUT_MS = 200;
+/**
+ * An isolate that has neither answered nor been stopped by then is stuck in native code, and only the end of the process frees it. Later than
+ * the salvage ends by itself: a guest that loops in there, because its code has replaced the clock, costs the host nothing but that time.
+ */
+const STUCK_MS = 2 * SALVAGE_TIMEOUT_MS;
 const MEMORY_MB_MIN = 8;
 
 export interface IsolatedVmOptions {
@@ -129,7 +134,7 @@ class IsolatedVmInstance implements Instance {
   async #cut(code: string, message: string): Promise<RunOutcome> {
     let text = "\0\0\0\0\0\0";
     if (!this.#isolate.isDisposed) {
-      const late = setTimeout(() => this.#stuck(`${code}: ${message}; the isolate does not stop`), SALVAGE_TIMEOUT_MS);
+      const late = setTimeout(() => this.#stuck(`${code}: ${message}; the isolate does not stop`), STUCK_MS);
       try {
         text = textOf(await this.#guest.salvage.apply(undefined, [], { timeout: SALVAGE_TIMEOUT_MS }));
       } catch {

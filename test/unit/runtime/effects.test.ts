@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { ERRORS } from "../../../src/core/errors.ts";
 import { encodeMessage } from "../../../src/core/message.ts";
 import { decodeResults, type ItemResult } from "../../../src/runtime/effects.ts";
 import { LOG_LEVELS } from "../../../src/core/stats.ts";
@@ -64,7 +65,7 @@ const result: fc.Arbitrary<ItemResult> = fc.oneof(
   fc.record({
     status: fc.constantFrom("retry" as const, "failed" as const),
     logs,
-    error: fc.record({ code: text, name: text, message: text, stack: text }),
+    error: fc.record({ code: fc.constantFrom(...Object.keys(ERRORS)), name: text, message: text, stack: text }),
   }),
   fc.constant({ status: "deferred" as const }),
 );
@@ -146,4 +147,10 @@ describe("results", () => {
     good[at] = value;
     expect(decodes(publishing(good))).toBeUndefined();
   });
+});
+
+it.each(["", "NO_SUCH_CODE", "constructor"])("an error with the code %j is one of the function", (code) => {
+  const error = { code, name: "Error", message: "x", stack: "" };
+  const [read] = decodeResults(encodeResults([{ status: "retry", logs: [], error }]), 1);
+  expect(read).toEqual({ status: "retry", logs: [], error: { ...error, code: "FUNCTION_THREW" } });
 });
