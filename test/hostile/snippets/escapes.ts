@@ -87,6 +87,7 @@ export const ESCAPES: readonly Snippet[] = [
     expects: ["harmless"],
     handler: absent(["ivm", "_ivm", "Isolate", "Reference", "loadState", "createGuest", "ShadowRealm"]),
   },
+  { name: "absent-fine-clocks", expects: ["harmless"], handler: absent(["performance", "Temporal.Now"]) },
   { name: "absent-shared-memory", expects: ["harmless"], handler: absent(["WebAssembly", "SharedArrayBuffer", "Atomics"]) },
   {
     name: "escape-shared-memory",

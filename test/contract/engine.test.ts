@@ -1,0 +1,24 @@
+import { afterAll, beforeAll, beforeEach, describe, vi } from "vitest";
+import type { IsolatedVmEngine } from "../../src/runtime/host/isolated-vm.ts";
+import { engineWith } from "../support/engine.ts";
+import { plainEngine } from "../support/plain-engine.ts";
+import { engineContract } from "./engine.contract.ts";
+import { engineLimitsContract } from "./engine-limits.contract.ts";
+
+describe("isolated-vm, with isolates made ahead", () => {
+  let engine: IsolatedVmEngine;
+  beforeAll(() => void (engine = engineWith(() => true)));
+  beforeEach(() => vi.waitUntil(() => engine.ready > 0, { interval: 5 }));
+  afterAll(() => engine[Symbol.dispose]());
+  engineContract(() => engine);
+  engineLimitsContract(() => engine);
+});
+
+describe("isolated-vm, with nothing made ahead", () => {
+  engineContract(() => engineWith(() => false));
+});
+
+/** It has no isolates, and so nothing of what engineLimitsContract describes. */
+describe("the plain engine for tests", () => {
+  engineContract(plainEngine);
+});

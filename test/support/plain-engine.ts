@@ -1,0 +1,76 @@
+import { createContext, Script } from "node:vm";
+import type { Engine, Instance, InstanceWays, RunOutcome } from "../../src/runtime/host/engine.ts";
+import type { LoadSpec } from "../../src/runtime/host/frames.ts";
+import { guestScript } from "../../src/runtime/host/guest-script.ts";
+import type { GuestOptions, GuestRuntime } from "../../src/runtime/host/guest-types.ts";
+
+/** Declares `begin`, which makes the guest once the function's code has run. */
+const GUEST = new Script(
+  `var begin = (() => { ${guestScript()}
+    installConsole(() => undefined);
+    return (options, loadState) => createGuest(typeof __millrace === "undefined" ? undefined : __millrace, JSON.parse(options), { loadState });
+  })();`,
+);
+
+type Begin = (options: string, loadState: (request: number, keys: string) => void) => GuestRuntime;
+
+/**
+ * The same guest code in contexts of this process, for tests of the protocol where isolates are not the point. It confines nothing and nobody: it cannot
+ * stop code that computes, bound its memory, or keep it from this process. A wait it ends at the wall limit.
+ */
+export function plainEngine(): Engine {
+  return { create: (spec, ways) => PlainInstance.create(spec, ways) };
+}
+
+class PlainInstance implements Instance {
+  readonly started = { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false };
+  readonly #guest: GuestRuntime;
+  #disposed = false;
+
+  private constructor(guest: GuestRuntime) {
+    this.#guest = guest;
+  }
+
+  static async create(spec: LoadSpec, ways: InstanceWays): Promise<PlainInstance> {
+    const globals: { begin?: Begin } = {};
+    const context = createContext(globals);
+    GUEST.runInContext(context);
+    new Script(spec.code, { filename: `${spec.name}.js` }).runInContext(context);
+    const { code: _code, memoryBytes: _memory, ...rest } = spec;
+    const options: GuestOptions = rest;
+    if (globals.begin === undefined) throw new TypeError("the function's code has taken the guest away");
+    // As over a pipe, the answer never comes before the request has returned.
+    const guest = globals.begin(JSON.stringify(options), (request, keys) => setImmediate(() => ways.loadState(request, keys)));
+    return new PlainInstance(guest);
+  }
+
+  async run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
+    const wall = Promise.withResolvers<undefined>();
+    const timer = setTimeout(() => wall.resolve(undefined), limits.wallMs);
+    try {
+      this.#guest.start(batch);
+      const results = await Promise.race([this.#guest.finish(), wall.promise]);
+      return results === undefined ? this.#cut("LIMIT_WALL", `not finished after ${limits.wallMs} ms`) : { done: true, results };
+    } catch (error) {
+      return this.#cut("FUNCTION_THREW", error instanceof Error ? error.message : String(error));
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #cut(code: string, message: string): RunOutcome {
+    const text = this.#guest.salvage();
+    this.dispose();
+    const head = Buffer.from(text.slice(0, 6), "latin1");
+    const { finished, elapsedMs } = { finished: head.readUInt16BE(0), elapsedMs: head.readUInt32BE(2) };
+    return { done: false, fault: { code, message }, finished, elapsedMs, results: text.slice(6) };
+  }
+
+  stateLoaded(request: number, entries: string): void {
+    if (!this.#disposed) this.#guest.stateLoaded(request, entries);
+  }
+
+  dispose(): void {
+    this.#disposed = true;
+  }
+}
