@@ -1,8 +1,10 @@
 import type { Snippet } from "../snippet.ts";
 
 /** What must not be there, found in any way: then the handler throws, and that is not what is expected. */
-const LOOK = `const outside = (make) => { try { return make('return typeof process + typeof require + typeof Buffer')(); } catch { return 'undefinedundefinedundefined'; } };
-  const look = (make) => { if (typeof make === 'function' && outside(make) !== 'undefinedundefinedundefined') throw new Error('it has got out'); };`;
+const LOOK = `const ask = 'return typeof process + typeof require + typeof Buffer';
+  const nothing = 'undefinedundefinedundefined';
+  const outside = (make) => { try { return make(ask)(); } catch { return nothing; } };
+  const look = (make) => { if (typeof make === 'function' && outside(make) !== nothing) throw new Error('it has got out'); };`;
 
 const absent = (names: readonly string[]): string =>
   `for (const name of ${JSON.stringify(names)}) if (Function('return typeof ' + name)() !== 'undefined') throw new Error(name + ' is there');`;
