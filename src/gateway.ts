@@ -65,7 +65,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
       runtime.accept(messages);
       arrivals.announce();
     },
-    publishes: (number, records) => deliveries.deliver(records, () => broker.secured(() => journal.delivered(number))),
+    publishes: (number, records) => deliveries.deliver(records, () => journal.delivered(number)),
     deadLettersFree: () => runtime.lettersFree(),
   });
   journal.outbox.onPressure((pressure) => {

@@ -15,7 +15,6 @@ import { KnownTopics } from "./known-topics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
 import { messageOfPacket } from "./packet.ts";
-import type { SyncFolder } from "./log-sync.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 
 export interface BrokerOptions {
@@ -29,8 +28,8 @@ export interface BrokerOptions {
   readonly inflightMax: number;
   /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
   readonly durability: "fsync" | "interval" | "os";
-  /** Brings a session database to disk; a test can look at what a power cut would leave. */
-  readonly sync?: SyncFolder;
+  /** Called with the folder of the sessions after each sync of it: what it has now, a power cut leaves. */
+  readonly synced?: (location: string) => Promise<void>;
 }
 
 interface Entry {

@@ -1,6 +1,7 @@
 /** What deliveries need of the broker. */
 interface Outlet {
   deliver(records: readonly Uint8Array[], done: () => void): void;
+  secured(done: () => void): void;
 }
 
 /** Records on their way to subscribers at which functions have to wait, and at which they go on. */
@@ -22,13 +23,14 @@ export class Deliveries {
     this.#hold = hold;
   }
 
+  /** `done` is called when the sessions of all subscribers have the records on disk, and not at all when they cannot have them. */
   deliver(records: readonly Uint8Array[], done: () => void): void {
     this.#records += records.length;
     if (this.#records > RECORDS_HIGH) this.#set(true);
     this.#outlet.deliver(records, () => {
       this.#records -= records.length;
       if (this.#records < RECORDS_LOW) this.#set(false);
-      done();
+      this.#outlet.secured(done);
     });
   }
 

@@ -5,7 +5,8 @@ import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { StoredPacket } from "./copies.ts";
 import { InOrder } from "./in-order.ts";
-import { LogSync, type SyncFolder, syncLogs } from "./log-sync.ts";
+import { LogFiles } from "./log-files.ts";
+import { LogSync } from "./log-sync.ts";
 import { describeFailure, openSessionDatabase, type SessionDatabase } from "./session-database.ts";
 
 interface PacketReference {
@@ -25,7 +26,8 @@ export interface ReleaseLedger {
 export interface SessionStoreOptions {
   readonly location: string;
   readonly durability: "fsync" | "interval" | "os";
-  readonly sync?: SyncFolder;
+  /** Called after each sync, with what the power can be cut after. */
+  readonly synced?: (location: string) => Promise<void>;
 }
 
 interface Parts {
@@ -33,6 +35,7 @@ interface Parts {
   readonly ledger: ReleaseLedger;
   readonly logger: Logger;
   readonly failed: Promise<never>;
+  readonly files: LogFiles;
   readonly sync: LogSync;
   readonly isSynced: boolean;
 }
@@ -53,6 +56,7 @@ export class SessionStore extends AsyncLevelPersistence {
   readonly #database: SessionDatabase;
   readonly #ledger: ReleaseLedger;
   readonly #logger: Logger;
+  readonly #files: LogFiles;
   readonly #sync: LogSync;
   readonly #isSynced: boolean;
   readonly #unwanted = new Set<string>();
@@ -61,11 +65,12 @@ export class SessionStore extends AsyncLevelPersistence {
   #generation = 0;
   #broken = false;
 
-  private constructor({ database, ledger, logger, failed, sync, isSynced }: Parts) {
+  private constructor({ database, ledger, logger, failed, files, sync, isSynced }: Parts) {
     super(database);
     this.#database = database;
     this.#ledger = ledger;
     this.#logger = logger;
+    this.#files = files;
     this.#sync = sync;
     this.#isSynced = isSynced;
     this.failed = failed;
@@ -74,20 +79,22 @@ export class SessionStore extends AsyncLevelPersistence {
 
   /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL */
   static async open(options: SessionStoreOptions, ledger: ReleaseLedger, logger: Logger): Promise<SessionStore> {
-    const { location, durability, sync: syncFolder = syncLogs } = options;
+    const { location, durability, synced } = options;
     const { promise: failed, reject } = Promise.withResolvers<never>();
     failed.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
     const database = await openSessionDatabase(location, reject);
+    const files = new LogFiles(location);
     const sync = new LogSync(async () => {
       try {
-        await syncFolder(location);
+        await files.sync();
+        await synced?.(location);
       } catch (cause) {
         const error = describeFailure(location, cause);
         reject(error);
         throw error;
       }
     });
-    return new SessionStore({ database, ledger, logger, failed, sync, isSynced: durability === "fsync" });
+    return new SessionStore({ database, ledger, logger, failed, files, sync, isSynced: durability === "fsync" });
   }
 
   // The engine tells asynchronous stores from older ones by this method.
@@ -114,6 +121,7 @@ export class SessionStore extends AsyncLevelPersistence {
 
   async close(): Promise<void> {
     await this.#sync.close();
+    await this.#files.close();
     await this.#database.close();
   }
 

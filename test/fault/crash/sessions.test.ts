@@ -1,7 +1,6 @@
 import { cp } from "node:fs/promises";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
-import { syncLogs } from "../../../src/broker/log-sync.ts";
 import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { entryOf } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
@@ -21,13 +20,11 @@ let syncs = 0;
 /** A broker of which `disk` has what is on disk. */
 async function start(): Promise<void> {
   const disk = folder.join("disk");
-  const sync = async (location: string): Promise<void> => {
-    await syncLogs(location);
-    // A synced file has at least what was written to it before.
+  const synced = async (location: string): Promise<void> => {
     await cp(location, disk, { recursive: true, force: true });
     syncs++;
   };
-  broker = await startBroker(new TestIntake(), folder.path, { sync });
+  broker = await startBroker(new TestIntake(), folder.path, { synced });
 }
 
 async function cutPower(): Promise<void> {
