@@ -62,6 +62,8 @@ export interface Database {
   clear(range: Range & { readonly point: WritePoint }): Promise<void>;
   /** Rewrites a range, so that what was deleted there gives its space back. */
   compactRange(start: Buffer, end: Buffer): Promise<void>;
+  /** Bytes on disk of a range, what was deleted there and takes space included; without what is only in the log. */
+  approximateSize(start: Buffer, end: Buffer): Promise<number>;
   /** What LevelDB says of itself, such as the memory that it uses. */
   getProperty(property: string): string;
   close(): Promise<void>;

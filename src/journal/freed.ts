@@ -1,3 +1,5 @@
+import type { Database } from "./database.ts";
+
 interface Deleted {
   readonly bytes: number;
   readonly to: Buffer;
@@ -23,4 +25,21 @@ export class Freed {
       return { from, to };
     });
   }
+}
+
+/** What is kept in a range of keys. */
+export interface Stock {
+  readonly from: Buffer;
+  readonly to: Buffer;
+  readonly bytes: number;
+}
+
+/**
+ * The ranges that take at least `bytesMin` more on disk than what is in them, because of what earlier processes deleted there. LevelDB compresses,
+ * so a range with much in it may have more deleted bytes than are seen; its size on disk is bounded all the same.
+ */
+export async function overgrown(database: Database, stocks: readonly Stock[], bytesMin: number): Promise<readonly Stock[]> {
+  const found: Stock[] = [];
+  for (const stock of stocks) if ((await database.approximateSize(stock.from, stock.to)) - stock.bytes >= bytesMin) found.push(stock);
+  return found;
 }

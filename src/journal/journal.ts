@@ -9,6 +9,7 @@ import { decodeBlock, splitRecords } from "./block.ts";
 import { type Database, type Op, type OpenDatabase, openDatabase, type WritePoint } from "./database.ts";
 import { nameKey, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
 import { DeadLetters } from "./dead-letters.ts";
+import type { Stock } from "./freed.ts";
 import type { Hold } from "./held.ts";
 import { type Consumers, Keeper } from "./keeper.ts";
 import { type Found, type FunctionRecord, openJournal } from "./opening.ts";
@@ -109,7 +110,14 @@ export class Journal implements AsyncDisposable {
       },
     );
     this.#keeper = new Keeper(
-      { database, writer: this.#writer, segments: found.segments, freed: found.outbox.freed, failed: (error) => this.#writer.fail(error) },
+      {
+        database,
+        writer: this.#writer,
+        segments: found.segments,
+        freed: found.outbox.freed,
+        stocks: () => this.#stocks(),
+        failed: (error) => this.#writer.fail(error),
+      },
       options,
     );
     this.#deadLetters = new DeadLetters(
@@ -314,9 +322,22 @@ export class Journal implements AsyncDisposable {
     await this.close();
   }
 
+  #stocks(): readonly Stock[] {
+    return [
+      { ...bounds("j"), bytes: this.#segments.bytes },
+      { ...bounds("o"), bytes: this.outbox.bytes },
+      { ...bounds("d"), bytes: this.#deadLetters.bytes },
+    ];
+  }
+
   #write(point: WritePoint, ops: readonly Op[], more: { sync: boolean; usage?: Op } = { sync: true }): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#writer.submit({ ...more, point, ops, entries: [], publishes: [], done: (error) => (error ? reject(error) : resolve()) });
     });
   }
+}
+
+function bounds(kind: "j" | "o" | "d"): Pick<Stock, "from" | "to"> {
+  const { gte, lt } = prefixRange(kind);
+  return { from: gte, to: lt };
 }

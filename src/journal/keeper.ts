@@ -2,7 +2,7 @@ import { statfs } from "node:fs/promises";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
 import { type Database, describeWriteFailure } from "./database.ts";
-import type { Freed } from "./freed.ts";
+import { type Freed, overgrown, type Stock } from "./freed.ts";
 import { numberKey } from "./keys.ts";
 import { consumedSegments, expired, floorForBytes } from "./retention.ts";
 import type { Segments } from "./segments.ts";
@@ -37,6 +37,8 @@ export interface KeeperParts {
   readonly segments: Segments;
   /** What others delete. */
   readonly freed: Freed;
+  /** What is kept beside state, of which LevelDB rewrites by itself what is replaced. */
+  readonly stocks: () => readonly Stock[];
   /** A deletion failed: nothing can be written any more. */
   readonly failed: (cause: ReturnType<typeof describeWriteFailure>) => void;
 }
@@ -86,6 +88,7 @@ export class Keeper {
     this.#consumers = consumers;
     await this.#run(() => this.#look(consumers));
     void this.#run(async () => {
+      await this.#exclusive(() => this.#giveBackEarlier());
       for (;;) {
         await this.#clock.sleep(LOOK_INTERVAL_MS, this.#stopping.signal);
         await this.#look(consumers);
@@ -170,6 +173,14 @@ export class Keeper {
     // The deletions may still be on their way.
     if (ranges.length > 0) await writer.settled();
     for (const { from, to } of ranges) await database.compactRange(from, to);
+  }
+
+  /** What was deleted before the start is not counted anywhere. */
+  async #giveBackEarlier(): Promise<void> {
+    const { database, stocks } = this.#parts;
+    for (const { from, to } of await overgrown(database, stocks(), COMPACT_BYTES)) {
+      if (!this.#stopping.signal.aborted) await database.compactRange(from, to);
+    }
   }
 
   async #giveBack(): Promise<void> {

@@ -58,6 +58,10 @@ export class SequentialDatabase implements Database {
     await this.#change(start, end);
   }
 
+  approximateSize(start: Buffer, end: Buffer): Promise<number> {
+    return this.#level.approximateSize(start, end);
+  }
+
   getProperty(property: string): string {
     return this.#level.getProperty(property);
   }

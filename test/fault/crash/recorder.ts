@@ -70,6 +70,10 @@ export class RecordedDatabase implements Database {
     for (const write of writes) this.#moments.note({ kind: "ended", write });
   }
 
+  approximateSize(start: Buffer, end: Buffer): Promise<number> {
+    return this.#database.approximateSize(start, end);
+  }
+
   compactRange(start: Buffer, end: Buffer): Promise<void> {
     return this.#database.compactRange(start, end);
   }

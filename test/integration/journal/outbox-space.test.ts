@@ -59,3 +59,17 @@ it("gives back the space of dead letters", async () => {
   await journal.clearDeadLetters(undefined);
   await vi.waitFor(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(16 * MB), patiently);
 }, 60_000);
+
+it("gives back also what was deleted little by little between many restarts", async () => {
+  await emit(60);
+  const lane = laneOfRule(DEFAULT_RULE);
+  for (let part = 0; part < 3; part++) {
+    await journal.outbox.remove(await journal.outbox.rows(lane, 0, { ...ALL, events: 160 }));
+    await journal.close();
+    journal = await openJournal(folder.join("journal"), {}, { compression: "none" });
+    if (part < 2) await journal.keep({ consumed: () => 0, pressure: () => undefined });
+  }
+  expect(journal.outbox.pending).toBe(0);
+  await journal.keep({ consumed: () => 0, pressure: () => undefined });
+  await vi.waitFor(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(36 * MB), patiently);
+}, 60_000);

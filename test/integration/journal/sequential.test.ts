@@ -29,6 +29,7 @@ async function openNoted(location: string): Promise<{ level: Database; written: 
     keys: (range) => level.keys(range),
     values: (range) => level.values(range),
     clear: (range) => level.clear(range),
+    approximateSize: (start, end) => level.approximateSize(start, end),
     compactRange: (start, end) => level.compactRange(start, end),
     getProperty: (name) => level.getProperty(name),
     close: () => level.close(),
