@@ -21,8 +21,6 @@ export interface Item {
   suspect: boolean;
   /** Decided each time when it is sent. */
   giveUp: GiveUp;
-  /** It waited for another message with its idempotency key. With relaxed order, later messages of its key may be done by now. */
-  stalled?: true;
   /** What its idempotency key is remembered by; null when it has none, undefined as long as nobody asked. */
   mark?: string | null;
 }

@@ -238,7 +238,9 @@ export class Lane {
 
   /** Where nothing else wakes the key, it goes on as soon as all of its messages that are under way have come back. */
   #line(item: Item): void {
+    const isFirst = !this.#waiting.hasLine(item.key);
     if (!this.#waiting.line(item)) this.#due.add(item.key);
+    if (isFirst) this.#holdBehind(item.key);
   }
 
   /** True when the isolate has to be replaced, because one of the results was refused. The items behind that one are under way again. */

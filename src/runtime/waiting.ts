@@ -74,8 +74,9 @@ export class Waiting {
   join(item: Item): boolean {
     const held = this.#keys.get(item.key);
     if (held === undefined || !this.stops(item.key)) return false;
-    // With relaxed order one that has waited may be older than others that are done; only what is new can be read again as a whole.
-    if (!this.#strict) return item.attempt === 1 && item.stalled !== true && this.#owner.setAside(item);
+    // With relaxed order later ones may be done before one that was tried, or asked about for its idempotency key: what is set aside is read again
+    // with everything behind it, so it has to be new.
+    if (!this.#strict) return item.attempt === 1 && item.mark === undefined && this.#owner.setAside(item);
     this.#keep(held, item);
     return true;
   }
@@ -85,7 +86,6 @@ export class Waiting {
     const mark = item.mark ?? "";
     const stalled = this.#stalled.get(mark) ?? { keys: new Set(), items: new Set() };
     this.#stalled.set(mark, stalled);
-    item.stalled = true;
     if (this.#strict) {
       stalled.keys.add(item.key);
       this.line(item);
