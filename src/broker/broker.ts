@@ -11,6 +11,7 @@ import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
 import { installPacketEncoder } from "./encode.ts";
 import { Engine } from "./engine.ts";
+import { forwardTogether } from "./forward.ts";
 import { KnownTopics } from "./known-topics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
@@ -83,7 +84,7 @@ export class Broker implements AsyncDisposable {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
       holdWrites(socket);
-      aedes.handle(socket);
+      forwardTogether(aedes.handle(socket));
     });
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {

@@ -1,15 +1,15 @@
 import { createRequire } from "node:module";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
 
-interface Packet {
-  readonly cmd: string;
+type Packet = PublishFields & { readonly cmd: string; readonly reasonCode?: unknown };
+
+interface PublishFields {
   readonly topic?: unknown;
   readonly payload?: unknown;
   readonly qos?: number;
   readonly retain?: boolean;
   readonly dup?: boolean;
   readonly messageId?: unknown;
-  readonly reasonCode?: unknown;
   readonly properties?: unknown;
 }
 
@@ -32,7 +32,7 @@ export function installPacketEncoder(): void {
     const outgoing = outgoingOf(stream);
     if (outgoing !== undefined) {
       const version = options?.protocolVersion ?? 4;
-      if (packet.cmd === "publish" && publish(packet, version, outgoing)) return outgoing.written();
+      if (packet.cmd === "publish" && encodePublish(packet, version, outgoing)) return outgoing.written();
       if (packet.cmd === "puback" && puback(packet, version, outgoing)) return outgoing.written();
     }
     return writeToStream(packet, stream, options);
@@ -41,8 +41,13 @@ export function installPacketEncoder(): void {
   library.writeToStream = Object.assign(short, writeToStream);
 }
 
+/** Whether it is surely one that `encodePublish` takes. */
+export function fitsShort({ topic, payload }: { readonly topic: string; readonly payload: unknown }): boolean {
+  return Buffer.isBuffer(payload) && 3 * topic.length + payload.length < SHORT_BYTES_MAX - 8;
+}
+
 /** MQTT 5, 3.3. False, and nothing written, when it is not one of the simple ones. */
-function publish(packet: Packet, version: number, outgoing: Outgoing): boolean {
+export function encodePublish(packet: PublishFields, version: number, outgoing: Outgoing): boolean {
   const { topic, payload, messageId, qos = 0 } = packet;
   if (typeof topic !== "string" || !Buffer.isBuffer(payload) || (version === 5 && typeof packet.properties === "object")) return false;
   if (qos > 0 && typeof messageId !== "number") return false;

@@ -5,7 +5,12 @@ import type { SessionStore } from "./session-store.ts";
 
 type Done = (error?: Error) => void;
 
-/** The protocol engine, with a short way for messages that no client is subscribed to: most of what sensors send is for functions. */
+function nothing(): void {}
+
+/**
+ * The protocol engine, with short ways for messages that nobody wants, because most of what sensors send is for functions, and for those that
+ * only connected clients want.
+ */
 export class Engine extends Aedes {
   readonly #emitter: TopicEmitter;
   readonly #store: SessionStore;
@@ -34,15 +39,20 @@ export class Engine extends Aedes {
     });
   }
 
+  /** The next place in the queues. */
+  #nextNumber(): number {
+    const number = Number(Reflect.get(this, "counter")) + 1;
+    Reflect.set(this, "counter", number);
+    return number;
+  }
+
   /** A packet as the engine would make it of one that a client sent. */
   number({ topic, payload, qos, retain, properties }: PublishPacket): StoredPacket {
-    const brokerCounter = Number(Reflect.get(this, "counter")) + 1;
-    Reflect.set(this, "counter", brokerCounter);
     const expirySeconds = properties?.messageExpiryInterval ?? 0;
     return {
       cmd: "publish",
       brokerId: this.id,
-      brokerCounter,
+      brokerCounter: this.#nextNumber(),
       topic,
       payload,
       qos,
@@ -54,16 +64,29 @@ export class Engine extends Aedes {
   }
 
   override publish(packet: PublishPacket, client: Client | Done | null, done?: Done): void {
-    const callback = typeof client === "function" ? client : done;
+    const callback = (typeof client === "function" ? client : done) ?? nothing;
+    const from = typeof client === "function" ? null : client;
     const stored = storedOf(packet);
     if (stored !== undefined) {
-      if (client !== null && typeof client !== "function") stored.clientId = client.id;
+      if (from !== null) stored.clientId = from.id;
       this.#emitter.emit(stored, callback);
       return;
     }
-    const unwanted = !packet.retain && !this.#emitter.wants(packet.topic) && this.#store.hasNoOffline(packet.topic);
-    if (unwanted) callback?.();
-    else this.#through(packet, typeof client === "function" ? null : client, callback ?? (() => undefined));
+    const passing = !packet.retain && this.#store.hasNoOffline(packet.topic);
+    if (passing && !this.#emitter.wants(packet.topic)) callback();
+    else if (passing && packet.properties === undefined) this.#emit(packet, from, callback);
+    else this.#through(packet, from, callback);
+  }
+
+  /**
+   * Hands a packet to those who are connected. The engine's own way does this too, behind four steps that concern retained packets, sessions
+   * that are not connected, how long a packet may wait for them, and hooks that nobody uses. DUP speaks of the way in [MQTT-3.3.1-3].
+   */
+  #emit({ topic, payload, qos }: PublishPacket, from: Client | null, done: Done): void {
+    const own = from === null ? undefined : { clientId: from.id };
+    const place = { brokerId: this.id, brokerCounter: this.#nextNumber() };
+    const sent = { cmd: "publish", topic, payload, qos, retain: false, dup: false, ...place, ...own };
+    this.#emitter.emit(sent, done);
   }
 
   /** The engine takes the client as a second argument; its types do not say so. */

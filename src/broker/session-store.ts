@@ -40,6 +40,8 @@ interface Parts {
   readonly isSynced: boolean;
 }
 
+const NOTHING_STORED = Promise.resolve(undefined);
+
 const UNWANTED_TOPICS_MAX = 10_000;
 
 /** A PUBLISH that the journal recognized as one it already has carries this mark from the check to the protocol engine. */
@@ -150,11 +152,15 @@ export class SessionStore extends AsyncLevelPersistence {
     if (this.#unwanted.has(topic)) return [];
     const generation = this.#generation;
     const subscriptions = await super.subscriptionsByTopic(topic);
-    if (subscriptions.length === 0 && generation === this.#generation) {
-      if (this.#unwanted.size >= UNWANTED_TOPICS_MAX) this.#unwanted.clear();
-      this.#unwanted.add(topic);
-    }
+    // Not at once: whoever asked goes on after that, and must not be overtaken by a later packet that need not ask.
+    if (subscriptions.length === 0 && generation === this.#generation) setImmediate(() => this.#remember(topic, generation));
     return subscriptions;
+  }
+
+  #remember(topic: string, generation: number): void {
+    if (generation !== this.#generation) return;
+    if (this.#unwanted.size >= UNWANTED_TOPICS_MAX) this.#unwanted.clear();
+    this.#unwanted.add(topic);
   }
 
   /** Stores the copies of a message for the sessions that want it. */
@@ -234,7 +240,7 @@ export class SessionStore extends AsyncLevelPersistence {
   }
 
   override outgoingClearMessageId(client: Client, packet: PacketReference): Promise<object | undefined> {
-    return client.clean ? Promise.resolve(undefined) : super.outgoingClearMessageId(client, packet);
+    return client.clean ? NOTHING_STORED : super.outgoingClearMessageId(client, packet);
   }
 
   override incomingGetPacket(client: Client, packet: PacketReference): Promise<object> {
