@@ -14,7 +14,8 @@ const STOP_MS = 10_000;
 export interface DaemonOptions {
   readonly command: readonly string[];
   readonly log: string;
-  readonly env: Readonly<Record<string, string>>;
+  /** Of each of its lives, numbered from 0. */
+  readonly env: (life: number) => Readonly<Record<string, string>>;
 }
 
 /** A program of Millrace that is started again whenever it ends, as systemd would do. */
@@ -23,6 +24,7 @@ export class SupervisedDaemon implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
   #child: ChildProcess | undefined;
+  #lives = 0;
   /** Times that it ended without having been told to. */
   readonly ends = { killed: 0, itself: 0 };
   readonly close: () => Promise<void>;
@@ -79,7 +81,7 @@ export class SupervisedDaemon implements AsyncDisposable {
     const file = openSync(log, "a");
     const child = spawn(process.execPath, [MAIN, ...command], {
       stdio: ["ignore", file, file],
-      env: { PATH: process.env["PATH"], ...env },
+      env: { PATH: process.env["PATH"], ...env(this.#lives++) },
     });
     closeSync(file);
     this.#child = child;

@@ -21,6 +21,8 @@ const FAULT_NAMES = Object.keys(WEIGHTS) as FaultName[];
 
 const DEVICES = ["device link cut", "acknowledgements lost"] as const;
 const PAUSE_MS = { min: 150, max: 1_500 };
+/** Now and then there is nothing to be struck at the moment; not this often. */
+const DRAWN_MIN = 5;
 const CLOCK_STEP_MS_MAX = 2 * 3_600_000;
 
 /** Makes one fault after another happen, when and which the seed says. Those that last a while overlap with what comes next. */
@@ -28,6 +30,7 @@ export class Faults {
   readonly counts = new Map<FaultName, number>();
   readonly #world: World;
   readonly #random: () => number;
+  readonly #drawn = new Map<FaultName, number>();
   readonly #lasting = new Map<FaultName, Promise<void>>();
 
   constructor(world: World, random: () => number) {
@@ -44,6 +47,12 @@ export class Faults {
     await Promise.all(this.#lasting.values());
   }
 
+  /** Faults that were to come and never did: the run has not shown what it says. */
+  missing(): readonly FaultName[] {
+    const possible = FAULT_NAMES.filter((name) => name !== "disk full" || this.#world.parts.disk.problem === undefined);
+    return possible.filter((name) => (this.#drawn.get(name) ?? 0) >= DRAWN_MIN && !this.counts.has(name));
+  }
+
   #pick(): FaultName {
     const total = FAULT_NAMES.reduce((sum, name) => sum + WEIGHTS[name], 0);
     let at = this.#random() * total;
@@ -52,6 +61,7 @@ export class Faults {
 
   async #strike(name: FaultName, stop: AbortSignal): Promise<void> {
     const { gateway, control, link, devices, disk } = this.#world.parts;
+    this.#drawn.set(name, (this.#drawn.get(name) ?? 0) + 1);
     // Drawn whatever comes of it, so that a seed always tells the same story.
     const chance = this.#random();
     const lasting = this.#between({ min: 500, max: 4_000 });
@@ -79,7 +89,8 @@ export class Faults {
     const pid = pids[Math.floor(chance * pids.length)];
     if (pid === undefined) return false;
     const command = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => ""); // It may have ended just now.
-    if (!command.includes("host")) return false;
+    // Between its fork and its program it looks like the gateway.
+    if (!command.includes("--permission")) return false;
     try {
       return process.kill(pid, "SIGKILL");
     } catch {

@@ -26,6 +26,8 @@ function text(report: TortureReport): string {
     ["of these, repeated", report.redeliveries],
     ["seconds until all was done", report.drainSeconds.toFixed(1)],
     ...Object.entries(report.faults).toSorted(([one], [other]) => one.localeCompare(other)),
+    ["clients waited for disk space", report.fullDisks.waited],
+    ["gateway ended on a full disk", report.fullDisks.ended],
     ["gateway ended by itself", report.ends.gateway],
     ["control plane ended by itself", report.ends.control],
   ];

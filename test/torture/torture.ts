@@ -37,6 +37,8 @@ export interface TortureReport extends Verdict {
   readonly faults: Readonly<Record<string, number>>;
   /** Times that a process ended by itself, which a supervisor has to answer. */
   readonly ends: { readonly gateway: number; readonly control: number };
+  /** What the gateway did about full disks: let clients wait while there was room for what makes room, or end. */
+  readonly fullDisks: { readonly waited: number; readonly ended: number };
   readonly notes: readonly string[];
   readonly drainSeconds: number;
 }
@@ -82,7 +84,7 @@ async function run(folder: string, options: TortureOptions): Promise<TortureRepo
   const verdict = check(ledger, outcome);
   return {
     ...verdict,
-    problems: [...unrest, ...verdict.problems],
+    problems: [...unrest, ...verdict.problems, ...faults.missing().map((name) => `never came about: ${name}`)],
     seed,
     seconds,
     sent: ledger.sent,
@@ -90,6 +92,7 @@ async function run(folder: string, options: TortureOptions): Promise<TortureRepo
     events: outcome.eventCount,
     faults: Object.fromEntries(faults.counts),
     ends: { gateway: gateway.ends.itself, control: control.ends.itself },
+    fullDisks: await world.fullDisks(),
     notes,
     drainSeconds,
   };

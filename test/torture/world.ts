@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -97,6 +97,13 @@ export class World implements AsyncDisposable {
     );
   }
 
+  /** How often the gateway let clients wait because its disk was nearly full, and how often it ended because it could not write, as its log has it. */
+  async fullDisks(): Promise<{ readonly waited: number; readonly ended: number }> {
+    const lines = (await readFile(join(this.parts.folder, "gateway.log"), "utf8")).split("\n");
+    const count = (text: string): number => lines.filter((line) => line.includes(text)).length;
+    return { waited: count("the disk is nearly full"), ended: count("DISK_FULL") };
+  }
+
   /** Sets the gateway's clock this much further on, or back. */
   async stepClock(ms: number): Promise<void> {
     this.#offsetMs += ms;
@@ -132,7 +139,7 @@ function controlDaemon(folder: string, ports: Ports): SupervisedDaemon {
       "--mqtt-port": ports.link,
     }),
     log: join(folder, "control.log"),
-    env: {},
+    env: () => ({}),
   });
 }
 
@@ -147,12 +154,14 @@ function gatewayDaemon(folder: string, { disk, ports, link }: { disk: SmallDisk;
       "--control": `mqtt://127.0.0.1:${link}`,
     }),
     log: join(folder, "gateway.log"),
-    env: {
+    env: (life) => ({
       NODE_OPTIONS: `--import ${CLOCK_SHIFT}`,
       TORTURE_CLOCK: join(folder, "clock"),
       MILLRACE_RUNTIME_HOSTS: "2",
       MILLRACE_JOURNAL_RETENTION_BYTES: "1MB",
-    },
+      // Every other one does not see a full disk coming, and writes until it cannot.
+      ...(life % 2 === 1 ? { MILLRACE_JOURNAL_FREE_SPACE_MIN: "0B" } : {}),
+    }),
   });
 }
 
