@@ -5,15 +5,17 @@ import { fileURLToPath } from "node:url";
 import { MillraceError } from "../src/core/errors.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { Children } from "./children.ts";
+import { coldstart } from "./coldstart.ts";
 import { drain } from "./drain.ts";
 import { latency } from "./latency.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
 import { machine, type Report, table } from "./report.ts";
+import { reload } from "./reload.ts";
 import { restart } from "./restart.ts";
 import { throughput } from "./throughput.ts";
 import { wear } from "./wear.ts";
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { throughput, latency, drain, restart, wear };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = { throughput, latency, coldstart, drain, reload, restart, wear };
 
 /** Beside the data of `npm start`, so that it is the same disk; the folder for temporary files may be memory. */
 const DATA = fileURLToPath(new URL("../.millrace/", import.meta.url));
