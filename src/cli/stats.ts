@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { StartStats } from "../core/starts.ts";
 import type { GatewayStats } from "../core/stats.ts";
 import { DEFAULT_GATEWAY, GatewayClient } from "./client/gateway-client.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "./command.ts";
@@ -18,8 +19,9 @@ export const command = defineCommand({
   usage: "[flags]",
   flags: FLAGS,
   details: `
-Counters begin with the gateway process. "backlog" is what waits in the journal for a function, "pending" the events that the cloud has not
-confirmed. With --json one object, and with --watch one object on each line. The same figures for Prometheus are at /metrics of the gateway.`,
+Counters begin with the gateway process. "backlog" is what waits in the journal for a function, "start ms" what its isolates took to start on average,
+"pending" the events that the cloud has not confirmed. With --json one object, and with --watch one object on each line. The same figures for
+Prometheus are at /metrics of the gateway.`,
   examples: ["millrace stats --watch", "millrace stats --json"],
   run,
 });
@@ -55,9 +57,21 @@ const NUMBERS = ["handled", "failed", "retried", "deadLettered", "emitted", "pub
 const HEADINGS = ["handled", "failed", "retried", "dead", "emitted", "published", "backlog"];
 
 function functionTable(functions: GatewayStats["functions"]): string {
-  const rows = functions.map((each) => [each.name, `v${each.version}`, each.state, ...NUMBERS.map((name) => count(each[name]))]);
+  const rows = functions.map((each) => [
+    each.name,
+    `v${each.version}`,
+    each.state,
+    ...NUMBERS.map((name) => count(each[name])),
+    startMs(each.starts),
+  ]);
   const totals = NUMBERS.map((name) => count(functions.reduce((sum, each) => sum + each[name], 0)));
-  const body = table(["function", "version", "state", ...HEADINGS], [...rows, ["total", "", "", ...totals]], HEADINGS);
+  const headings = [...HEADINGS, "start ms"];
+  const body = table(["function", "version", "state", ...headings], [...rows, ["total", "", "", ...totals, ""]], headings);
   const errors = functions.flatMap(({ name, error }) => (error === undefined ? [] : [`${name}: ${error}\n`]));
   return body + errors.join("");
+}
+
+/** The mean of all starts. */
+function startMs({ count: starts, isolateMs, compileMs, initMs }: StartStats): string {
+  return starts === 0 ? "" : ((isolateMs + compileMs + initMs) / starts).toFixed(1);
 }

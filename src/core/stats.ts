@@ -1,4 +1,5 @@
 import type { Dropped } from "./drops.ts";
+import type { StartStats } from "./starts.ts";
 
 /** What the gateway says of itself at `/v1/stats`. Counters start at zero with the process; positions are of the journal. */
 export interface GatewayStats {
@@ -66,6 +67,7 @@ export interface FunctionStats {
   readonly emitted: number;
   readonly published: number;
   readonly backlog: number;
+  readonly starts: StartStats;
 }
 
 /** One line that a function logged, or that the gateway says about it. */

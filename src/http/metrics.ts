@@ -1,4 +1,5 @@
 import type { Dropped } from "../core/drops.ts";
+import type { StartStats } from "../core/starts.ts";
 import type { FunctionStats, GatewayStats } from "../core/stats.ts";
 
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -44,6 +45,15 @@ const FUNCTION: readonly Metric<FunctionStats>[] = [
   counter("function_duplicates_total", "Messages left out because of their idempotency key.", (f) => f.duplicates),
   counter("function_emitted_total", "Events that the function emitted.", (f) => f.emitted),
   counter("function_published_total", "Messages that the function published.", (f) => f.published),
+  counter("function_starts_pooled_total", "Starts of the function that found an isolate ready.", (f) => f.starts.pooled),
+  counter("function_starts_cached_total", "Starts of the function whose code had been compiled before.", (f) => f.starts.cached),
+];
+
+/** Each as a summary: the sum of what the starts took, by phase, and how many there were. */
+const START_PHASES: readonly { readonly phase: string; readonly ms: (starts: StartStats) => number }[] = [
+  { phase: "isolate", ms: (starts) => starts.isolateMs },
+  { phase: "compile", ms: (starts) => starts.compileMs },
+  { phase: "init", ms: (starts) => starts.initMs },
 ];
 
 const DROPPED: Metric<Dropped> = counter("dropped_total", "What was dropped because a setting or a manifest says so.", (d) => d.count);
@@ -57,6 +67,9 @@ export function metricsText(stats: GatewayStats): string {
     `millrace_info${info} 1`,
     ...GATEWAY.flatMap((metric) => [...head(metric), `millrace_${metric.name} ${metric.value(stats)}`]),
     ...FUNCTION.flatMap((metric) => [...head(metric), ...stats.functions.map((each) => sample(metric, each, { function: each.name }))]),
+    "# HELP millrace_function_start_seconds What starts of the function's isolates took, by phase.",
+    "# TYPE millrace_function_start_seconds summary",
+    ...stats.functions.flatMap(({ name, starts }) => startSamples(name, starts)),
     ...head(DROPPED),
     ...stats.drops.map((each) => sample(DROPPED, each, { function: each.function, reason: each.reason })),
   ];
@@ -69,6 +82,14 @@ function head({ name, type, help }: Metric<never>): string[] {
 
 function sample<T>(metric: Metric<T>, of: T, by: Readonly<Record<string, string>>): string {
   return `millrace_${metric.name}${labels(by)} ${metric.value(of)}`;
+}
+
+function startSamples(name: string, starts: StartStats): string[] {
+  return START_PHASES.flatMap(({ phase, ms }) => {
+    const by = labels({ function: name, phase });
+    const metric = "millrace_function_start_seconds";
+    return [`${metric}_sum${by} ${ms(starts) / 1_000}`, `${metric}_count${by} ${starts.count}`];
+  });
 }
 
 function labels(values: Readonly<Record<string, string>>): string {

@@ -17,6 +17,7 @@ import { laneOf, type Route, type Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { Settling } from "./settling.ts";
 import { type Pressure, Shedding } from "./shedding.ts";
+import { Starts } from "./starts.ts";
 import type { Turns } from "./turns.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
 
@@ -43,6 +44,7 @@ export interface FunctionParts {
 
 /** A version of a function at work: takes its messages from the journal, spreads them over lanes, commits what comes of them. */
 export class DeployedFunction extends FunctionVersion implements LaneOwner {
+  readonly starts = new Starts();
   readonly #parts: FunctionParts;
   readonly #lanes: readonly Lane[];
   readonly #feed: Feed;
@@ -207,8 +209,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     return stale;
   }
 
-  load(events: InstanceEvents): Promise<InstanceHandle> {
-    return this.#parts.hosts.load(this.#spec, events);
+  async load(events: InstanceEvents): Promise<InstanceHandle> {
+    const handle = await this.#parts.hosts.load(this.#spec, events);
+    this.starts.add(handle.started);
+    return handle;
   }
 
   loadFailed(error: unknown): void {

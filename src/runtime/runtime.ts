@@ -12,6 +12,7 @@ import { HostPool } from "./hosts.ts";
 import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
 import type { Pressure } from "./shedding.ts";
+import { Starts } from "./starts.ts";
 import { RouteTable, type Trigger, type Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 
@@ -231,6 +232,7 @@ export class Runtime implements AsyncDisposable {
     }
     await next.remember();
     Object.assign(next.counters, before?.counters);
+    if (before !== undefined) next.starts.merge(before.starts.stats);
     this.#functions.set(name, next);
     this.#reroute();
     next.start(cursor, from);
@@ -274,14 +276,24 @@ export class Runtime implements AsyncDisposable {
 
   stats(): { hosts: number; hostRestarts: number; functions: FunctionStats[] } {
     const functions: FunctionStats[] = [...this.#functions.values()].map((deployed) => {
-      const { name, version, digest, from, backlog, counters } = deployed;
+      const { name, version, digest, from, backlog, counters, starts } = deployed;
       const error = this.#failures.get(name)?.error;
-      return { name, version, digest, from, backlog, ...counters, state: "active", ...(error === undefined ? {} : { error }) };
+      return {
+        name,
+        version,
+        digest,
+        from,
+        backlog,
+        ...counters,
+        starts: starts.stats,
+        state: "active",
+        ...(error === undefined ? {} : { error }),
+      };
     });
     for (const { name, version, digest, error } of this.#failures.values()) {
       if (this.#functions.has(name)) continue;
       const counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
-      functions.push({ name, version, digest, error, state: "failed", from: 0, backlog: 0, ...counters });
+      functions.push({ name, version, digest, error, state: "failed", from: 0, backlog: 0, ...counters, starts: new Starts().stats });
     }
     return { hosts: this.#hosts.size, hostRestarts: this.#hosts.restarts, functions };
   }

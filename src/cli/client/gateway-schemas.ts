@@ -1,10 +1,21 @@
 import { z } from "zod";
 import { DROP_REASONS } from "../../core/drops.ts";
 import { fromLine, recordedSchema } from "../../core/recording.ts";
+import type { StartStats } from "../../core/starts.ts";
 import type { DeadLetter, FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
 
 const level = z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[]);
 const counter = z.number();
+
+const NO_STARTS: StartStats = { count: 0, pooled: 0, cached: 0, isolateMs: 0, compileMs: 0, initMs: 0 };
+const startStats = z.object({
+  count: counter,
+  pooled: counter,
+  cached: counter,
+  isolateMs: counter,
+  compileMs: counter,
+  initMs: counter,
+});
 
 const functionStats = z.object({
   name: z.string(),
@@ -21,6 +32,7 @@ const functionStats = z.object({
   emitted: counter,
   published: counter,
   backlog: counter,
+  starts: startStats.default(NO_STARTS),
 }) satisfies z.ZodType<FunctionStats>;
 
 /** Members that a later gateway adds are kept, so that `--json` shows all there is. */

@@ -64,6 +64,14 @@ describe("the gateway's HTTP", () => {
     expect(text).toBe(metricsText(STATS));
     expect(text).toContain("# TYPE millrace_messages_received_total counter\nmillrace_messages_received_total 1000\n");
     expect(text).toContain('\nmillrace_function_handled_total{function="normalize"} 780\n');
+    expect(text).toContain(`# TYPE millrace_function_start_seconds summary
+millrace_function_start_seconds_sum{function="normalize",phase="isolate"} 0.0025
+millrace_function_start_seconds_count{function="normalize",phase="isolate"} 4
+millrace_function_start_seconds_sum{function="normalize",phase="compile"} 0.00125
+millrace_function_start_seconds_count{function="normalize",phase="compile"} 4
+millrace_function_start_seconds_sum{function="normalize",phase="init"} 0.006
+`);
+    expect(text).toContain('\nmillrace_function_starts_pooled_total{function="normalize"} 3\n');
     for (const line of text.trimEnd().split("\n")) expect(line).toMatch(/^(# (HELP|TYPE) millrace_\w+ .+|millrace_\w+(\{.*\})? -?[\d.]+)$/);
   });
 

@@ -145,6 +145,7 @@ describe("lines", () => {
     );
     expect(text).toContain("broker   123,456 received, 1 delivered, 7 clients");
     expect(text).toMatch(/total +24,690 +2 +0/);
+    expect(text).toMatch(/^a .* 1\.1$/m);
     expect(text).toContain("b: boom");
     expect(statsText(gatewayStats({ link: { connected: false, url: "mqtt://x", error: "refused" } }))).toContain("down (refused)");
     expect(statsText(gatewayStats())).toContain("no function runs here");
