@@ -5,7 +5,7 @@ import { messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
-import { decodeMessage, encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
+import { encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
 import { Copies } from "./copies.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
@@ -15,8 +15,9 @@ import { forwardTogether } from "./forward.ts";
 import { KnownTopics } from "./known-topics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
-import { messageOfPacket } from "./packet.ts";
+import { messageOfPacket, packetOfRecord } from "./packet.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
+import { TopicTexts } from "./topic-texts.ts";
 
 export interface BrokerOptions {
   readonly gateway: string;
@@ -69,6 +70,8 @@ export class Broker implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly counters = { received: 0, delivered: 0, refused: 0 };
   readonly #topics = new KnownTopics();
+  /** Of what functions publish. */
+  readonly #texts = new TopicTexts();
   readonly #open: OpenMessages;
   readonly #copies: Copies;
   #endpoint: Endpoint;
@@ -134,15 +137,7 @@ export class Broker implements AsyncDisposable {
   deliver(records: readonly Uint8Array[], done: () => void): void {
     let left = records.length;
     for (const record of records) {
-      const { topic, payload, qos, retain } = decodeMessage(record);
-      const packet: PublishPacket = {
-        cmd: "publish",
-        topic,
-        payload: Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength),
-        qos,
-        retain,
-        dup: false,
-      };
+      const packet = packetOfRecord(record, this.#texts);
       this.#aedes.publish(packet, (error) => {
         // A broker that is closing refuses, and one whose disk is full only seems to take it; the record is kept and delivered after the next start.
         if (error instanceof Error || this.#store.isBroken) return;

@@ -1,5 +1,6 @@
 import type { PublishPacket } from "aedes";
-import type { Message, MessageProperties } from "../core/message.ts";
+import { locateMessage, type Message, type MessageProperties } from "../core/message.ts";
+import type { TopicTexts } from "./topic-texts.ts";
 
 /** What arrived, as a message. `source` is the client's id. */
 export function messageOfPacket(source: string, packet: PublishPacket): Message {
@@ -7,6 +8,13 @@ export function messageOfPacket(source: string, packet: PublishPacket): Message 
   const payload = typeof packet.payload === "string" ? Buffer.from(packet.payload) : packet.payload;
   const properties = packet.properties === undefined ? undefined : propertiesOf(packet.properties);
   return { topic, payload, qos, retain, source, time: Date.now(), hops: 0, ...(properties === undefined ? {} : { properties }) };
+}
+
+/** What a function published, as a packet. The payload is a view on the record. */
+export function packetOfRecord(record: Uint8Array, texts: TopicTexts): PublishPacket {
+  const bytes = Buffer.isBuffer(record) ? record : Buffer.from(record.buffer, record.byteOffset, record.byteLength);
+  const { topicAt, topicEnd, payloadAt, qos, retain } = locateMessage(bytes);
+  return { cmd: "publish", topic: texts.at(bytes, topicAt, topicEnd), payload: bytes.subarray(payloadAt), qos, retain, dup: false };
 }
 
 function propertiesOf(from: NonNullable<PublishPacket["properties"]>): MessageProperties | undefined {

@@ -81,6 +81,15 @@ export function peekMessage(bytes: Buffer, at: number): { topic: string; time: n
   };
 }
 
+/** Where in a record the parts are that a delivery needs, without decoding the rest. */
+export function locateMessage(record: Buffer): { topicAt: number; topicEnd: number; payloadAt: number; qos: 0 | 1 | 2; retain: boolean } {
+  const topicEnd = RECORD_HEADER_BYTES + record.readUInt16BE(12);
+  const propertiesAt = topicEnd + 2 + record.readUInt16BE(topicEnd);
+  const flags = record[4] ?? 0;
+  const payloadAt = (flags & PROPERTIES) === 0 ? propertiesAt : propertiesAt + 2 + record.readUInt16BE(propertiesAt);
+  return { topicAt: RECORD_HEADER_BYTES, topicEnd, payloadAt, qos: (flags & 3) as 0 | 1 | 2, retain: (flags & RETAIN) !== 0 };
+}
+
 /** The payload is a view on `record`, not a copy. */
 export function decodeMessage(record: Uint8Array): Message {
   const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength);

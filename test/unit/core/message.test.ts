@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeMessage, encodeMessage, type Message, peekMessage } from "../../../src/core/message.ts";
+import { decodeMessage, encodeMessage, locateMessage, type Message, peekMessage } from "../../../src/core/message.ts";
 
 const text = fc.string({ unit: "grapheme", maxLength: 60 }).map((value) => value.toWellFormed());
 const properties = fc.record(
@@ -53,6 +53,18 @@ describe("the record of a message", () => {
           at = end;
         }
         expect(at).toBe(block.length);
+      }),
+    );
+  });
+
+  it("says where its topic and payload are, with properties and without", () => {
+    fc.assert(
+      fc.property(messages, (message) => {
+        const record = encodeMessage(message);
+        const { topicAt, topicEnd, payloadAt, qos, retain } = locateMessage(record);
+        const found = { topic: record.toString("utf8", topicAt, topicEnd), payload: [...record.subarray(payloadAt)], qos, retain };
+        const { topic, payload } = message;
+        expect(found).toEqual({ topic, payload: [...payload], qos: message.qos, retain: message.retain });
       }),
     );
   });
