@@ -76,6 +76,11 @@ export class Arena implements AsyncDisposable {
     return { snippet, quiet, during, ...round, complaints, hostDeaths: deaths, seconds: (performance.now() - startedAt) / 1_000 };
   }
 
+  /** The next snippet is compared with how quick the neighbour is now. */
+  forgetQuiet(): void {
+    this.#quiet = undefined;
+  }
+
   async #quietPace(samples: number): Promise<Pace> {
     if (this.#quiet !== undefined && performance.now() - this.#quiet.at < QUIET_AGE_MS_MAX) return this.#quiet.pace;
     this.#neighbour.watch();

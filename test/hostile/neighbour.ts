@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import { connectAsync, type MqttClient } from "mqtt";
 import { z } from "zod";
 import { functionOf } from "../support/functions.ts";
@@ -80,6 +81,9 @@ export class Neighbour implements AsyncDisposable {
     const { state, error } = await site.deploy(deployable(FUNCTION.bundle));
     if (state !== "active") throw new Error(`the neighbour does not run: ${error}`);
     const client = await connectAsync(site.mqtt, { protocolVersion: 5, clientId: "device", reconnectPeriod: 0 });
+    // The library leaves Nagle's algorithm on, and then the acknowledgements of this side are what is measured: 23 ms for half of the messages.
+    if (!(client.stream instanceof Socket)) throw new Error("a connection to a broker on this machine is a socket");
+    client.stream.setNoDelay(true);
     await client.subscribeAsync("answer/+", { qos: 1 });
     return new Neighbour(site, client);
   }
