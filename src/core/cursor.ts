@@ -56,8 +56,13 @@ export class Cursor {
 
   /** From now on messages finish in the order that this number stands for, 0 for none. What is done so far was done under the one before. */
   keepOrder(order: number): void {
-    if (order === 0 || order !== this.#order) this.#orderedFrom = this.end;
+    if (order === 0 || order !== this.#order) this.breakOrder();
     this.#order = order;
+  }
+
+  /** What is done so far need not have been done in order. */
+  breakOrder(): void {
+    this.#orderedFrom = this.end;
   }
 
   /** From `seq` on the messages of the key are not done, whatever is completed. Moves in both directions. */

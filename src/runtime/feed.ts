@@ -116,6 +116,12 @@ export class Feed {
     this.#leave(item);
   }
 
+  /** The item is left out, which others of its key before it need not be. */
+  dropped(item: Item): void {
+    this.#leave(item);
+    this.#cursor?.breakOrder();
+  }
+
   /** Takes an item of a key that waits out of memory; false when no more keys can be set aside. A volatile one cannot be read again and is lost. */
   setAside(item: Item): boolean {
     const cursor = this.#cursor;
@@ -155,9 +161,10 @@ export class Feed {
   }
 
   #offer(message: JournaledMessage, route: Route<unknown>): void {
-    if (this.#owner.drops(message, route.key)) return;
-    if (this.#aside.take(message, route.key)) {
+    const aside = this.#aside.take(message, route.key);
+    if (aside || this.#owner.drops(message, route.key)) {
       this.#passOver(message);
+      if (!aside) this.#cursor?.breakOrder();
       return;
     }
     const start = this.#offered;

@@ -194,8 +194,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     for (const lane of this.#lanes) {
       for (const item of lane.purge(({ message, key }) => this.#shedding.isStale(message, key))) {
         this.#drops(item.message, item.key);
-        this.#feed.settled(item);
-        this.#feed.goOn(item.key);
+        this.#feed.dropped(item);
         this.#release(item);
       }
     }

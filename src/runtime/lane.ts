@@ -132,8 +132,13 @@ export class Lane {
     if (purged.length > 0) this.#queue.splice(0, Infinity, ...this.#queue.filter((item) => !isStale(item)));
     const { items, keys } = this.#waiting.purge(isStale);
     for (const key of keys) this.#due.add(key);
+    purged.push(...items);
+    for (const key of new Set(purged.map((item) => item.key))) {
+      // What is under way of a key may stand among what was set aside; it has to come back first.
+      if (!this.#underWay.has(key) && this.#waiting.isEased(key)) this.#owner.goOn(key);
+    }
     this.#next();
-    return [...purged, ...items];
+    return purged;
   }
 
   /** Those that wait for a message with this idempotency key may be asked about again. */

@@ -148,9 +148,10 @@ export class SetAside {
    */
   add(key: string, seq: number): boolean {
     const cursor = this.#cursor;
-    if (cursor === undefined || this.#former !== undefined || seq < cursor.orderedFrom) return false;
+    if (cursor === undefined || this.#former !== undefined) return false;
     const { keys } = cursor.aside;
     const known = keys.get(key);
+    if (seq < Math.min(known ?? Infinity, cursor.orderedFrom)) return false;
     const bytes = Buffer.byteLength(key);
     if (known === undefined && (keys.size >= ASIDE_KEYS_MAX || this.#bytes + bytes > ASIDE_BYTES_MAX)) return false;
     if (known === undefined) this.#bytes += bytes;
@@ -212,7 +213,10 @@ export class SetAside {
       if (this.#feed.full()) return false;
       cursor.setAside(route.key, message.seq + 1, this.#owner.routing);
       this.#messages = Math.max(0, this.#messages - 1);
-      if (this.#owner.drops(message, route.key)) continue;
+      if (this.#owner.drops(message, route.key)) {
+        cursor.breakOrder();
+        continue;
+      }
       cursor.reopen(message.seq);
       this.#feed.offer(message, route);
     }

@@ -85,4 +85,15 @@ describe("the order in which messages of a key are done", () => {
     cursor.keepOrder(7);
     expect([cursor.orderedFrom, cursor.encode().length]).toEqual([20, 1]);
   });
+
+  it("can be given up for what is done so far, and is kept again behind that", () => {
+    let cursor = new Cursor(10);
+    cursor.keepOrder(1);
+    cursor.complete(12, 20);
+    cursor.breakOrder();
+    cursor.complete(25, 30);
+    cursor = Cursor.decode(cursor.encode());
+    cursor.keepOrder(1);
+    expect(cursor.orderedFrom).toBe(20);
+  });
 });

@@ -34,11 +34,18 @@ const step: fc.Arbitrary<readonly [string, Step]> = fc.oneof(
   { weight: 1, arbitrary: fc.constant(["stop", (world: FeedWorld) => world.stop()] as const) },
   { weight: 1, arbitrary: fc.constant(["hand over", (world: FeedWorld) => world.handOver()] as const) },
   { weight: 1, arbitrary: fc.constant(["crash", (world: FeedWorld) => world.crash()] as const) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(fc.nat(60), pick)
+      .map(([below, at]) => [`shed ${below} ${at}`, (world: FeedWorld) => world.shed(below, at)] as const),
+  },
+  { weight: 1, arbitrary: fc.constant(["relieve", (world: FeedWorld) => world.shed(0, 0)] as const) },
   { weight: 2, arbitrary: version.map((to) => [`switch to ${JSON.stringify(to)}`, (world: FeedWorld) => world.switchTo(to)] as const) },
 );
 
 describe("versions of a function that follow one another", () => {
-  it("settle each message once, in order of its key, whatever they set aside and wherever they crash", async () => {
+  it("settle or drop each message once, in order of its key, whatever they set aside and wherever they crash", async () => {
     await fc.assert(
       fc.asyncProperty(version, fc.array(step, { maxLength: 150, size: "max" }), async (first, steps) => {
         const world = new FeedWorld(first);

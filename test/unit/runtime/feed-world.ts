@@ -38,6 +38,7 @@ export class FeedWorld {
   readonly messages: JournaledMessage[] = [];
   readonly volatile = { arrived: 0, settled: 0, missed: 0 };
   reads: Read[] = [];
+  /** Also what was dropped. */
   settled = new Set<number>();
   open: Item[] = [];
   feed: Feed;
@@ -52,6 +53,7 @@ export class FeedWorld {
   /** The highest seq of each key that this version has settled since it began. */
   readonly #reached = new Map<string, number>();
 
+  #below = 0;
   readonly #wrong: string[] = [];
 
   constructor(version: Version) {
@@ -78,7 +80,7 @@ export class FeedWorld {
       route: (topic) => (this.feed === feed ? route(topic) : undefined),
       offer: (item) => this.#offered(feed, item),
       pump: () => undefined,
-      drops: () => false,
+      drops: (message) => this.#drops(message),
       missed: (count) => void (this.volatile.missed += count),
     });
     this.feed = feed;
@@ -92,6 +94,27 @@ export class FeedWorld {
     if (feed !== this.feed || this.#phase !== "running") this.#wrong.push(`${seq} is offered by a version that has stopped`);
     else if (again) this.#wrong.push(`${seq} is offered again`);
     this.open.push(item);
+  }
+
+  /** The journal is full: messages below `below` are dropped, those in memory by halves, because others are under way. Or it is not any more. */
+  shed(below: number, pick: number): void {
+    this.#below = below;
+    if (this.#phase !== "running") return;
+    const stale = this.open.filter(({ message }, index) => message.seq < below && message.volatile !== true && index % 2 === pick % 2);
+    this.open = this.open.filter((item) => !stale.includes(item));
+    for (const item of stale) {
+      this.#drops(item.message);
+      this.feed.dropped(item);
+      this.feed.goOn(item.key);
+    }
+    this.feed.refill();
+  }
+
+  #drops({ seq, volatile }: JournaledMessage): boolean {
+    if (seq >= this.#below || volatile === true) return false;
+    if (this.settled.has(seq)) this.#wrong.push(`${seq} is dropped although it was handled or dropped`);
+    this.settled.add(seq);
+    return true;
   }
 
   arrive(topic: string, volatile: boolean): void {

@@ -138,7 +138,6 @@ export class LaneWorld implements LaneOwner {
     this.#shedBelow = Math.max(this.#shedBelow, below);
     for (const item of this.lane.purge(({ message }) => message.seq < this.#shedBelow)) {
       this.#finish(item, "dropped");
-      this.#feed.goOn(item.key);
       this.#release(item);
     }
     this.#feed.refill();
@@ -235,7 +234,8 @@ export class LaneWorld implements LaneOwner {
       throw new Error(`${seq} is ${how} before ${older.seq} of its key`);
     }
     this.settled.set(seq, how);
-    this.#feed.settled(item);
+    if (how === "dropped") this.#feed.dropped(item);
+    else this.#feed.settled(item);
   }
 
   #attempt(seq: number, ctx: Emitter): unknown {
