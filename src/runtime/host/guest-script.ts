@@ -20,5 +20,16 @@ export function guestScript(): string {
 export function javaScriptOf(name: string): string {
   const extension = extname(fileURLToPath(import.meta.url));
   const text = readFileSync(new URL(`./${name}${extension}`, import.meta.url), "utf8");
-  return extension === ".ts" ? stripTypeScriptTypes(text) : text;
+  return extension === ".ts" ? stripped(text) : text;
+}
+
+/** Node does the same to every module it loads, but tells of this function in each process that it is experimental. Nothing else warns meanwhile. */
+function stripped(text: string): string {
+  const emitWarning = Object.getOwnPropertyDescriptor(process, "emitWarning");
+  process.emitWarning = () => undefined;
+  try {
+    return stripTypeScriptTypes(text);
+  } finally {
+    if (emitWarning !== undefined) Object.defineProperty(process, "emitWarning", emitWarning);
+  }
 }

@@ -1,6 +1,7 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { Duplex } from "node:stream";
+import { promisify } from "node:util";
 import { describe, expect, it, vi } from "vitest";
 import { hostProgram } from "../../../src/runtime/host-program.ts";
 import { hostArguments, HostProcess, hostFlags } from "../../../src/runtime/host-process.ts";
@@ -8,6 +9,7 @@ import { FRAME } from "../../../src/runtime/host/frames.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
 
+const PROGRAM = new URL("../../../src/runtime/host-program.ts", import.meta.url).pathname;
 const ENTRY = new URL("../../../src/runtime/host/main.ts", import.meta.url).pathname;
 
 /** Runs `script` in a process that is confined like a host, and gives back what it prints. */
@@ -69,6 +71,12 @@ describe("a host process", () => {
     expect(hostArguments()).toContain("--permission");
     await host.close();
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+  });
+
+  it("gets a program that can be made without a word on the error output", async () => {
+    const script = `const { hostProgram } = await import(${JSON.stringify(PROGRAM)}); process.stdout.write(String(hostProgram().length > 10_000));`;
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", script]);
+    expect([stdout, stderr]).toEqual(["true", ""]);
   });
 
   it("ends when its gateway is gone", async () => {
