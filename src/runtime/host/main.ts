@@ -49,12 +49,16 @@ async function load(id: number, spec: LoadSpec): Promise<Instance | undefined> {
 }
 
 async function run(id: number, slot: Slot, body: Buffer): Promise<void> {
-  if (slots.get(id) !== slot) return; // It was cut off or unloaded meanwhile.
-  const instance = await slot.ready;
-  if (instance === undefined) return; // The gateway has been told with FAILED and takes its batches back.
-  const batch = body.subarray(0, 4);
-  const limits = { timeoutMs: body.readUInt32BE(4), wallMs: body.readUInt32BE(8) };
-  const outcome: RunOutcome = await instance.run(body.toString("latin1", 12), limits);
+  // Without an instance it was cut off or unloaded meanwhile, or the gateway was told with FAILED: it takes its batches back.
+  const instance = slots.get(id) === slot ? await slot.ready : undefined;
+  if (instance !== undefined) {
+    const limits = { timeoutMs: body.readUInt32BE(4), wallMs: body.readUInt32BE(8) };
+    answer(id, body.subarray(0, 4), await instance.run(body.toString("latin1", 12), limits));
+  }
+  unanswered--;
+}
+
+function answer(id: number, batch: Uint8Array, outcome: RunOutcome): void {
   const results = Buffer.from(outcome.results, "latin1");
   if (outcome.done) {
     send(FRAME.RESULT, id, batch, results);
@@ -66,10 +70,6 @@ async function run(id: number, slot: Slot, body: Buffer): Promise<void> {
   send(FRAME.CUT, id, batch, u32(fault.length), fault, finished, u32(outcome.elapsedMs), results);
 }
 
-function answered(): void {
-  unanswered--;
-}
-
 function receive(kind: number, id: number, body: Buffer): void {
   const slot = slots.get(id);
   if (kind === FRAME.LOAD) {
@@ -78,7 +78,7 @@ function receive(kind: number, id: number, body: Buffer): void {
     // It was cut off or unloaded while this frame was on its way.
   } else if (kind === FRAME.RUN) {
     unanswered++;
-    slot.tail = slot.tail.then(() => run(id, slot, body)).then(answered);
+    slot.tail = slot.tail.then(() => run(id, slot, body));
   } else if (kind === FRAME.STATE) {
     void slot.ready.then((instance) => instance?.stateLoaded(body.readUInt32BE(0), body.toString("utf8", 4)));
   } else if (kind === FRAME.UNLOAD) {
