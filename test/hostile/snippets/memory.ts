@@ -104,7 +104,7 @@ export const MEMORY_BOMBS: readonly Snippet[] = [
   },
   {
     name: "stack-flat",
-    expects: ["FUNCTION_THREW"],
+    expects: ["FUNCTION_THREW", "LIMIT_CPU"],
     handler: "let deep = []; for (let i = 0; i < 1e5; i++) deep = [deep]; deep.flat(Infinity);",
   },
   { name: "stack-arguments", expects: REFUSED, handler: "Math.max(...new Array(1e7));" },

@@ -56,7 +56,7 @@ export const VALUES: readonly Snippet[] = [
   { name: "throws-long-message", expects: ["FUNCTION_THREW"], handler: "throw new Error('x'.repeat(2e6));" },
   {
     name: "throws-many-lines",
-    expects: ["FUNCTION_THREW"],
+    expects: ["FUNCTION_THREW", "LIMIT_CPU"],
     handler: "const error = new Error('x'); error.stack = 'at x\\n'.repeat(2e5); throw error;",
   },
   {
