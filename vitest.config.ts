@@ -5,8 +5,8 @@ const shared = { pool: "forks" as const, execArgv: ["--no-node-snapshot"] };
 export default defineConfig({
   test: {
     ...shared,
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     projects: [
       { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts", "functions/**/*.test.ts"] } },
       { extends: true, test: { name: "contract", include: ["test/contract/**/*.test.ts"] } },

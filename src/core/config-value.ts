@@ -18,7 +18,9 @@ export function parseYamlValue(setting: Setting, value: unknown): Parsed {
   if (setting.type === "string") return typeof value === "string" ? textValue(setting, value) : expected(QUOTED, value);
   if (setting.type === "list") return isTexts(value) ? { value } : expected("a list of texts, such as [one, two]", value);
   if (setting.type === "map") return mapOfYaml(value);
-  if (setting.type !== "int") return typeof value === "string" ? measured(setting, value) : expected(MEASURES[setting.type], value);
+  // Nothing is nothing in every unit.
+  if (setting.type !== "int")
+    return typeof value === "string" || value === 0 ? measured(setting, String(value)) : expected(MEASURES[setting.type], value);
   return Number.isSafeInteger(value) ? bounded(setting, value as number) : expected("a whole number", value);
 }
 
@@ -53,7 +55,7 @@ function textValue(setting: Extract<Setting, { type: "string" }>, text: string):
 function measured(setting: MeasureSetting, text: string): Parsed {
   // "1 MB" is what many people write first; the space is the only thing wrong with it.
   const compact = text.replaceAll(/\s+/g, "");
-  const value = setting.type === "duration" ? parseDuration(compact) : parseSize(compact);
+  const value = compact === "0" ? 0 : setting.type === "duration" ? parseDuration(compact) : parseSize(compact);
   return value === undefined ? expected(MEASURES[setting.type], text) : bounded(setting, value);
 }
 

@@ -15,6 +15,8 @@ export interface InspectedFunction {
   readonly floor?: number;
   /** Messages from there on that are not done with, whether they concern the function or not. */
   readonly backlog: number;
+  /** Keys that wait behind a failure; their messages below the ones that are handled now are not in the backlog. */
+  readonly keysAside: number;
   readonly stateValues: number;
   readonly stateBytes: number;
   readonly deadLetters: number;
@@ -82,7 +84,9 @@ class Inspector {
     for await (const [key, value] of database.iterator(prefixRange("c"))) {
       const cursor = Cursor.decode(value);
       this.#cursors.set(nameOf(key), cursor);
-      this.#of(nameOf(key)).floor = cursor.floor;
+      const known = this.#of(nameOf(key));
+      known.floor = cursor.floor;
+      known.keysAside = cursor.aside.keys.size;
     }
   }
 
@@ -122,7 +126,7 @@ class Inspector {
   #of(name: string): Changing<InspectedFunction> {
     let known = this.#functions.get(name);
     if (known === undefined) {
-      known = { name, backlog: 0, stateValues: 0, stateBytes: 0, deadLetters: 0 };
+      known = { name, backlog: 0, keysAside: 0, stateValues: 0, stateBytes: 0, deadLetters: 0 };
       this.#functions.set(name, known);
     }
     return known;

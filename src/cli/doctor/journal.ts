@@ -54,10 +54,11 @@ export function journalText({ messages, bytes, events, publishes, qos2, function
     each.version === undefined ? "" : `v${each.version}`,
     each.floor === undefined ? "" : String(each.floor),
     count(each.backlog),
+    count(each.keysAside),
     formatSize(each.stateBytes),
     count(each.deadLetters),
   ]);
-  const head = ["function", "version", "cursor", "backlog", "state", "dead"];
+  const head = ["function", "version", "cursor", "backlog", "keys aside", "state", "dead"];
   return `\n${lines.join("\n")}\n${rows.length === 0 ? "" : `\n${table(head, rows, head.slice(2))}`}`;
 }
 

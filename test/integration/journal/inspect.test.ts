@@ -14,6 +14,7 @@ beforeEach(async () => {
   for (let n = 1; n <= 6; n++) await append(journal, entryOf("t", `m${n}`, { time: n * 1_000 }));
   const cursor = new Cursor(3);
   cursor.complete(5);
+  cursor.setAside("k", 3, "r");
   const letter = { seq: 2, function: "f", version: 1, topic: "t", time: 1, attempts: 1, code: "C", error: "E", payload: "" };
   await journal.saveFunction("f", { version: 4, digest: "d", from: 1 }, new Cursor(1));
   const event = { id: "g:1:f:0", function: "f", version: 1, type: "t", subject: "s", time: 1, data: "1" };
@@ -49,12 +50,12 @@ describe("the look into a journal", () => {
       events: 1,
       publishes: 1,
       qos2: 1,
-      functions: [{ name: "f", version: 4, floor: 3, backlog: 4, stateValues: 1, deadLetters: 1 }],
+      functions: [{ name: "f", version: 4, floor: 3, backlog: 4, keysAside: 1, stateValues: 1, deadLetters: 1 }],
       problems: [],
     });
     expect(journal?.functions[0]?.stateBytes).toBeGreaterThan(1_000);
     expect(Object.keys(journal?.bytes ?? {})).toEqual(expect.arrayContaining(["messages", "state", "outbox", "dead letters"]));
-    expect(journal && journalText(journal)).toMatch(/\nf +v4 +3 +4 +1006B +1\n/);
+    expect(journal && journalText(journal)).toMatch(/\nf +v4 +3 +4 +1 +1006B +1\n/);
     expect(await contents(folder.join("journal"))).toEqual(before);
     expect((await readdir(folder.path)).toSorted()).toEqual(["journal", "killed"]);
   });

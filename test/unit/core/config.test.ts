@@ -16,6 +16,7 @@ const TABLE = {
   mode: { type: "string", default: "fast", choices: ["fast", "slow"], description: "" },
   "mqtt.port": { type: "int", default: 1883, min: 0, max: 65_535, description: "" },
   "mqtt.payload_max": { type: "size", default: 1024, min: 1, max: 1024 ** 2, description: "" },
+  "mqtt.spare": { type: "size", default: 1024, min: 0, max: 1024 ** 2, description: "" },
   "mqtt.idle": { type: "duration", default: 60_000, min: 1_000, max: 3_600_000, description: "" },
   topics: { type: "list", default: [], description: "" },
   labels: { type: "map", default: {}, description: "" },
@@ -54,7 +55,7 @@ describe("values", () => {
     expect(config).toEqual({
       name: "x",
       mode: "fast",
-      mqtt: { port: 1883, payload_max: 1024, idle: 60_000 },
+      mqtt: { port: 1883, payload_max: 1024, spare: 1024, idle: 60_000 },
       topics: [],
       labels: {},
     });
@@ -67,10 +68,16 @@ describe("values", () => {
     expect(load(text)).toEqual({
       name: "x",
       mode: "slow",
-      mqtt: { port: 1, payload_max: 65_536, idle: 300_000 },
+      mqtt: { port: 1, payload_max: 65_536, spare: 1024, idle: 300_000 },
       topics: ["a/b", "c"],
       labels: { site: "milan" },
     });
+  });
+
+  it("need no unit where they are nothing", () => {
+    expect(load("mqtt: {spare: 0}").mqtt.spare).toBe(0);
+    expect(load("", { env: { MILLRACE_MQTT_SPARE: "0" } }).mqtt.spare).toBe(0);
+    expect(problems("mqtt: {payload_max: 0}")).toEqual(["f.yaml:1: mqtt.payload_max: it must be from 1B to 1MB"]);
   });
 
   it("come from flag over environment over file over default", () => {
@@ -130,7 +137,7 @@ describe("mistakes", () => {
   });
 
   it.each([
-    ["mqtt: 3", "f.yaml:1: mqtt: expected keys below it: port, payload_max, idle"],
+    ["mqtt: 3", "f.yaml:1: mqtt: expected keys below it: port, payload_max, spare, idle"],
     ["- a", "f.yaml:1: expected keys and values, such as `data: /var/lib/millrace`"],
     ["mqtt: {port: 70000}", "f.yaml:1: mqtt.port: it must be from 0 to 65535"],
     ["mqtt: {port: 1.5}", "f.yaml:1: mqtt.port: expected a whole number, found 1.5"],
