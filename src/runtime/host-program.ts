@@ -2,7 +2,19 @@ import { createRequire } from "node:module";
 import { guestScript, javaScriptOf } from "./host/guest-script.ts";
 
 /** What a host consists of, in the order in which the modules need one another; `guest-script` comes ready-made. */
-const MODULES = ["frames", "machine-code", "demand", "code-cache", "blank", "blank-pool", "pace", "isolated-vm", "main"];
+const MODULES = [
+  "frames",
+  "machine-code",
+  "demand",
+  "code-cache",
+  "blank",
+  "blank-pool",
+  "pace",
+  "ended-isolates",
+  "load-error",
+  "isolated-vm",
+  "main",
+];
 
 /**
  * The modules of a host as one classic script, for a Node process to read from its standard input. Finding, reading and stripping them would

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { messageOf } from "../../src/core/errors.ts";
 import type { Engine } from "../../src/runtime/host/engine.ts";
 import { EngineBench, resultsOf } from "./engine-bench.ts";
 
@@ -27,8 +28,9 @@ export function engineLimitsContract(make: () => Engine): void {
       expect(resultsOf(outcome)).toHaveLength(outcome.finished);
     });
 
-    it("while it is loaded does not load", async () => {
-      await expect(EngineBench.create(make(), { prelude: "for (;;);", handler: "" })).rejects.toThrow(/timed out/);
+    it("while it is loaded does not load, and a person is told the limit", async () => {
+      const loading = EngineBench.create(make(), { prelude: "for (;;);", handler: "" });
+      await expect(loading).rejects.toThrow("LIMIT_CPU: the top-level code computed for more than 2000 ms");
     });
 
     it("keeps no other instance from its messages", async () => {
@@ -42,6 +44,16 @@ export function engineLimitsContract(make: () => Engine): void {
     });
   });
 
+  it("code that does not load is told of in its own words and places, without those of the process", async () => {
+    const loading = EngineBench.create(make(), {
+      prelude: "function tooEarly() { throw new RangeError('not today'); }\ntooEarly();",
+      handler: "",
+    });
+    expect(messageOf(await loading.catch((error: unknown) => error))).toMatch(
+      /^RangeError: not today\n {4}at tooEarly \(f\.js:1:\d+\)\n {4}at f\.js:2:1$/,
+    );
+  });
+
   describe("code that fills its memory", () => {
     const fill = "const all = []; for (;;) all.push(new Array(10_000).fill(all.length));";
 
@@ -52,8 +64,50 @@ export function engineLimitsContract(make: () => Engine): void {
       expect(outcome.fault.code).toBe("LIMIT_MEMORY");
     });
 
-    it("while it is loaded does not load", async () => {
-      await expect(EngineBench.create(make(), { prelude: fill, handler: "", limits: MEMORY })).rejects.toThrow(Error);
+    it("while it is loaded does not load, and a person is told the limit", async () => {
+      const loading = EngineBench.create(make(), { prelude: fill, handler: "", limits: MEMORY });
+      await expect(loading).rejects.toThrow("LIMIT_MEMORY: the top-level code needs more than 16 MB");
+    });
+
+    it.each([
+      ["a text", "let rope = 'ab'; for (let i = 0; i < 25; i++) rope += rope; globalThis.kept = /c/.test(rope) ? 1 : rope;"],
+      ["an array", "globalThis.kept = new Array(4e6).fill(1);"],
+    ])("with %s at once that it keeps is cut after the message, which is not handled", async (_what, body) => {
+      using bench = await EngineBench.create(make(), { handler: body, limits: MEMORY });
+      const outcome = await bench.outcome([{ topic: "in/a" }]);
+      expect(outcome).toMatchObject({
+        done: false,
+        fault: { code: "LIMIT_MEMORY", message: expect.stringContaining("16 MB") },
+        finished: 0,
+      });
+    });
+
+    it("with what it does not keep goes on", async () => {
+      using bench = await EngineBench.create(make(), { handler: "ctx.emit('x', new Array(1e6).fill(1).length);", limits: MEMORY });
+      for (let i = 0; i < 10; i++) expect(await bench.run({ topic: "in/a" })).toEqual([{ status: "done", events: [1e6] }]);
+    });
+
+    it.each([
+      ["that is made to grow", "new ArrayBuffer(1, { maxByteLength: 2 ** 30 }).resize(2 ** 29)"],
+      ["of a class of its own", "new (class extends ArrayBuffer {})(1, { maxByteLength: 2 ** 30 }).resize(2 ** 29)"],
+      ["that another one led to", "new (new Uint8Array(1).buffer.constructor)(1, { maxByteLength: 2 ** 30 }).resize(2 ** 29)"],
+      ["that is constructed by reflection", "Reflect.construct(ArrayBuffer, [1, { maxByteLength: 2 ** 30 }], Array).resize(2 ** 29)"],
+      ["of a species", "ArrayBuffer[Symbol.species]; new ArrayBuffer[Symbol.species](1, { maxByteLength: 2 ** 30 }).resize(2 ** 29)"],
+      ["that is handed on", "new ArrayBuffer(1).transfer(2 ** 29)"],
+      ["as large as that", "new ArrayBuffer(2 ** 29)"],
+    ])("with a buffer %s is refused it", async (_which, buffer) => {
+      using bench = await EngineBench.create(make(), { handler: `globalThis.kept = ${buffer}; ctx.emit('x', 1);`, limits: MEMORY });
+      expect(await bench.run({ topic: "in/a" })).toEqual([{ status: "retry", code: "FUNCTION_THREW" }]);
+    });
+
+    it("with buffers of ordinary sizes works as ever", async () => {
+      using bench = await EngineBench.create(make(), {
+        handler: `class Own extends ArrayBuffer {}
+          const buffer = new ArrayBuffer(8);
+          ctx.emit('x', [buffer instanceof ArrayBuffer, buffer.slice(2).byteLength, new Own(3).byteLength, new Own(3) instanceof Own,
+            new Uint8Array(4).buffer.constructor === ArrayBuffer, ArrayBuffer.isView(new DataView(buffer)), ArrayBuffer.name]);`,
+      });
+      expect(await bench.emitted({ topic: "in/a" })).toEqual([true, 6, 3, true, true, true, "ArrayBuffer"]);
     });
   });
 

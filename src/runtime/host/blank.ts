@@ -4,18 +4,14 @@ import { type MachineCode, machineCodeOf, wasRejected } from "./machine-code.ts"
 
 /** The guest code gets this long, far more than it takes anywhere. */
 const TIMEOUT_MS = 2_000;
-/**
- * What a guest must not find, as paths from its global object: memory and code that no limit counts, threads, and clocks finer than the
- * millisecond of `Date`.
- */
-const ABSENT = ["WebAssembly", "SharedArrayBuffer", "Atomics", "Temporal.Now"];
-
 /** An isolate that holds the guest code and belongs to no function yet. Code of a user has never run in it. */
 export interface Blank {
   readonly isolate: ivm.Isolate;
   readonly context: ivm.Context;
   /** Takes the options as JSON and `loadState`; to be called when the user's code has run. */
   readonly create: ivm.Reference;
+  /** Collects garbage, and ends the isolate when too much is left; takes more bytes than it may have. */
+  readonly collect: ivm.Reference;
 }
 
 /** Makes blank isolates. The guest code is compiled for the first of them only. */
@@ -25,15 +21,15 @@ export class BlankMaker {
   #machineCode: MachineCode | undefined;
 
   constructor(stuck: (reason: string) => void) {
-    this.#source = `${ABSENT.map((path) => `delete globalThis.${path};`).join("")}
-(() => {
+    this.#source = `(() => {
 ${guestScript()}
+const collect = closeRealm();
 installConsole(() => undefined);
 const create = (options, loadState) => {
   const exported = typeof __millrace === "undefined" ? undefined : __millrace;
   return createGuest(exported, JSON.parse(options), { loadState });
 };
-return { create, warmUp };
+return { create, warmUp, collect };
 })()`;
     this.#stuck = stuck;
   }
@@ -46,8 +42,9 @@ return { create, warmUp };
     this.#learn(script);
     const parts = script.runSync(context, { reference: true, timeout: TIMEOUT_MS });
     const create = parts.getSync("create", { reference: true });
+    const collect = parts.getSync("collect", { reference: true });
     for (const done of [script, parts]) done.release();
-    return { isolate, context, create };
+    return { isolate, context, create, collect };
   }
 
   /**
@@ -61,11 +58,12 @@ return { create, warmUp };
     this.#learn(script);
     const parts = await script.run(context, { reference: true, timeout: TIMEOUT_MS });
     const create = parts.getSync("create", { reference: true });
+    const collect = parts.getSync("collect", { reference: true });
     const warmUp = parts.getSync("warmUp", { reference: true });
     const warm: unknown = await warmUp.apply(undefined, [], { result: { promise: true }, timeout: TIMEOUT_MS });
     if (warm !== true) throw new Error("a blank isolate does not handle messages");
     for (const done of [script, parts, warmUp]) done.release();
-    return { isolate, context, create };
+    return { isolate, context, create, collect };
   }
 
   #isolate(memoryMb: number): ivm.Isolate {

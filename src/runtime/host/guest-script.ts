@@ -4,9 +4,19 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** In the order in which they need one another. */
-const MODULES = ["guest-codec", "guest-values", "guest-effects", "guest-event", "guest-state", "guest-context", "guest", "guest-warm-up"];
+const MODULES = [
+  "guest-realm",
+  "guest-codec",
+  "guest-values",
+  "guest-effects",
+  "guest-event",
+  "guest-state",
+  "guest-context",
+  "guest",
+  "guest-warm-up",
+];
 
-/** The guest modules as one classic script body that declares `createGuest` and `warmUp`. */
+/** The guest modules as one classic script body that declares `closeRealm`, `createGuest` and `warmUp`. */
 export function guestScript(): string {
   const scripts = MODULES.map((name) =>
     javaScriptOf(name)

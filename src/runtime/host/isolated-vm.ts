@@ -2,10 +2,12 @@ import ivm from "isolated-vm";
 import { BlankMaker } from "./blank.ts";
 import { BlankPool } from "./blank-pool.ts";
 import { CodeCache } from "./code-cache.ts";
+import { EndedIsolates } from "./ended-isolates.ts";
 import type { Engine, Instance, InstanceWays, RunOutcome } from "./engine.ts";
 import type { LoadSpec, StartTimes } from "./frames.ts";
-import { Pace } from "./pace.ts";
 import type { GuestOptions } from "./guest-types.ts";
+import { loadErrorOf } from "./load-error.ts";
+import { Pace } from "./pace.ts";
 
 /** Top-level code of a function gets this long, once. */
 const LOAD_TIMEOUT_MS = 2_000;
@@ -17,6 +19,13 @@ const SALVAGE_TIMEOUT_MS = 200;
  */
 const STUCK_MS = 2 * SALVAGE_TIMEOUT_MS;
 const MEMORY_MB_MIN = 8;
+/**
+ * V8 ends an isolate for its memory when it collects garbage, and a message that asks for all of it at once is through before that. So the
+ * engine looks too, after a batch that took this long and after so many others. It costs 12 µs.
+ */
+const MEMORY_LOOK_MS = 2;
+const MEMORY_LOOK_BATCHES = 64;
+const COLLECT_TIMEOUT_MS = 1_000;
 
 export interface IsolatedVmOptions {
   /** Called when an isolate cannot be stopped from inside the process. */
@@ -29,6 +38,7 @@ export interface IsolatedVmOptions {
 interface Parts {
   readonly pool: BlankPool;
   readonly codes: CodeCache;
+  readonly ended: EndedIsolates;
   readonly stuck: (reason: string) => void;
 }
 
@@ -37,7 +47,12 @@ export class IsolatedVmEngine implements Engine, Disposable {
   readonly #parts: Parts;
 
   constructor({ stuck, quiet }: IsolatedVmOptions) {
-    this.#parts = { stuck, pool: new BlankPool({ maker: new BlankMaker(stuck), quiet }), codes: new CodeCache() };
+    this.#parts = {
+      stuck,
+      pool: new BlankPool({ maker: new BlankMaker(stuck), quiet }),
+      codes: new CodeCache(),
+      ended: new EndedIsolates(),
+    };
   }
 
   /** How many isolates are ready for functions to come. */
@@ -50,6 +65,7 @@ export class IsolatedVmEngine implements Engine, Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#parts.ended[Symbol.dispose]();
     this.#parts.pool[Symbol.dispose]();
   }
 }
@@ -58,40 +74,55 @@ export class IsolatedVmEngine implements Engine, Disposable {
 type GuestFunctions = Readonly<Record<(typeof GUEST_FUNCTIONS)[number], ivm.Reference>>;
 const GUEST_FUNCTIONS = ["start", "take", "finish", "stateLoaded", "salvage"] as const;
 
+/** An isolate that has become a function's. */
+interface Made {
+  readonly guest: GuestFunctions;
+  readonly collect: ivm.Reference;
+  readonly memoryMb: number;
+  readonly started: StartTimes;
+}
+
 class IsolatedVmInstance implements Instance {
   readonly started: StartTimes;
+  readonly #made: Made;
   readonly #isolate: ivm.Isolate;
   readonly #guest: GuestFunctions;
-  readonly #stuck: (reason: string) => void;
+  readonly #parts: Parts;
   readonly #pace = new Pace();
-  /** Rejects when the handler was stopped while it went on after a wait. */
-  readonly #broken = Promise.withResolvers<never>();
+  /** Why the handler was stopped while it went on after a wait. */
+  #broken: { readonly reason: unknown } | undefined;
+  /** Tells the batch that waits. */
+  #breaks: ((reason: unknown) => void) | undefined;
   #timeoutMs = 0;
+  #unlooked = 0;
 
-  private constructor(isolate: ivm.Isolate, made: { guest: GuestFunctions; started: StartTimes }, stuck: (reason: string) => void) {
+  private constructor(isolate: ivm.Isolate, made: Made, parts: Parts) {
     this.#isolate = isolate;
+    this.#made = made;
     this.#guest = made.guest;
     this.started = made.started;
-    this.#stuck = stuck;
-    this.#broken.promise.catch(() => undefined); // Seen by the batch that is under way, if there is one.
+    this.#parts = parts;
   }
 
   static async create(spec: LoadSpec, ways: InstanceWays, parts: Parts): Promise<IsolatedVmInstance> {
     const startedAt = performance.now();
-    const { blank, pooled } = parts.pool.take(Math.max(MEMORY_MB_MIN, Math.ceil(spec.memoryBytes / 2 ** 20)));
-    const { isolate, context } = blank;
+    const memoryMb = Math.max(MEMORY_MB_MIN, Math.ceil(spec.memoryBytes / 2 ** 20));
+    const { blank, pooled } = parts.pool.take(memoryMb);
+    const { isolate, context, collect } = blank;
     try {
       const isolateMs = performance.now() - startedAt;
       const { script, cached } = await parts.codes.compile(isolate, spec.code, `${spec.name}.js`);
       const compileMs = performance.now() - startedAt - isolateMs;
       // Both at once, which spares a change of thread: what an isolate is asked for it does in order.
-      const [, guest] = await Promise.all([script.run(context, { timeout: LOAD_TIMEOUT_MS }), specialise(blank.create, spec, ways)]);
+      const loading = Promise.all([script.run(context, { timeout: LOAD_TIMEOUT_MS }), specialise(blank.create, spec, ways)]);
+      const [, guest] = await parts.ended.watch(loading, isolate, () => parts.stuck(OVERLOOKED));
       for (const done of [script, blank.create, context]) done.release();
       const initMs = performance.now() - startedAt - isolateMs - compileMs;
-      return new IsolatedVmInstance(isolate, { guest, started: { isolateMs, compileMs, initMs, pooled, cached } }, parts.stuck);
+      const started = { isolateMs, compileMs, initMs, pooled, cached };
+      return new IsolatedVmInstance(isolate, { guest, collect, memoryMb, started }, parts);
     } catch (error) {
       if (!isolate.isDisposed) isolate.dispose();
-      throw error;
+      throw new Error(loadErrorOf(error, { timeoutMs: LOAD_TIMEOUT_MS, memoryMb }), { cause: error });
     }
   }
 
@@ -101,32 +132,51 @@ class IsolatedVmInstance implements Instance {
       const timeout = limits.timeoutMs;
       this.#timeoutMs = timeout;
       if (this.#pace.quick) this.#guest.start.applySync(undefined, [batch], { timeout });
-      else await this.#guest.start.apply(undefined, [batch], { timeout });
-      this.#pace.took(performance.now() - startedAt);
+      else await this.#watched(this.#guest.start.apply(undefined, [batch], { timeout }));
+      const tookMs = performance.now() - startedAt;
+      this.#pace.took(tookMs);
       const results = this.#guest.take.applySync(undefined, [], { timeout: SALVAGE_TIMEOUT_MS });
-      return typeof results === "string" ? { done: true, results } : await this.#finish(limits);
+      const outcome: RunOutcome = typeof results === "string" ? { done: true, results } : await this.#finish(limits);
+      if (outcome.done && (tookMs >= MEMORY_LOOK_MS || ++this.#unlooked >= MEMORY_LOOK_BATCHES)) await this.#lookAtMemory();
+      return outcome;
     } catch (error) {
       this.#pace.took(performance.now() - startedAt);
       const message = error instanceof Error ? error.message : String(error);
-      if (this.#isolate.isDisposed) return this.#cut("LIMIT_MEMORY", `the isolate ran out of memory: ${message}`);
+      if (this.#isolate.isDisposed) return this.#cut("LIMIT_MEMORY", `needed more than limits.memory, ${this.#made.memoryMb} MB`);
       const timedOut = /execution timed out/i.test(message);
       if (timedOut) return this.#cut("LIMIT_CPU", `computed for more than ${limits.timeoutMs} ms without a pause`);
       return this.#cut("FUNCTION_THREW", message);
     }
   }
 
+  #watched<T>(running: Promise<T>): Promise<T> {
+    return this.#parts.ended.watch(running, this.#isolate, () => this.#parts.stuck(OVERLOOKED));
+  }
+
+  /** @throws Error when the isolate is ended, because what is left without garbage is too much */
+  async #lookAtMemory(): Promise<void> {
+    this.#unlooked = 0;
+    const { used_heap_size: used, externally_allocated_size: external } = this.#isolate.getHeapStatisticsSync();
+    const bytesMax = this.#made.memoryMb * 2 ** 20;
+    if (used + external <= bytesMax) return;
+    await this.#watched(this.#made.collect.apply(undefined, [2 * bytesMax], { timeout: COLLECT_TIMEOUT_MS }));
+  }
+
   /** The batch waits for something; so does this, within the wall limit. */
   async #finish(limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
-    const wall = Promise.withResolvers<"wall">();
-    const timer = setTimeout(() => wall.resolve("wall"), limits.wallMs);
+    if (this.#broken !== undefined) throw this.#broken.reason;
+    const first = Promise.withResolvers<unknown>();
+    const timer = setTimeout(() => first.resolve(WALL), limits.wallMs);
+    this.#breaks = first.reject;
     try {
       const running: Promise<unknown> = this.#guest.finish.apply(undefined, [], { timeout: limits.timeoutMs, result: { promise: true } });
-      running.catch(() => undefined); // When something else comes first, it ends with the isolate.
-      const first = await Promise.race([running, wall.promise, this.#broken.promise]);
-      if (first !== "wall") return { done: true, results: textOf(first) };
+      running.then(first.resolve, first.reject); // When something else comes first, it ends with the isolate.
+      const results = await first.promise;
+      if (results !== WALL) return { done: true, results: textOf(results) };
       return await this.#cut("LIMIT_WALL", `not finished after ${limits.wallMs} ms`);
     } finally {
       clearTimeout(timer);
+      this.#breaks = undefined;
     }
   }
 
@@ -134,7 +184,7 @@ class IsolatedVmInstance implements Instance {
   async #cut(code: string, message: string): Promise<RunOutcome> {
     let text = "\0\0\0\0\0\0";
     if (!this.#isolate.isDisposed) {
-      const late = setTimeout(() => this.#stuck(`${code}: ${message}; the isolate does not stop`), STUCK_MS);
+      const late = setTimeout(() => this.#parts.stuck(`${code}: ${message}; the isolate does not stop`), STUCK_MS);
       try {
         text = textOf(await this.#guest.salvage.apply(undefined, [], { timeout: SALVAGE_TIMEOUT_MS }));
       } catch {
@@ -157,14 +207,20 @@ class IsolatedVmInstance implements Instance {
   stateLoaded(request: number, entries: string): void {
     if (this.#isolate.isDisposed) return;
     // The handler goes on inside this call, so its limit applies here too.
-    const going = this.#guest.stateLoaded.apply(undefined, [request, entries], { timeout: this.#timeoutMs });
-    going.catch((error: unknown) => this.#broken.reject(error));
+    const going = this.#watched(this.#guest.stateLoaded.apply(undefined, [request, entries], { timeout: this.#timeoutMs }));
+    going.catch((reason: unknown) => {
+      this.#broken ??= { reason };
+      this.#breaks?.(reason);
+    });
   }
 
   dispose(): void {
     if (!this.#isolate.isDisposed) this.#isolate.dispose();
   }
 }
+
+const WALL = Symbol("wall");
+const OVERLOOKED = "LIMIT_MEMORY: needed more than limits.memory, and does not stop";
 
 /** Makes the guest of a function whose code has run. Its properties are its own, so that reading them runs nothing. */
 async function specialise(create: ivm.Reference, spec: LoadSpec, ways: InstanceWays): Promise<GuestFunctions> {

@@ -13,17 +13,14 @@ interface Slot {
   tail: Promise<void>;
 }
 
-const STUCK_EXIT_CODE = 86;
 const pipe = new Socket({ fd: 3, readable: true, writable: true });
 const slots = new Map<number, Slot>();
 /** Loads and batches that have come in and are not answered. */
 let unanswered = 0;
 const engine = new IsolatedVmEngine({
   quiet: () => unanswered === 0,
-  stuck: (reason) => {
-    process.stderr.write(`${reason}\n`);
-    process.exit(STUCK_EXIT_CODE);
-  },
+  // `process.exit` would wait for the thread that cannot be stopped.
+  stuck: (reason) => void process.stderr.write(`${reason}\n`, () => process.kill(process.pid, "SIGKILL")),
 });
 
 function send(kind: number, instance: number, ...parts: readonly Uint8Array[]): void {
@@ -40,7 +37,7 @@ async function load(id: number, spec: LoadSpec): Promise<Instance | undefined> {
     return instance;
   } catch (error) {
     slots.delete(id);
-    const fault: Fault = { code: "FUNCTION_LOAD_FAILED", message: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    const fault: Fault = { code: "FUNCTION_LOAD_FAILED", message: error instanceof Error ? error.message : String(error) };
     send(FRAME.FAILED, id, Buffer.from(JSON.stringify(fault)));
     return undefined;
   } finally {

@@ -86,7 +86,7 @@ describe("what a function finds", () => {
   });
 });
 
-/** Node 26. When another version brings something new: may a function have it? If not, it goes to ABSENT in host/blank.ts. */
+/** Node 26. When another version brings something new: may a function have it? If not, it goes to ABSENT in host/guest-realm.ts. */
 const GLOBALS = [
   "Object,Function,Array,Number,parseFloat,parseInt,Infinity,NaN,undefined,Boolean,String,Symbol,Date,Promise,RegExp,Error,AggregateError",
   "EvalError,RangeError,ReferenceError,SyntaxError,TypeError,URIError,globalThis,JSON,Math,Intl,ArrayBuffer,Uint8Array,Int8Array",

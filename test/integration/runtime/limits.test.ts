@@ -37,6 +37,18 @@ const deeds = [
     body: "3n ** (2n ** 27n);",
     limits: { cpuMs: 50, wallMs: 400 },
   },
+  {
+    what: "fills its memory where V8 overlooks that it was stopped",
+    code: ["HOST_CRASHED"],
+    body: "const all = []; for (;;) all.push(JSON.stringify(Array(1000).fill(all.length)));",
+    limits: { cpuMs: 5_000, memoryBytes: 16 * 2 ** 20 },
+  },
+  {
+    what: "keeps more than its memory at once",
+    code: ["LIMIT_MEMORY"],
+    body: "globalThis.kept = new Array(4e6).fill(1);",
+    limits: { cpuMs: 5_000, memoryBytes: 16 * 2 ** 20 },
+  },
   // Depending on the machine's memory this crashes V8, is stuck in it, or ends at the limit.
   {
     what: "sorts more than there is",

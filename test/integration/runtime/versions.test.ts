@@ -60,12 +60,12 @@ describe("a new version under load", () => {
     await core.deploy(version(1));
     const bad = [
       { plan: { prelude: "throw new Error('no configuration')" }, code: "FUNCTION_LOAD_FAILED", message: "no configuration" },
-      { plan: { prelude: "for (;;);" }, code: "FUNCTION_LOAD_FAILED", message: "timed out" },
+      { plan: { prelude: "for (;;);" }, code: "FUNCTION_LOAD_FAILED", message: "LIMIT_CPU: the top-level code" },
       { plan: { prelude: "syntax error here" }, code: "FUNCTION_LOAD_FAILED", message: "Unexpected identifier" },
       {
         plan: { prelude: "const all = []; for (;;) all.push(new Array(100_000).fill(1))" },
         code: "FUNCTION_LOAD_FAILED",
-        message: "memory limit",
+        message: "LIMIT_MEMORY: the top-level code",
       },
       { plan: { prelude: "'x'.repeat(2 ** 29 - 24).split('')" }, code: "HOST_CRASHED", message: "the host died" },
     ];
