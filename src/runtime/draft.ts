@@ -1,6 +1,7 @@
+import { isUtf8 } from "node:buffer";
 import { type EmittedEvent, eventId } from "../core/event.ts";
 import type { Permissions } from "../core/manifest.ts";
-import { decodeMessage, peekMessage } from "../core/message.ts";
+import { decodeMessage, peekMessage, RECORD_HEADER_BYTES } from "../core/message.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import type { DeadLetter } from "../core/stats.ts";
 import { formatSize } from "../core/units.ts";
@@ -44,6 +45,8 @@ export interface DraftOwner {
   readonly gateway: string;
   readonly name: string;
   readonly version: number;
+  /** What records of the function say where they come from: the text, with its length in front as in a record. */
+  readonly source: Buffer;
   readonly permissions: Permissions;
   /** How events of this type wait for the cloud. */
   readonly outboxRule: (type: string) => OutboxRule;
@@ -60,11 +63,14 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
   const { permissions } = owner;
   const derived: Derived[] = [];
   for (const record of effects.publishes) {
-    const { topic, time } = peekMessage(record, 0);
+    const { topic } = peekMessage(record, 0);
     if (!permissions.mayPublish(topic))
       return refusal("PERMISSION_DENIED", `publishing to "${topic}" is not allowed by permissions.publish`);
+    if (topic.includes("\ufffd") && !isUtf8(record.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + record.readUInt16BE(12))))
+      return refusal("FUNCTION_THREW", "the topic that it publishes to is no UTF-8"); // MQTT 5, 1.5.4
+    const { time } = item.message;
     const hops = item.message.hops + 1;
-    record[5] = hops;
+    if (!sign(record, { hops, time, source: owner.source })) return refusal("FUNCTION_THREW", "what it publishes names another source");
     const wake = owner.wakes(topic);
     if (wake === "none") continue;
     if (hops > HOPS_MAX) {
@@ -87,6 +93,14 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
     draft.events.push({ ...event, id, function: owner.name, version: owner.version, time: item.message.time, rule });
   });
   return undefined;
+}
+
+/** Writes what is not for the function to say. False when the record claims to come from somebody else. */
+function sign(record: Buffer, { hops, time, source }: { hops: number; time: number; source: Buffer }): boolean {
+  record[5] = Math.min(hops, 255);
+  record.writeUIntBE(time, 6, 6);
+  const at = RECORD_HEADER_BYTES + record.readUInt16BE(RECORD_HEADER_BYTES - 2);
+  return source.compare(record, at, Math.min(at + source.length, record.length)) === 0;
 }
 
 function refusal(code: string, message: string): GuestError {

@@ -1,4 +1,4 @@
-import { ERRORS } from "../core/errors.ts";
+import type { ErrorCode } from "../core/errors.ts";
 import { RECORD_HEADER_BYTES } from "../core/message.ts";
 import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
 
@@ -28,6 +28,16 @@ export interface GuestError {
 
 const DELETED = 0xffff_ffff;
 const NOTHING: readonly never[] = [];
+/** As JSON. The guest cuts messages and stacks off long before. */
+const ERROR_BYTES_MAX = 256 * 1024;
+/** What a guest may say that it failed of. Everything else is for the host and the gateway to say. */
+export const GUEST_CODES = [
+  "FUNCTION_THREW",
+  "PAYLOAD_INVALID",
+  "PERMISSION_DENIED",
+  "LIMIT_OUTPUT",
+  "LIMIT_STATE",
+] as const satisfies readonly ErrorCode[];
 
 /**
  * Reads the results of a batch of `max` items. They come from a process that runs user code, so nothing is taken for granted: a result that
@@ -65,7 +75,9 @@ function decodeResult(reader: Reader): ItemResult {
     };
   }
   if (status === 1 || status === 2) {
-    const error = readError(reader.text(reader.u32()));
+    const length = reader.u32();
+    if (length > ERROR_BYTES_MAX) throw new RangeError(`an error has ${length} bytes`);
+    const error = readError(reader.text(length));
     return { status: status === 1 ? "retry" : "failed", logs: reader.list(readLog), error };
   }
   if (status === 3) return { status: "deferred" };
@@ -103,10 +115,8 @@ function readError(text: string): GuestError {
     const value: unknown = typeof fields === "object" && fields !== null ? Reflect.get(fields, name) : undefined;
     return typeof value === "string" ? value : "";
   };
-  const code = field("code");
-  // A guest that has come to harm, or lies, does not get to name an error that there is none of.
   return {
-    code: Object.hasOwn(ERRORS, code) ? code : "FUNCTION_THREW",
+    code: GUEST_CODES.find((known) => known === field("code")) ?? "FUNCTION_THREW",
     name: field("name"),
     message: field("message"),
     stack: field("stack"),

@@ -35,6 +35,7 @@ interface Settled {
 export class Settling implements DraftOwner {
   readonly counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
   readonly gateway: string;
+  readonly source: Buffer;
   readonly #version: FunctionVersion;
   readonly #parts: SettlingParts;
   readonly #budget: StateBudget;
@@ -43,6 +44,7 @@ export class Settling implements DraftOwner {
 
   constructor(version: FunctionVersion, parts: SettlingParts) {
     this.gateway = parts.gateway;
+    this.source = sourceOf(version.name);
     this.#version = version;
     this.#parts = parts;
     const { state } = parts.journal;
@@ -169,4 +171,9 @@ export class Settling implements DraftOwner {
       this.#parts.logs.add({ level, function: name, version, invocation: `${item.message.seq}.${item.attempt}`, message });
     }
   }
+}
+
+function sourceOf(name: string): Buffer {
+  const text = Buffer.from(`fn:${name}`);
+  return Buffer.concat([Buffer.from([text.length >> 8, text.length & 255]), text]);
 }

@@ -46,6 +46,34 @@ describe("what a function publishes", () => {
     expect(core.published).toHaveLength(16);
   });
 
+  it("comes from the function at the time of its message, whatever the function says", async () => {
+    await using core = await Core.temporary();
+    await core.deploy(
+      functionOf({
+        name: "liar",
+        retry: { attempts: 1 },
+        // The guest takes its name and the time from where the function can reach them.
+        prelude: `const { parse } = JSON;
+          JSON.parse = (text) => { const value = parse(text); if (value?.gateway !== undefined) value.name = 'sensor'; return value; };`,
+        handler: `ctx.publish('stolen', 1);`,
+      }),
+      functionOf({
+        name: "early",
+        handler: `Object.defineProperty(Object.getPrototypeOf(event), 'time', { get: () => 1 }); ctx.publish('mid', 1);`,
+      }),
+      functionOf({ name: "reader", triggers: ["mid"], handler: `ctx.emit('read', event.time);` }),
+    );
+    const before = Date.now();
+    await core.send("in/k", 1);
+    await core.drained();
+    expect(core.published).toMatchObject([{ topic: "mid", source: "fn:early" }]);
+    expect(await core.deadLetters()).toMatchObject([
+      { function: "liar", code: "FUNCTION_THREW", error: expect.stringContaining("source") },
+    ]);
+    const [read] = await core.events("read");
+    expect(read?.data).toBeGreaterThanOrEqual(before);
+  });
+
   it("is refused without a trace in the state that the messages behind it see", async () => {
     // All in one batch: the isolate has handled the last message before the gateway refuses the one in the middle.
     await using core = await Core.temporary();

@@ -1,8 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { ERRORS } from "../../../src/core/errors.ts";
 import { encodeMessage } from "../../../src/core/message.ts";
-import { decodeResults, type ItemResult } from "../../../src/runtime/effects.ts";
+import { decodeResults, GUEST_CODES, type ItemResult } from "../../../src/runtime/effects.ts";
 import { LOG_LEVELS } from "../../../src/core/stats.ts";
 
 /** The layout of host/frames.ts, written independently of the guest. */
@@ -65,7 +64,7 @@ const result: fc.Arbitrary<ItemResult> = fc.oneof(
   fc.record({
     status: fc.constantFrom("retry" as const, "failed" as const),
     logs,
-    error: fc.record({ code: fc.constantFrom(...Object.keys(ERRORS)), name: text, message: text, stack: text }),
+    error: fc.record({ code: fc.constantFrom(...GUEST_CODES), name: text, message: text, stack: text }),
   }),
   fc.constant({ status: "deferred" as const }),
 );
@@ -130,6 +129,11 @@ describe("results", () => {
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(10_000_000);
   });
 
+  it("with an error as long as a novel are refused before it is read", () => {
+    const error = { code: "FUNCTION_THREW", name: "Error", message: "x".repeat(300_000), stack: "" };
+    expect(decodes(encodeResults([{ status: "retry", logs: [], error }]))).toBeUndefined();
+  });
+
   it("with counts far beyond what follows are refused at once", () => {
     expect(() => decodeResults(Buffer.from("00ffff", "hex"), 1)).toThrow(RangeError);
     expect(() => decodeResults(Buffer.from("01ffffffff", "hex"), 1)).toThrow(RangeError);
@@ -149,8 +153,11 @@ describe("results", () => {
   });
 });
 
-it.each(["", "NO_SUCH_CODE", "constructor"])("an error with the code %j is one of the function", (code) => {
-  const error = { code, name: "Error", message: "x", stack: "" };
-  const [read] = decodeResults(encodeResults([{ status: "retry", logs: [], error }]), 1);
-  expect(read).toEqual({ status: "retry", logs: [], error: { ...error, code: "FUNCTION_THREW" } });
-});
+it.each(["", "NO_SUCH_CODE", "constructor", "HOST_CRASHED", "LIMIT_CPU", "LIMIT_HOPS"])(
+  "an error with the code %j is one of the function",
+  (code) => {
+    const error = { code, name: "Error", message: "x", stack: "" };
+    const [read] = decodeResults(encodeResults([{ status: "retry", logs: [], error }]), 1);
+    expect(read).toEqual({ status: "retry", logs: [], error: { ...error, code: "FUNCTION_THREW" } });
+  },
+);
