@@ -70,20 +70,6 @@ describe("trimming a journal that keeps nothing for replay", () => {
     expect(await allTexts(journal, 21)).toEqual(["21:m21"]);
   });
 
-  it("waits for the commits that the floor counts on", async () => {
-    // The floor is read from memory: a message may be below it while what came of it is not on disk yet. Were it
-    // deleted then, a crash would lose it.
-    await open(KEEPS_NOTHING);
-    await appendMany(10);
-    await appendMany(10, 11);
-    const order: string[] = [];
-    // Large, so that writing it takes longer than a deletion.
-    const state = Array.from({ length: 40 }, (_, i) => ({ key: "k", name: String(i), value: Buffer.alloc(MB, i) }));
-    const committed = commit(journal, commitOf("f", new Cursor(11), { state })).then(() => order.push("commit"));
-    await Promise.all([committed, journal.trim(11).then(() => order.push("trim"))]);
-    expect(order).toEqual(["commit", "trim"]);
-  });
-
   it("gives the space back", async () => {
     await open(KEEPS_NOTHING);
     const text = noise(10_000);
