@@ -7,6 +7,7 @@ export const DROP_REASONS = [
   "outbox-too-large",
   "dead-letter-overflow",
   "volatile-behind",
+  "log-overflow",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

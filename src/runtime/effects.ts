@@ -17,6 +17,8 @@ export interface ItemEffects {
 export interface GuestLog {
   readonly level: LogLevel;
   readonly message: string;
+  /** In the place of so many lines that were left out. */
+  readonly leftOut?: number;
 }
 
 export interface GuestError {
@@ -28,6 +30,9 @@ export interface GuestError {
 
 const DELETED = 0xffff_ffff;
 const NOTHING: readonly never[] = [];
+/** Of one message, and bytes of one line. The guest keeps within less. */
+const LOGS_MAX = 101;
+const LOG_BYTES_MAX = 32 * 1024;
 /** As JSON. The guest cuts messages and stacks off long before. */
 const ERROR_BYTES_MAX = 256 * 1024;
 /** What a guest may say that it failed of. Everything else is for the host and the gateway to say. */
@@ -67,7 +72,7 @@ export function tryDecode(bytes: Buffer, max: number): ItemResult[] | undefined 
 function decodeResult(reader: Reader): ItemResult {
   const status = reader.u8();
   if (status === 0) {
-    const logs = reader.list(readLog);
+    const logs = reader.list(readLog, LOGS_MAX);
     return {
       status: "done",
       logs,
@@ -78,15 +83,21 @@ function decodeResult(reader: Reader): ItemResult {
     const length = reader.u32();
     if (length > ERROR_BYTES_MAX) throw new RangeError(`an error has ${length} bytes`);
     const error = readError(reader.text(length));
-    return { status: status === 1 ? "retry" : "failed", logs: reader.list(readLog), error };
+    return { status: status === 1 ? "retry" : "failed", logs: reader.list(readLog, LOGS_MAX), error };
   }
   if (status === 3) return { status: "deferred" };
   throw new RangeError(`a result has status ${status}`);
 }
 
 function readLog(reader: Reader): GuestLog {
-  const level = LOG_LEVELS[reader.u8()] ?? "info";
-  return { level, message: reader.text(reader.u32()) };
+  const level = LOG_LEVELS[reader.u8()];
+  const length = reader.u32();
+  if (length > LOG_BYTES_MAX) throw new RangeError(`a log line has ${length} bytes`);
+  const message = reader.text(length);
+  if (level !== undefined) return { level, message };
+  const leftOut = Number.parseInt(message, 10);
+  if (!(leftOut > 0)) throw new RangeError("lines of a log were left out, and it is not said how many");
+  return { level: "warn", message: `LIMIT_LOG: ${leftOut} more lines of this message are left out`, leftOut };
 }
 
 function readState(reader: Reader): ItemEffects["state"][number] {
@@ -157,9 +168,10 @@ class Reader {
     const start = this.#skip(length) - 4;
     return this.#bytes.subarray(start, this.#at);
   }
-  list<T>(read: (reader: Reader) => T): readonly T[] {
+  list<T>(read: (reader: Reader) => T, max = 65_535): readonly T[] {
     const count = this.u16();
     if (count === 0) return NOTHING;
+    if (count > max) throw new RangeError(`a list has ${count} entries`);
     const items: T[] = [];
     for (let i = 0; i < count; i++) items.push(read(this));
     return items;

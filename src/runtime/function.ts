@@ -6,6 +6,7 @@ import type { Logger } from "../core/log.ts";
 import type { JournaledMessage } from "../core/message.ts";
 import type { ItemResult } from "./effects.ts";
 import { Feed } from "./feed.ts";
+import { FunctionLog } from "./function-log.ts";
 import type { LoadSpec } from "./host/frames.ts";
 import type { HostPool, InstanceEvents, InstanceHandle } from "./hosts.ts";
 import { Idempotency, type Verdict } from "./idempotency.ts";
@@ -52,6 +53,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   readonly #idempotency: Idempotency | undefined;
   readonly #settling: Settling;
   readonly #shedding: Shedding;
+  readonly #log: FunctionLog;
   #from = 0;
 
   constructor(target: { readonly version: number; readonly digest: string }, bundle: Bundle, parts: FunctionParts) {
@@ -61,10 +63,11 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#parts = parts;
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
     this.#idempotency = manifest.idempotency === undefined ? undefined : new Idempotency(manifest.idempotency);
+    this.#log = new FunctionLog({ function: manifest.name, version: target.version, ring: parts.logs, drops: parts.drops });
     this.#settling = new Settling(this, {
       gateway: parts.gateway,
       journal: parts.journal,
-      logs: parts.logs,
+      log: this.#log,
       idempotency: this.#idempotency,
       wakes: (topic) => parts.wakes(topic),
       finish: (item) => this.#feed.settled(item),
@@ -215,7 +218,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   }
 
   loadFailed(error: unknown): void {
-    this.#parts.logs.add({ level: "error", function: this.name, version: this.version, message: messageOf(error) });
+    this.#log.add({ level: "error", message: messageOf(error) });
   }
 
   async loadState(keys: readonly string[]): Promise<string> {

@@ -10,26 +10,40 @@ export interface LogQuery {
   readonly limit: number;
 }
 
+/** Of all messages that are kept. */
+const CHARS_MAX = 8 * 1024 * 1024;
+
 /** The newest records that functions logged; the oldest give way. */
 export class LogRing {
-  readonly #records: LogRecord[] = [];
+  readonly #records: (LogRecord | undefined)[] = [];
   readonly #max: number;
+  readonly #charsMax: number;
   readonly #waiting = new Set<() => void>();
+  #oldest = 1;
   #next = 1;
+  #chars = 0;
 
-  constructor(recordsMax: number) {
+  constructor(recordsMax: number, charsMax = CHARS_MAX) {
     this.#max = recordsMax;
+    this.#charsMax = charsMax;
   }
 
   add(record: Omit<LogRecord, "n" | "time">): void {
     const n = this.#next++;
+    this.#chars += record.message.length;
+    while (this.#oldest < n && (n - this.#oldest >= this.#max || this.#chars > this.#charsMax)) this.#drop(this.#oldest++);
     this.#records[n % this.#max] = { n, time: Date.now(), ...record };
     for (const wake of this.#waiting) wake();
   }
 
+  #drop(n: number): void {
+    this.#chars -= this.#records[n % this.#max]?.message.length ?? 0;
+    this.#records[n % this.#max] = undefined;
+  }
+
   /** Oldest first. `next` is the `after` of the query that goes on from here. */
   query(query: LogQuery): { records: readonly LogRecord[]; next: number } {
-    const oldest = Math.max(1, this.#next - this.#max);
+    const oldest = this.#oldest;
     const records: LogRecord[] = [];
     if (query.after === undefined) {
       for (let n = this.#next - 1; n >= oldest && records.length < query.limit; n--) this.#pick(n, query, records);

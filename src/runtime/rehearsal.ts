@@ -183,7 +183,7 @@ function present(result: ItemResult, key: string, durationMs: number): InvokeRes
       return { topic, payload: Buffer.from(payload).toString("utf8"), qos, retain };
     }),
     events: effects.events.map(({ type, subject, data }) => ({ type, subject, data: JSON.parse(data) as unknown })),
-    logs: result.status === "deferred" ? [] : result.logs,
+    logs: result.status === "deferred" ? [] : result.logs.map(({ level, message }) => ({ level, message })),
     durationMs,
   };
 }

@@ -4,10 +4,10 @@ import { pressureOf } from "../core/outbox-lanes.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import { collect, deadLetter, type Draft, type DraftOwner, emptyDraft, isEmpty } from "./draft.ts";
 import type { GuestError, GuestLog, ItemEffects, ItemResult } from "./effects.ts";
+import type { FunctionLog } from "./function-log.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import type { Outcome } from "./lane-owner.ts";
-import type { LogRing } from "./logs.ts";
 import type { Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { StateBudget } from "./state-budget.ts";
@@ -16,7 +16,7 @@ import type { FunctionVersion } from "./version.ts";
 export interface SettlingParts {
   readonly gateway: string;
   readonly journal: RuntimeJournal;
-  readonly logs: LogRing;
+  readonly log: FunctionLog;
   readonly idempotency: Idempotency | undefined;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
@@ -166,10 +166,7 @@ export class Settling implements DraftOwner {
   }
 
   #log(item: Item, logs: readonly GuestLog[]): void {
-    const { name, version } = this;
-    for (const { level, message } of logs) {
-      this.#parts.logs.add({ level, function: name, version, invocation: `${item.message.seq}.${item.attempt}`, message });
-    }
+    for (const log of logs) this.#parts.log.add(log, `${item.message.seq}.${item.attempt}`);
   }
 }
 

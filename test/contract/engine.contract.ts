@@ -118,16 +118,15 @@ function handling(make: () => Engine): void {
       for (let i = 1; i <= 300; i++) expect(await bench.run({ topic: "in/a" })).toEqual([{ status: "done", events: [i] }]);
     });
 
-    it("keeps logs within a hundred lines, and effects out that come too late", async () => {
+    it("keeps effects out that come too late", async () => {
       using bench = await EngineBench.create(make(), {
         prelude: "let kept;",
-        handler: "kept?.emit('late', 1); kept?.log.info('late'); kept = ctx; for (let i = 0; i < 200; i++) console.log(i);",
+        handler: "kept?.emit('late', 1); kept?.log.info('late'); kept = ctx; console.log(0);",
       });
       const [first, second] = await bench.results({ topic: "in/a" }, { topic: "in/a" });
       for (const result of [first, second]) {
         if (result?.status !== "done") throw new Error("not done");
-        expect(result.logs).toHaveLength(100);
-        expect(result.logs[0]).toEqual({ level: "info", message: "0" });
+        expect(result.logs).toEqual([{ level: "info", message: "0" }]);
         expect(result.effects.events).toEqual([]);
       }
     });

@@ -3,6 +3,7 @@ import type { IsolatedVmEngine } from "../../src/runtime/host/isolated-vm.ts";
 import { engineWith } from "../support/engine.ts";
 import { plainEngine } from "../support/plain-engine.ts";
 import { engineContract } from "./engine.contract.ts";
+import { engineLogsContract } from "./engine-logs.contract.ts";
 import { engineLimitsContract } from "./engine-limits.contract.ts";
 
 describe("isolated-vm, with isolates made ahead", () => {
@@ -11,6 +12,7 @@ describe("isolated-vm, with isolates made ahead", () => {
   beforeEach(() => vi.waitUntil(() => engine.ready > 0, { interval: 5 }));
   afterAll(() => engine[Symbol.dispose]());
   engineContract(() => engine);
+  engineLogsContract(() => engine);
   engineLimitsContract(() => engine);
 });
 
@@ -21,4 +23,5 @@ describe("isolated-vm, with nothing made ahead", () => {
 /** It has no isolates, and so nothing of what engineLimitsContract describes. */
 describe("the plain engine for tests", () => {
   engineContract(plainEngine);
+  engineLogsContract(plainEngine);
 });

@@ -8,7 +8,6 @@ export type Expected =
       ErrorCode,
       `LIMIT_${string}` | "HOST_CRASHED" | "FUNCTION_THREW" | "FUNCTION_LOAD_FAILED" | "PERMISSION_DENIED" | "PAYLOAD_INVALID"
     >
-  | "LIMIT_LOG"
   | "harmless";
 
 /** A small function that means harm, or that is merely odd. Its own words say what it does; it has either a handler or the whole code. */

@@ -3,15 +3,22 @@ import { LimitError, PayloadError } from "./guest-values.ts";
 
 /** Counts travel in 16 bits. */
 const COUNT_MAX = 65_535;
+/** Of one message. */
 const LOG_LINES_MAX = 100;
-const LOG_BYTES_MAX = 8192;
+const LOG_CHARS_MAX = 64 * 1024;
+/** Of one line. */
+const LOG_LINE_CHARS_MAX = 8 * 1024;
+/** In the place of a level: the text says how many lines were left out. */
+const LEFT_OUT = 4;
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
 
 /** What one message wants so far. Dropped as a whole when its handler throws; only the log stays. */
 export class Effects {
   readonly state = new Map<string, string | undefined>();
-  logs = "";
-  logCount = 0;
+  #logs = "";
+  #logCount = 0;
+  #logChars = 0;
+  #logsLeftOut = 0;
   #emits = "";
   #emitCount = 0;
   #publishes = "";
@@ -48,12 +55,28 @@ export class Effects {
   }
 
   log(level: number, values: readonly unknown[]): void {
-    if (this.logCount >= LOG_LINES_MAX) return;
-    const last = this.logCount === LOG_LINES_MAX - 1;
-    const text = last ? "further lines of this message are dropped" : values.map(printable).join(" ").slice(0, LOG_BYTES_MAX);
+    if (this.#logCount >= LOG_LINES_MAX || this.#logChars >= LOG_CHARS_MAX) {
+      this.#logsLeftOut++;
+      return;
+    }
+    const text = values.map(printable).join(" ");
+    const room = Math.min(LOG_LINE_CHARS_MAX, LOG_CHARS_MAX - this.#logChars);
+    const missing = text.length - room;
+    this.#line(level, missing <= 0 ? text : `${text.slice(0, room)} … (LIMIT_LOG: ${missing} more characters are left out)`);
+    this.#logChars += text.length;
+  }
+
+  #line(level: number, text: string): void {
     const bytes = toBytes(text);
-    this.logs += String.fromCharCode(level) + u32(bytes.length) + bytes;
-    this.logCount++;
+    this.#logs += String.fromCharCode(level) + u32(bytes.length) + bytes;
+    this.#logCount++;
+  }
+
+  /** What the message has logged; it can log no more. */
+  encodeLogs(): string {
+    if (this.#logsLeftOut > 0) this.#line(LEFT_OUT, String(this.#logsLeftOut));
+    this.#logsLeftOut = 0;
+    return u16(this.#logCount) + this.#logs;
   }
 
   encode(): string {
@@ -65,7 +88,7 @@ export class Effects {
     }
     const events = u16(this.#emitCount) + this.#emits;
     const publishes = u16(this.#publishCount) + this.#publishes;
-    return `\0${u16(this.logCount)}${this.logs}${u16(this.state.size)}${state}${events}${publishes}`;
+    return `\0${this.encodeLogs()}${u16(this.state.size)}${state}${events}${publishes}`;
   }
 }
 
@@ -93,7 +116,7 @@ export function encodeFailure(error: unknown, effects: Effects): string {
   }
   const status = name === "PermanentError" || code !== "FUNCTION_THREW" ? "\x02" : "\x01";
   const bytes = toBytes(JSON.stringify({ code, name: name.slice(0, 200), message: message.slice(0, 4000), stack: ownFrames(stack) }));
-  return `${status}${u32(bytes.length)}${bytes}${u16(effects.logCount)}${effects.logs}`;
+  return `${status}${u32(bytes.length)}${bytes}${effects.encodeLogs()}`;
 }
 
 /** The stack without the frames of this module. */

@@ -134,6 +134,15 @@ describe("results", () => {
     expect(decodes(encodeResults([{ status: "retry", logs: [], error }]))).toBeUndefined();
   });
 
+  it.each([
+    ["more lines than a message may have", Array.from({ length: 102 }, () => ({ level: "info" as const, message: "" }))],
+    ["a line that is too long", [{ level: "info" as const, message: "x".repeat(33_000) }]],
+  ])("with %s are refused", (_what, lines) => {
+    const error = { code: "FUNCTION_THREW", name: "Error", message: "", stack: "" };
+    expect(decodes(encodeResults([{ status: "retry", logs: lines, error }]))).toBeUndefined();
+    expect(decodes(encodeResults([{ status: "retry", logs: [], error }]))).toHaveLength(1);
+  });
+
   it("with counts far beyond what follows are refused at once", () => {
     expect(() => decodeResults(Buffer.from("00ffff", "hex"), 1)).toThrow(RangeError);
     expect(() => decodeResults(Buffer.from("01ffffffff", "hex"), 1)).toThrow(RangeError);

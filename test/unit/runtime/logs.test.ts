@@ -17,6 +17,17 @@ describe("the ring of log records", () => {
     expect(numbers(filled(0, 10).query({ level: "debug", limit: 3 }))).toEqual([]);
   });
 
+  it("keeps no more text than it may, and always the newest record", () => {
+    const ring = new LogRing(10, 100);
+    for (const size of [10, 20, 30, 40]) ring.add({ level: "info", function: "f", version: 1, message: "x".repeat(size) });
+    expect(numbers(ring.query({ level: "info", limit: 10 }))).toEqual([1, 2, 3, 4]);
+    ring.add({ level: "info", function: "f", version: 1, message: "x".repeat(15) });
+    expect(numbers(ring.query({ level: "info", limit: 10 }))).toEqual([3, 4, 5]);
+    expect(numbers(ring.query({ level: "info", after: 0, limit: 2 }))).toEqual([3, 4]);
+    ring.add({ level: "info", function: "f", version: 1, message: "x".repeat(500) });
+    expect(numbers(ring.query({ level: "info", limit: 10 }))).toEqual([6]);
+  });
+
   it("is read on from where the last answer ended, without gap or repetition", () => {
     const ring = filled(25, 100);
     const seen: number[] = [];

@@ -1,0 +1,59 @@
+import type { Drops } from "../core/drops.ts";
+import type { LogLevel } from "../core/stats.ts";
+import type { GuestLog } from "./effects.ts";
+import type { LogRing } from "./logs.ts";
+
+/** What a function may log for long, and at once. The ring is for all functions, and a flood of one would wash away the others. */
+const LINES_PER_SECOND = 1_000;
+const LINES_AT_ONCE = 2_000;
+
+interface FunctionLogOptions {
+  readonly function: string;
+  readonly version: number;
+  readonly ring: LogRing;
+  readonly drops: Drops;
+  /** Milliseconds that never go back. */
+  readonly now?: () => number;
+}
+
+/** What is logged about a version of a function. Lines beyond its share are left out, counted, and told of once. */
+export class FunctionLog {
+  readonly #options: FunctionLogOptions;
+  readonly #now: () => number;
+  #left = LINES_AT_ONCE;
+  #at: number;
+  #told = false;
+
+  constructor(options: FunctionLogOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#at = this.#now();
+  }
+
+  add({ level, message, leftOut = 0 }: GuestLog, invocation?: string): void {
+    this.#options.drops.count("log-overflow", this.#options.function, leftOut);
+    if (this.#left < 1) this.#refill();
+    if (this.#left >= 1) {
+      this.#left--;
+      this.#write(level, message, invocation);
+      return;
+    }
+    this.#options.drops.count("log-overflow", this.#options.function, 1);
+    if (this.#told) return;
+    this.#told = true;
+    this.#write("warn", `LIMIT_LOG: lines are left out, a function may log ${LINES_PER_SECOND} a second`);
+  }
+
+  #refill(): void {
+    const now = this.#now();
+    this.#left = Math.min(LINES_AT_ONCE, this.#left + ((now - this.#at) * LINES_PER_SECOND) / 1_000);
+    this.#at = now;
+    // Within one flood it is said once.
+    if (this.#left >= LINES_AT_ONCE / 2) this.#told = false;
+  }
+
+  #write(level: LogLevel, message: string, invocation?: string): void {
+    const { ring, function: name, version } = this.#options;
+    ring.add({ level, function: name, version, message, ...(invocation === undefined ? {} : { invocation }) });
+  }
+}
