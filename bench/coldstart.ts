@@ -3,7 +3,8 @@ import { silentLogger } from "../src/core/log.ts";
 import { encodeMessage } from "../src/core/message.ts";
 import { parseTopicFilter } from "../src/core/topic.ts";
 import type { LoadSpec, StartTimes } from "../src/runtime/host/frames.ts";
-import { HostPool, type InstanceEvents } from "../src/runtime/hosts.ts";
+import type { InstanceEvents } from "../src/runtime/guarded-host.ts";
+import { HostPool } from "../src/runtime/hosts.ts";
 import { itemHead } from "../src/runtime/item.ts";
 import { loadSpec } from "../src/runtime/version.ts";
 import type { Benchmark } from "./benchmark.ts";
@@ -44,7 +45,7 @@ interface Start {
 /** From the moment at which a function without an instance is needed to the results of its first message, and where that time goes. */
 export const coldstart: Benchmark = async (options) => {
   const cases = CASES.filter(({ name }) => name.includes(options.only));
-  const hosts = new HostPool(1, silentLogger);
+  const hosts = new HostPool({ shared: 1, spare: false }, silentLogger);
   try {
     await hosts.ready();
     const starts = new Map<Case, Start[]>(cases.map((each) => [each, []]));
@@ -81,7 +82,7 @@ async function startOnce(hosts: HostPool, spec: LoadSpec): Promise<Start> {
     result: (_batch, bytes) => resolve(bytes),
     cut: (_batch, { fault }) => reject(new Error(fault.message)),
     stateGet: () => reject(new Error("the function asked for state")),
-    lost: (reason) => reject(new Error(reason)),
+    lost: ({ fault }) => reject(new Error(fault.message)),
   };
   const startedAt = performance.now();
   const instance = await hosts.load(spec, events);
@@ -110,6 +111,7 @@ function messageOf({ topic, payload }: { topic: string; payload: Buffer }): Uint
     attempt: 1,
     resume: false,
     suspect: false,
+    trial: false,
     giveUp: "for good",
   });
   return [head, keyBytes, record];

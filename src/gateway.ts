@@ -55,7 +55,9 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const wakes: { runtime?: Runtime } = {};
   const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
   const { id: gateway, runtime: limits } = config;
-  const options = { gateway, hosts: limits.hosts, pendingMax: limits.pending_max, drops };
+  const hosts = { hosts: limits.hosts, ownHostsMax: limits.own_hosts_max, hostMemoryMax: limits.host_memory_max };
+  const late: { sync?: Sync } = {};
+  const options = { gateway, ...hosts, pendingMax: limits.pending_max, drops, changed: () => late.sync?.report() };
   const runtime = stack.use(await Runtime.start(options, journal, logger));
   wakes.runtime = runtime;
   const arrivals = new Arrivals();
@@ -73,6 +75,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     runtime.outboxPressure(pressure);
   });
   const sync = stack.use(createSync(config, { journal, runtime, drops }, logger));
+  late.sync = sync;
   await sync.restore();
   await journal.redeliver();
   runtime.begin();

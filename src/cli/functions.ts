@@ -13,7 +13,8 @@ export const command = defineCommand({
   usage: "[flags]",
   flags: FLAGS,
   details: `
-"active" and "failed" count the gateways that report the latest version so. What one gateway does with its functions: millrace stats.`,
+"active", "failed" and "quarantined" count the gateways that report the latest version so; what is quarantined keeps killing host processes and
+runs only now and then. What one gateway does with its functions: millrace stats.`,
   examples: ["millrace functions", "millrace functions --json"],
   run,
 });
@@ -32,7 +33,9 @@ function functionsTable(functions: readonly FunctionInfo[]): string {
     shortDigest(digest),
     String(gateways.active),
     String(gateways.failed),
+    String(gateways.quarantined),
     triggers.map(({ mqtt }) => mqtt).join(" "),
   ]);
-  return table(["function", "latest", "digest", "active", "failed", "triggers"], rows, ["active", "failed"]);
+  const counts = ["active", "failed", "quarantined"];
+  return table(["function", "latest", "digest", ...counts, "triggers"], rows, counts);
 }

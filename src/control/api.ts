@@ -93,9 +93,9 @@ async function functions(catalog: Catalog, fleet: Fleet): Promise<FunctionInfo[]
   const [deployed, gateways] = await Promise.all([catalog.deployed(), fleet.list()]);
   const reports = gateways.flatMap((gateway) => gateway.functions);
   return deployed.map(({ name, latest, digest, manifest, createdAt }) => {
-    const count = (state: "active" | "failed"): number =>
+    const count = (state: "active" | "failed" | "quarantined"): number =>
       reports.filter((report) => report.name === name && report.digest === digest && report.state === state).length;
-    const counts = { active: count("active"), failed: count("failed") };
+    const counts = { active: count("active"), failed: count("failed"), quarantined: count("quarantined") };
     return { name, latest, digest, triggers: manifest.triggers, createdAt: createdAt.toISOString(), gateways: counts };
   });
 }

@@ -48,7 +48,7 @@ const gateway = z.object({
 export const controlApi = {
   /** PUT /v1/functions/:name. `unchanged` when the digest was the function's latest already. */
   published: z.object({ name: z.string(), version: z.int(), digest: z.string(), unchanged: z.boolean() }),
-  /** GET /v1/functions. `gateways` counts those that report the latest version as active or failed. */
+  /** GET /v1/functions. `gateways` counts those that report the latest version as active, failed or quarantined. */
   functions: z.array(
     z.object({
       name: z.string(),
@@ -56,7 +56,7 @@ export const controlApi = {
       digest: z.string(),
       triggers: z.array(z.object({ mqtt: z.string() })),
       createdAt: z.string(),
-      gateways: z.object({ active: z.int(), failed: z.int() }),
+      gateways: z.object({ active: z.int(), failed: z.int(), quarantined: z.int().default(0) }),
     }),
   ),
   /** GET /v1/functions/:name/versions, newest first. No version is `latest` once the function is deleted. */

@@ -28,6 +28,10 @@ export const ERRORS = {
   LIMIT_LOG: "A message logged more than 100 lines or 64 KB, or a function more than 1,000 lines a second; log less. Nothing else is lost.",
   LIMIT_HOPS: "Functions wake one another in a circle; publish to a topic that none of them listens to.",
   HOST_CRASHED: "The process that ran the function died; its unfinished messages are handed out again.",
+  FUNCTION_QUARANTINED:
+    "Host processes keep dying of it; nothing of it runs until a back-off has passed. `millrace logs` says why; publish a corrected version.",
+  HOSTS_TAKEN: "Raise runtime.own_hosts_max, or take `isolation: process` out of a manifest that can do without.",
+  HOST_STARVED: "Other programs take the processor of this machine; the message is handled again and nobody is charged with it.",
   PORT_IN_USE: "Stop the other program or choose another port; 0 picks a free one.",
   LISTEN_FAILED: "Check the address and that this user may open it.",
   STOP_TIMEOUT: "It was ended anyway; what was acknowledged is on disk, and the next start goes on from there.",

@@ -1,4 +1,4 @@
-import { availableParallelism, hostname } from "node:os";
+import { availableParallelism, hostname, totalmem } from "node:os";
 import type { ConfigOf, ConfigTable } from "./config-table.ts";
 import { GATEWAY_ID } from "./link.ts";
 import { LOG_LEVELS } from "./stats.ts";
@@ -69,7 +69,26 @@ export const GATEWAY_TABLE = {
     min: 1,
     max: 64,
     unit: "processes",
-    description: "Host processes that run functions.",
+    description:
+      "Host processes that functions share once they have proved harmless. Beside them there is one for versions that have not yet, and a spare one.",
+  },
+  "runtime.own_hosts_max": {
+    type: "int",
+    default: 4,
+    min: 2,
+    max: 64,
+    unit: "processes",
+    description:
+      "Host processes with a single function: for `isolation: process`, for functions that have killed a host lately and for messages suspected of " +
+      "it, which wait when all are taken. The last one is kept for such messages.",
+  },
+  "runtime.host_memory_max": {
+    type: "size",
+    default: Math.min(1024 ** 3, Math.max(256 * 1024 ** 2, Math.floor(totalmem() / 2 / 1024 ** 2) * 1024 ** 2)),
+    defaultText: "half of the machine's memory, at least 256MB, at most 1GB",
+    min: 128 * 1024 ** 2,
+    max: 1024 ** 4,
+    description: "Memory that a host process may take with all that is in it; above it is killed and replaced.",
   },
   "runtime.pending_max": {
     type: "int",

@@ -4,7 +4,7 @@ const reportedFunction = z.object({
   name: z.string(),
   version: z.int(),
   digest: z.string(),
-  state: z.enum(["active", "failed"]),
+  state: z.enum(["active", "failed", "quarantined"]),
   error: z.string().optional(),
 });
 

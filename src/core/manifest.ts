@@ -5,6 +5,8 @@ import { parseTopicFilter, topicProblem, TopicTrie } from "./topic.ts";
 export const OVERFLOWS = ["block", "drop-oldest", "drop-newest", "keep-latest"] as const;
 export type Overflow = (typeof OVERFLOWS)[number];
 
+export const ISOLATIONS = ["shared", "process"] as const;
+
 export const ORDERS = ["strict", "relaxed"] as const;
 
 /** `data.` and a path of names into a JSON payload, or `property:` and the name of an MQTT 5 user property. */
@@ -47,6 +49,8 @@ export const manifestSchema = z.strictObject({
     )
     .default([]),
   concurrency: z.int().min(1).max(64),
+  /** `process`: in a host process with nothing else. */
+  isolation: z.enum(ISOLATIONS).default("shared"),
   limits: z.strictObject({
     cpuMs: z.int().positive(),
     wallMs: z.int().positive(),

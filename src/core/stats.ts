@@ -53,8 +53,11 @@ export interface FunctionStats {
   readonly name: string;
   readonly version: number;
   readonly digest: string;
-  /** `active`; or `failed` with the error while an earlier version may go on. */
-  readonly state: "active" | "failed";
+  /**
+   * `active`; `failed` with the error while an earlier version may go on; `quarantined` with the error while nothing of it runs, because host
+   * processes keep dying of it.
+   */
+  readonly state: "active" | "failed" | "quarantined";
   readonly error?: string;
   /** Journal position from which this version handles messages. */
   readonly from: number;

@@ -252,6 +252,15 @@ export class Journal implements AsyncDisposable {
     this.#functions.set(name, record);
   }
 
+  /** Remembers whether the version on record does its host no harm. */
+  async saveProof(name: string, proven: boolean): Promise<void> {
+    const known = this.#functions.get(name);
+    if (known === undefined) return;
+    const record = { ...known, proven };
+    this.#functions.set(name, record);
+    await this.#write("switch", [{ key: nameKey("f", name), value: Buffer.from(JSON.stringify(record)) }], { sync: false });
+  }
+
   /** The function's state stays, for the day it is deployed again. */
   async removeFunction(name: string): Promise<void> {
     await this.#write("remove", [{ key: nameKey("f", name) }, { key: nameKey("c", name) }]);

@@ -19,6 +19,8 @@ export interface FunctionRecord {
   readonly version: number;
   readonly digest: string;
   readonly from: number;
+  /** Whether it has shown that it does its host no harm. */
+  readonly proven?: boolean;
 }
 
 /** What a journal has to know before it goes on. */

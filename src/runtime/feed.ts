@@ -186,7 +186,18 @@ export class Feed {
     this.#pending++;
     this.#pendingBytes += message.record.length;
     if (message.volatile === true) this.#pendingVolatile++;
-    this.#owner.offer({ message, start, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false, giveUp: "for good" });
+    this.#owner.offer({
+      message,
+      start,
+      trigger,
+      key,
+      keyBytes,
+      attempt: 1,
+      resume: false,
+      suspect: false,
+      trial: false,
+      giveUp: "for good",
+    });
   }
 
   /** Reads on from the position until the function is full or has met the newest message. */

@@ -7,8 +7,9 @@ import type { JournaledMessage } from "../core/message.ts";
 import type { ItemResult } from "./effects.ts";
 import { Feed } from "./feed.ts";
 import { FunctionLog } from "./function-log.ts";
-import type { LoadSpec } from "./host/frames.ts";
-import type { HostPool, InstanceEvents, InstanceHandle } from "./hosts.ts";
+import type { Fault, LoadSpec } from "./host/frames.ts";
+import type { InstanceEvents, InstanceHandle } from "./guarded-host.ts";
+import type { HostPool, Place } from "./hosts.ts";
 import { Idempotency, type Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import { Lane } from "./lane.ts";
@@ -18,8 +19,8 @@ import { laneOf, type Route, type Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { Settling } from "./settling.ts";
 import { type Pressure, Shedding } from "./shedding.ts";
+import { Standing } from "./standing.ts";
 import { Starts } from "./starts.ts";
-import type { Turns } from "./turns.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
 
 /** What is the same for all functions. */
@@ -41,6 +42,11 @@ export interface FunctionParts {
   route(owner: DeployedFunction, topic: string): Route<DeployedFunction> | undefined;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
+  /** Whether this version has shown that it can be trusted with others. */
+  isProven(target: { readonly name: string; readonly version: number; readonly digest: string }): boolean;
+  proved(owner: DeployedFunction, proven: boolean): void;
+  /** What is said of the function has changed by itself. */
+  changed(): void;
 }
 
 /** A version of a function at work: takes its messages from the journal, spreads them over lanes, commits what comes of them. */
@@ -54,9 +60,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   readonly #settling: Settling;
   readonly #shedding: Shedding;
   readonly #log: FunctionLog;
+  readonly #standing: Standing;
   #from = 0;
 
-  constructor(target: { readonly version: number; readonly digest: string }, bundle: Bundle, parts: FunctionParts) {
+  constructor(target: { readonly name: string; readonly version: number; readonly digest: string }, bundle: Bundle, parts: FunctionParts) {
     super(target, bundle);
     const { manifest } = bundle;
     const route = (topic: string): Route<DeployedFunction> | undefined => parts.route(this, topic);
@@ -71,6 +78,16 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       idempotency: this.#idempotency,
       wakes: (topic) => parts.wakes(topic),
       finish: (item) => this.#feed.settled(item),
+    });
+    this.#standing = new Standing({
+      name: manifest.name,
+      alone: manifest.isolation === "process",
+      proven: parts.isProven(target),
+      hasRoom: () => parts.hosts.hasRoom(manifest.name),
+      proved: (proven) => parts.proved(this, proven),
+      // Not at once: other instances have to learn first what has become of them.
+      changed: () => queueMicrotask(() => this.#changed()),
+      quarantined: (ms, fault) => this.#tellQuarantine(ms, fault),
     });
     this.#lanes = Array.from({ length: manifest.concurrency }, () => new Lane(this));
     this.#shedding = new Shedding({ overflow: manifest.overflow, journal: parts.journal, head: () => parts.head(), route });
@@ -93,11 +110,15 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   get counters(): Settling["counters"] {
     return this.#settling.counters;
   }
-  get turns(): Turns {
-    return this.#parts.hosts.turns;
+  get place(): Place {
+    return this.#standing.place;
+  }
+  /** Why nothing of it runs for now. */
+  get quarantine(): Fault | undefined {
+    return this.#standing.quarantine;
   }
   get held(): boolean {
-    return this.#parts.held() || (this.#settling.emitted & this.#parts.outboxPressure()) !== 0;
+    return this.#standing.quarantine !== undefined || this.#parts.held() || (this.#settling.emitted & this.#parts.outboxPressure()) !== 0;
   }
   get lettersFull(): boolean {
     return this.manifest.overflow === "block" && this.#parts.journal.deadLettersFull;
@@ -139,6 +160,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   /** Finishes what is under way and hands over the cursor; whatever follows it is for the next version. */
   async stop(): Promise<Cursor | undefined> {
     this.#feed.stop();
+    this.#standing.close();
     await Promise.all(this.#lanes.map((lane) => lane.stop()));
     await this.#settling.onDisk();
     return this.#feed.handOver();
@@ -211,10 +233,20 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     return stale;
   }
 
-  async load(events: InstanceEvents): Promise<InstanceHandle> {
-    const handle = await this.#parts.hosts.load(this.#spec, events);
+  async load(events: InstanceEvents, trial: object | undefined): Promise<InstanceHandle> {
+    await this.#standing.passed();
+    const place: Place = trial === undefined ? this.#standing.place : { kind: "own", owner: trial, lasting: false };
+    const handle = await this.#parts.hosts.load(this.#spec, events, place);
     this.starts.add(handle.started);
     return handle;
+  }
+
+  wasCut(): void {
+    this.#standing.cut();
+  }
+
+  killedHost(fault: Fault): void {
+    this.#standing.killedHost(fault);
   }
 
   loadFailed(error: unknown): void {
@@ -243,10 +275,23 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     const { finished, refused } = this.#settling.settle(outcomes, cursor);
     if (finished < outcomes.length && this.#shedding.drops) this.#purgeLate(outcomes);
     if (finished === 0) return refused;
+    this.#standing.handled(finished);
     // Whoever waited for these messages is left out from here on, in a later cursor.
     for (const { item, result, dead } of outcomes) if (dead || result.status === "done") this.#release(item);
     this.#feed.refill();
     return refused;
+  }
+
+  #changed(): void {
+    this.#parts.changed();
+    this.pump();
+  }
+
+  #tellQuarantine(ms: number, { code, message }: Fault): void {
+    const text = `FUNCTION_QUARANTINED: nothing of it runs for ${ms / 1_000} s, because host processes keep dying of it; the last time: ${code}: ${message}`;
+    this.#parts.logs.add({ level: "error", function: this.name, version: this.version, message: text });
+    this.#parts.logger.error({ function: this.name, version: this.version, ms, code }, "a function is quarantined");
+    this.#parts.changed();
   }
 
   /** What was under way when others like it were dropped may have failed. Not at once: the lane has to take back first what comes again. */

@@ -13,7 +13,9 @@ const STDERR_BYTES_MAX = 16 * 1024;
 export interface HostEvents {
   frame(kind: number, instance: number, body: Buffer): void;
   /** The process is gone; nothing that was under way will be answered. Called once, not after `close`. */
-  died(reason: string): void;
+  died(reason: string, signal: NodeJS.Signals | null): void;
+  /** There is a process; it has not started to do anything. */
+  spawned?(pid: number): void;
 }
 
 /** One host process, from its start to its end. It is not restarted: a new one takes its place. */
@@ -46,7 +48,7 @@ export class HostProcess {
     this.#gone = new Promise((resolve) => {
       child.once("close", (code, signal) => {
         pipe.destroy();
-        if (!this.#closing) events.died(this.#describe(code, signal));
+        if (!this.#closing) events.died(this.#describe(code, signal), signal);
         resolve();
       });
     });
@@ -62,15 +64,16 @@ export class HostProcess {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const child = spawn(process.execPath, hostArguments(), { env: {}, cwd: "/", stdio: ["pipe", "ignore", "pipe", "pipe"] });
     child.once("error", reject);
+    if (child.pid !== undefined) events.spawned?.(child.pid);
     child.stdin?.on("error", () => undefined); // It has ended before it knew what to do; `died` says so.
     child.stdin?.end((HostProcess.#program ??= hostProgram()));
     const pipe = child.stdio[3];
     if (!(pipe instanceof Duplex)) throw new Error("a pipe of a child process is a duplex stream");
     const host = new HostProcess(child, pipe, {
       frame: (kind, instance, body) => (kind === FRAME.READY ? resolve() : events.frame(kind, instance, body)),
-      died: (reason) => {
+      died: (reason, signal) => {
         reject(new MillraceError("HOST_CRASHED", `a host process did not start: ${reason}`));
-        events.died(reason);
+        events.died(reason, signal);
       },
     });
     await promise;

@@ -10,7 +10,7 @@ const MODULES = [
   "blank",
   "blank-pool",
   "pace",
-  "ended-isolates",
+  "unstopped-calls",
   "load-error",
   "isolated-vm",
   "main",

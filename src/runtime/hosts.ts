@@ -2,220 +2,166 @@ import { backoffMs } from "../core/clock.ts";
 import { MillraceError, messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
-import { HostProcess } from "./host-process.ts";
-import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
-import { Turns } from "./turns.ts";
+import { GuardedHost, type InstanceEvents, type InstanceHandle } from "./guarded-host.ts";
+import type { LoadSpec } from "./host/frames.ts";
+import { OwnHosts } from "./own-hosts.ts";
 
-const WATCH_INTERVAL_MS = 100;
-/** What a host may need beyond the limits of a batch to stop it and to say so. */
-const GRACE_MS = 1_000;
-/** Making an isolate has time limits of its own; a host that does not answer by then is stuck in native code. */
-const LOAD_MS_MAX = 10_000;
-/** Keys that one request for state may name. */
-const STATE_KEYS_MAX = 10_000;
 const RESTART_BACKOFF = { minMs: 10, maxMs: 5_000 };
-/** A host that lived this long did not die of its start. */
-const STABLE_MS = 10_000;
+/** A spare is started when what took the last one has had its start. */
+const SPARE_DELAY_MS = 100;
+/** A host that holds nothing any more is kept that long for what comes next. */
+const EMPTY_MS = 10_000;
 
-export interface InstanceEvents {
-  result(batch: number, results: Buffer): void;
-  /** The batch was stopped and the instance is gone; the first `finished` items have results. */
-  cut(batch: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void;
-  stateGet(request: number, keys: readonly string[]): void;
-  /** The host died with the instance in it. */
-  lost(reason: string): void;
+/**
+ * Where an instance is made: with others of versions that have proved themselves (`shared`), with others of which nothing is known yet
+ * (`probation`), or in a host with nothing but instances of the same owner (`own`), for good or only for a while.
+ */
+export type Place =
+  | { readonly kind: "shared" | "probation" }
+  | { readonly kind: "own"; readonly owner: unknown; readonly lasting: boolean };
+
+export interface HostPoolOptions {
+  /** Shared hosts, at most. */
+  readonly shared: number;
+  /** Own hosts, at most; the last of them is kept for those that need one for a while. */
+  readonly ownMax?: number;
+  /** Bytes of memory that one of them may take. */
+  readonly memoryMax?: number;
+  /** Whether a host is kept ready that takes the place of one that dies. */
+  readonly spare?: boolean;
 }
 
-/** An isolate in some host, as the gateway process sees it. */
-export interface InstanceHandle {
-  readonly started: StartTimes;
-  run(batch: number, limits: { timeoutMs: number; wallMs: number }, items: readonly Uint8Array[]): void;
-  stateLoaded(request: number, entries: string): void;
-  unload(): void;
-}
+const DEFAULTS = { ownMax: 4, memoryMax: 1024 ** 3, spare: true };
 
-interface Loaded {
-  readonly id: number;
-  readonly slot: Slot;
-  readonly events: InstanceEvents;
-  readonly loading: PromiseWithResolvers<StartTimes>;
-  /** When the load, then the batches under way have to be answered, in their order. */
-  readonly deadlines: number[];
-}
-
-interface Slot {
-  process: Promise<HostProcess>;
-  readonly instances: Map<number, Loaded>;
-  startedAt: number;
-  deaths: number;
-}
-
-/** The host processes of a gateway. A host that dies or does not answer in time is replaced; its instances are told that they are lost. */
+/**
+ * The host processes of a gateway. They are started when they are needed, the first one at once, to see whether they can be started here. A host
+ * that dies or does not answer in time is replaced by the spare; its instances are told that they are lost.
+ */
 export class HostPool {
-  readonly #slots: Slot[] = [];
+  readonly #options: Required<HostPoolOptions>;
   readonly #logger: Logger;
-  readonly #watch: NodeJS.Timeout;
-  /**
-   * To try, one at a time, messages that may take their host process down, so that it is known whose message it was when a host dies. Messages
-   * that are not under suspicion go on beside it.
-   */
-  readonly turns = new Turns();
+  readonly #shared: GuardedHost[] = [];
+  readonly #own: OwnHosts;
+  /** All that are running or being started. */
+  readonly #hosts = new Set<GuardedHost>();
+  readonly #emptied = new Map<GuardedHost, NodeJS.Timeout>();
   readonly close: () => Promise<void>;
+  #probation: GuardedHost | undefined;
+  #spare: GuardedHost | undefined;
+  #spareTimer: NodeJS.Timeout | undefined;
+  /** Hosts in a row that died before they were ready. */
+  #stillborn = 0;
   #nextId = 1;
   #closing = false;
   restarts = 0;
 
-  constructor(count: number, logger: Logger) {
+  constructor(options: HostPoolOptions, logger: Logger) {
+    this.#options = { ...DEFAULTS, ...options };
     this.#logger = logger;
-    for (let i = 0; i < count; i++) {
-      const slot: Slot = { process: Promise.reject(new Error("not started")), instances: new Map(), startedAt: 0, deaths: 0 };
-      slot.process.catch(() => undefined); // Replaced in the next line.
-      this.#slots.push(slot);
-      this.#start(slot, 0);
-    }
-    this.#watch = setInterval(() => this.#killOverdue(), WATCH_INTERVAL_MS).unref();
+    this.#own = new OwnHosts(this.#options.ownMax, { take: () => this.#take(true), release: (host) => this.#release(host) });
+    this.#spare = this.#start();
     this.close = once(async () => {
       this.#closing = true;
-      clearInterval(this.#watch);
-      await Promise.allSettled(this.#slots.map(async (slot) => (await slot.process).close()));
+      clearTimeout(this.#spareTimer);
+      for (const timer of this.#emptied.values()) clearTimeout(timer);
+      this.#own.close();
+      await Promise.all([...this.#hosts].map((host) => host.close()));
     });
   }
 
+  /** Processes that run, the spare one included. */
   get size(): number {
-    return this.#slots.length;
+    return this.#hosts.size;
   }
 
-  /** Resolves when every host answers. @throws MillraceError HOST_CRASHED */
+  /** Resolves when the first host answers. @throws MillraceError HOST_CRASHED */
   async ready(): Promise<void> {
-    await Promise.all(this.#slots.map((slot) => slot.process));
+    await Promise.all([...this.#hosts].map((host) => host.ready));
   }
 
-  /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
-  async load(spec: LoadSpec, events: InstanceEvents): Promise<InstanceHandle> {
-    const slot = this.#slots.reduce((least, other) => (other.instances.size < least.instances.size ? other : least));
-    const instance: Loaded = { id: this.#nextId++, slot, events, loading: Promise.withResolvers(), deadlines: [] };
-    slot.instances.set(instance.id, instance);
-    try {
-      const host = await slot.process;
-      instance.deadlines.push(performance.now() + LOAD_MS_MAX);
-      host.send(FRAME.LOAD, instance.id, Buffer.from(JSON.stringify(spec)));
-      return this.#handle(instance, host, await instance.loading.promise);
-    } catch (error) {
-      slot.instances.delete(instance.id);
-      throw error;
-    }
+  /** Waits for an own host when all of them are taken for a while. @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED, HOSTS_TAKEN */
+  async load(spec: LoadSpec, events: InstanceEvents, place: Place = { kind: "probation" }): Promise<InstanceHandle> {
+    const host = place.kind === "own" ? await this.#own.of(place) : this.#common(place.kind);
+    clearTimeout(this.#emptied.get(host));
+    this.#emptied.delete(host);
+    return host.load(this.#nextId++, spec, events);
   }
 
-  #handle(instance: Loaded, host: HostProcess, started: StartTimes): InstanceHandle {
-    return {
-      started,
-      run: (batch, limits, items) => {
-        const from = Math.max(performance.now(), instance.deadlines.at(-1) ?? 0);
-        instance.deadlines.push(from + limits.wallMs + limits.timeoutMs + GRACE_MS);
-        host.send(FRAME.RUN, instance.id, u32(batch, limits.timeoutMs, limits.wallMs), ...items);
+  /** Whether the owner has a host of its own, or can have one for good. */
+  hasRoom(owner: unknown): boolean {
+    return this.#own.hasRoom(owner);
+  }
+
+  #common(kind: "shared" | "probation"): GuardedHost {
+    if (kind === "probation") return (this.#probation ??= this.#take(false));
+    const [first, ...others] = this.#shared;
+    const least = others.reduce<GuardedHost | undefined>((a, b) => (a !== undefined && a.size <= b.size ? a : b), first);
+    if (least !== undefined && (least.size === 0 || this.#shared.length >= this.#options.shared)) return least;
+    const host = this.#take(undefined);
+    this.#shared.push(host);
+    return host;
+  }
+
+  /** `own` is undefined for a shared host, which has the highest priority of all. */
+  #take(own: boolean | undefined): GuardedHost {
+    if (this.#closing) throw new MillraceError("HOST_CRASHED", "the hosts are being stopped");
+    clearTimeout(this.#spareTimer);
+    const host = this.#spare ?? this.#start();
+    this.#spare = undefined;
+    if (own !== undefined) host.isolate(own);
+    if (this.#options.spare) this.#spareTimer = setTimeout(() => (this.#spare ??= this.#start()), SPARE_DELAY_MS).unref();
+    return host;
+  }
+
+  #start(): GuardedHost {
+    const host = new GuardedHost({
+      delayMs: this.#stillborn === 0 ? 0 : backoffMs(this.#stillborn, RESTART_BACKOFF),
+      memoryMax: this.#options.memoryMax,
+      died: (dead, reason) => this.#died(dead, reason),
+      empty: (idle) => this.#empty(idle),
+    });
+    this.#hosts.add(host);
+    host.ready.then(
+      () => (this.#stillborn = 0),
+      (error: unknown) => {
+        this.#stillborn++;
+        if (this.#hosts.has(host)) this.#died(host, messageOf(error));
       },
-      stateLoaded: (request, entries) => host.send(FRAME.STATE, instance.id, u32(request), Buffer.from(entries)),
-      unload: () => {
-        if (instance.slot.instances.delete(instance.id)) host.send(FRAME.UNLOAD, instance.id);
-      },
-    };
+    );
+    return host;
   }
 
-  #start(slot: Slot, delayMs: number): void {
-    slot.process = (async () => {
-      if (delayMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, delayMs).unref());
-      slot.startedAt = performance.now();
-      return HostProcess.start({
-        frame: (kind, id, body) => this.#receive(slot.instances.get(id), kind, body),
-        died: (reason) => this.#died(slot, reason),
-      });
-    })();
-    slot.process.catch(() => undefined); // Whoever loads an instance sees it; `died` starts the next one.
-  }
-
-  #receive(instance: Loaded | undefined, kind: number, body: Buffer): void {
-    if (instance === undefined) return;
-    if (kind === FRAME.RESULT) {
-      instance.deadlines.shift();
-      instance.events.result(body.readUInt32BE(0), body.subarray(4));
-    } else if (kind === FRAME.STATE_GET) {
-      instance.events.stateGet(body.readUInt32BE(0), parseKeys(body.toString("utf8", 4)));
-    } else if (kind === FRAME.LOADED) {
-      instance.deadlines.length = 0;
-      instance.loading.resolve(parseStartTimes(body.toString()));
-    } else if (kind === FRAME.FAILED) {
-      instance.loading.reject(new MillraceError("FUNCTION_LOAD_FAILED", parseFault(body.toString()).message));
-    } else if (kind === FRAME.CUT) {
-      instance.slot.instances.delete(instance.id);
-      const end = 8 + body.readUInt32BE(4);
-      const fault = parseFault(body.toString("utf8", 8, end));
-      const cut = { fault, finished: body.readUInt16BE(end), elapsedMs: body.readUInt32BE(end + 2), results: body.subarray(end + 6) };
-      instance.events.cut(body.readUInt32BE(0), cut);
-    }
-  }
-
-  #died(slot: Slot, reason: string): void {
+  #died(host: GuardedHost, reason: string): void {
     if (this.#closing) return;
-    const lost = [...slot.instances.values()];
-    slot.instances.clear();
-    slot.deaths = performance.now() - slot.startedAt > STABLE_MS ? 0 : slot.deaths + 1;
     this.restarts++;
-    this.#logger.error({ reason, instances: lost.length }, "a host process died and is replaced");
-    this.#start(slot, slot.deaths <= 1 ? 0 : backoffMs(slot.deaths - 1, RESTART_BACKOFF));
-    for (const instance of lost) {
-      instance.loading.promise.catch(() => undefined); // Rejected only for the sake of a load that is waiting.
-      instance.loading.reject(new MillraceError("HOST_CRASHED", `the host died: ${reason}`));
-      instance.events.lost(reason);
+    this.#logger.error({ reason, instances: host.size }, "a host process died and is replaced");
+    this.#forget(host);
+    if (this.#spare === undefined && this.#options.spare) {
+      clearTimeout(this.#spareTimer);
+      this.#spareTimer = setTimeout(() => (this.#spare ??= this.#start()), SPARE_DELAY_MS).unref();
     }
   }
 
-  #killOverdue(): void {
-    const now = performance.now();
-    for (const slot of this.#slots) {
-      const overdue = [...slot.instances.values()].some((instance) => (instance.deadlines[0] ?? Infinity) < now);
-      if (!overdue) continue;
-      for (const instance of slot.instances.values()) instance.deadlines.length = 0;
-      slot.process.then(
-        (host) => host.kill("a batch was not answered in time"),
-        (error: unknown) => this.#logger.error({ error: messageOf(error) }, "a host that did not start cannot be stopped"),
-      );
-    }
+  #forget(host: GuardedHost): void {
+    this.#hosts.delete(host);
+    clearTimeout(this.#emptied.get(host));
+    this.#emptied.delete(host);
+    if (this.#spare === host) this.#spare = undefined;
+    if (this.#probation === host) this.#probation = undefined;
+    if (this.#shared.includes(host)) this.#shared.splice(this.#shared.indexOf(host), 1);
+    this.#own.forget(host);
   }
-}
 
-/** @throws RangeError, SyntaxError when it is not a fault */
-function parseFault(text: string): Fault {
-  const fault: unknown = JSON.parse(text);
-  const field = (name: string): unknown => (typeof fault === "object" && fault !== null ? Reflect.get(fault, name) : undefined);
-  const [code, message] = [field("code"), field("message")];
-  if (typeof code !== "string" || typeof message !== "string") throw new RangeError("a fault has no code or no message");
-  return { code, message };
-}
+  #empty(host: GuardedHost): void {
+    if (this.#closing || !this.#hosts.has(host)) return;
+    clearTimeout(this.#emptied.get(host));
+    this.#emptied.set(host, setTimeout(() => this.#release(host), EMPTY_MS).unref());
+    this.#own.emptied(host);
+  }
 
-/** @throws RangeError, SyntaxError when it does not say how an instance was started */
-function parseStartTimes(text: string): StartTimes {
-  const times: unknown = JSON.parse(text);
-  const field = (name: string): unknown => (typeof times === "object" && times !== null ? Reflect.get(times, name) : undefined);
-  const ms = (name: string): number => {
-    const value = field(name);
-    if (typeof value !== "number" || !(value >= 0)) throw new RangeError(`${name} of a start is not a time`);
-    return value;
-  };
-  return {
-    isolateMs: ms("isolateMs"),
-    compileMs: ms("compileMs"),
-    initMs: ms("initMs"),
-    pooled: field("pooled") === true,
-    cached: field("cached") === true,
-  };
-}
-
-/** @throws RangeError, SyntaxError when it is not a list of keys */
-function parseKeys(text: string): string[] {
-  const keys: unknown = JSON.parse(text);
-  if (!Array.isArray(keys) || keys.length > STATE_KEYS_MAX) throw new RangeError("a request for state is not a list of keys");
-  return keys.map((key: unknown) => {
-    if (typeof key !== "string" || key.includes("\0")) throw new RangeError("a key is not a text without NUL");
-    return key;
-  });
+  /** Ends a host that holds nothing. It has run code of users, so it does not become the spare. */
+  #release(host: GuardedHost): void {
+    this.#forget(host);
+    host.close().catch((error: unknown) => this.#logger.error({ err: error }, "a host process cannot be stopped"));
+  }
 }

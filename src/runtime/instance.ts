@@ -1,6 +1,7 @@
 import { backoffMs } from "../core/clock.ts";
+import { MillraceError } from "../core/errors.ts";
+import type { InstanceEvents, InstanceHandle, Loss } from "./guarded-host.ts";
 import type { Fault } from "./host/frames.ts";
-import type { InstanceEvents, InstanceHandle } from "./hosts.ts";
 import type { LaneOwner } from "./lane-owner.ts";
 
 const LOAD_BACKOFF = { minMs: 10, maxMs: 10_000 };
@@ -8,50 +9,115 @@ const LOAD_BACKOFF = { minMs: 10, maxMs: 10_000 };
 interface InstanceListener {
   result(batch: number, results: Buffer): void;
   cut(batch: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void;
-  lost(fault: Fault): void;
-  /** There is one again. */
+  lost(loss: Loss): void;
+  /** There is one again, or another one. */
   ready(): void;
 }
 
-/** The isolate of a lane: made, listened to, and made anew when it is lost. */
+/** An isolate in the making, or made. */
+interface Made {
+  /** In a host of its own, for a while. */
+  readonly onTrial: boolean;
+  readonly place: unknown;
+  handle: InstanceHandle | undefined;
+}
+
+type InstanceOwner = Pick<LaneOwner, "load" | "loadFailed" | "loadState" | "killedHost" | "place">;
+
+/** The isolate of a lane: made, listened to, moved to where it belongs, and made anew when it is lost. */
 export class Instance {
-  readonly #owner: Pick<LaneOwner, "load" | "loadFailed" | "loadState">;
+  readonly #owner: InstanceOwner;
   readonly #listener: InstanceListener;
-  #handle: InstanceHandle | undefined;
+  #made: Made | undefined;
+  /** It is to take the place of the other as soon as nothing is under way. */
+  #next: Made | undefined;
+  #onTrial = false;
   #loading = false;
   #closed = false;
   #loadAttempts = 0;
+  #retry: NodeJS.Timeout | undefined;
   /** What came from it while results could not be settled yet. */
   #unheard: (() => void)[] | undefined;
 
-  constructor(owner: Pick<LaneOwner, "load" | "loadFailed" | "loadState">, listener: InstanceListener) {
+  constructor(owner: InstanceOwner, listener: InstanceListener) {
     this.#owner = owner;
     this.#listener = listener;
   }
 
   /** Undefined as long as there is none. */
   get handle(): InstanceHandle | undefined {
-    return this.#handle;
+    return this.#made?.handle;
   }
 
-  /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
+  /** Whether it is in a host with nothing else, so that it is to blame for the end of it. */
+  get onTrial(): boolean {
+    return this.#made?.onTrial === true;
+  }
+
+  /** Whether it is where it does not belong (any more). */
+  get isMisplaced(): boolean {
+    return this.#made !== undefined && (this.#made.onTrial || this.#made.place !== this.#owner.place);
+  }
+
+  /** Whether another one is ready to take its place. */
+  get hasNext(): boolean {
+    return this.#next?.handle !== undefined;
+  }
+
+  /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED, HOSTS_TAKEN */
   async warm(): Promise<void> {
-    this.#handle = await this.#owner.load(this.#events());
+    this.#made = await this.#make(false);
   }
 
   /** Makes it as soon as that succeeds, however long it takes. */
   recover(): void {
-    if (this.#handle === undefined && !this.#closed) void this.#reload();
+    if (this.#made === undefined && !this.#closed) void this.#reload();
   }
 
-  /** Gives it up for a new one. */
-  replace(): void {
+  /** Gives it up for a new one, in a host of its own or where the function belongs. */
+  replace(onTrial: boolean): void {
     this.#unload();
+    this.#onTrial = onTrial;
     this.recover();
+  }
+
+  /** Makes another one where it belongs. `ready` follows. */
+  prepare(): void {
+    if (this.#next !== undefined || this.#retry !== undefined || this.#closed) return;
+    const next: Made = { onTrial: false, place: this.#owner.place, handle: undefined };
+    this.#next = next;
+    void this.#prepare(next);
+  }
+
+  async #prepare(next: Made): Promise<void> {
+    try {
+      await this.#load(next, () => this.#next === next);
+      this.#loadAttempts = 0;
+      this.#listener.ready();
+    } catch (error) {
+      // It goes on where it is, and tries again.
+      if (this.#next === next) this.#next = undefined;
+      if (this.#closed) return;
+      this.#owner.loadFailed(error);
+      const retry = (): void => {
+        this.#retry = undefined;
+        this.#listener.ready();
+      };
+      this.#retry = setTimeout(retry, backoffMs(++this.#loadAttempts, LOAD_BACKOFF)).unref();
+    }
+  }
+
+  /** The one that was prepared takes over. Nothing may be under way. */
+  move(): void {
+    const next = this.#next;
+    this.#next = undefined;
+    this.#unload();
+    this.#made = next;
   }
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#retry);
     this.#unload();
   }
 
@@ -69,20 +135,31 @@ export class Instance {
   }
 
   #unload(): void {
-    this.#handle?.unload();
-    this.#handle = undefined;
+    this.#made?.handle?.unload();
+    this.#next?.handle?.unload();
+    this.#made = undefined;
+    this.#next = undefined;
   }
 
-  #events(): InstanceEvents {
+  async #make(onTrial: boolean): Promise<Made> {
+    const made: Made = { onTrial, place: this.#owner.place, handle: undefined };
+    await this.#load(made, () => this.#made === undefined);
+    return made;
+  }
+
+  async #load(made: Made, isWanted: () => boolean): Promise<void> {
+    const handle = await this.#owner.load(this.#events(made), made.onTrial ? this : undefined);
+    if (this.#closed || !isWanted()) handle.unload();
+    else made.handle = handle;
+  }
+
+  #events(made: Made): InstanceEvents {
     return {
       result: (id, results) => this.#inTurn(() => this.#listener.result(id, results)),
       cut: (id, cut) => this.#inTurn(() => this.#listener.cut(id, cut)),
-      lost: (reason) => {
-        const fault = { code: "HOST_CRASHED", message: `the host process died: ${reason}` };
-        this.#inTurn(() => this.#listener.lost(fault));
-      },
+      lost: (loss) => this.#lost(made, loss),
       stateGet: (request, keys) => {
-        const handle = this.#handle;
+        const { handle } = made;
         this.#owner.loadState(keys).then(
           (entries) => handle?.stateLoaded(request, entries),
           // The journal has failed and the gateway is stopping; the message is handled again after that.
@@ -90,6 +167,12 @@ export class Instance {
         );
       },
     };
+  }
+
+  #lost(made: Made, loss: Loss): void {
+    if (loss.guilt === "certain") this.#owner.killedHost(loss.fault);
+    if (made === this.#next) this.#next = undefined;
+    else if (made === this.#made) this.#inTurn(() => this.#listener.lost(loss));
   }
 
   /** What an instance says is taken in order; while its results cannot be settled yet, the rest waits. */
@@ -101,13 +184,15 @@ export class Instance {
   async #reload(): Promise<void> {
     if (this.#loading) return;
     this.#loading = true;
-    while (!this.#closed && this.#handle === undefined) {
+    while (!this.#closed && this.#made === undefined) {
       try {
-        const handle = await this.#owner.load(this.#events());
-        if (this.#closed) handle.unload();
-        else this.#handle = handle;
+        const made = await this.#make(this.#onTrial);
+        if (made.handle !== undefined) this.#made = made;
         this.#loadAttempts = 0;
       } catch (error) {
+        if (this.#closed) break;
+        // Whether it died of this code or of something else in there is to be seen where there is nothing else.
+        if (error instanceof MillraceError && error.code === "HOST_CRASHED") this.#onTrial = true;
         this.#owner.loadFailed(error);
         const wait = backoffMs(++this.#loadAttempts, LOAD_BACKOFF);
         await new Promise<void>((resolve) => setTimeout(resolve, wait).unref());

@@ -11,7 +11,7 @@ import { Rehearsal, type RehearsalOptions } from "./rehearsal.ts";
  * @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED, REQUEST_INVALID when no trigger matches the topic
  */
 export async function invokeOnce(bundle: Bundle, message: Message): Promise<InvokeResult> {
-  const hosts = new HostPool(1, silentLogger);
+  const hosts = new HostPool({ shared: 1, spare: false }, silentLogger);
   try {
     return await invokeIn(bundle, message, { hosts, gateway: "local", version: 0, state: () => Promise.resolve([]) });
   } finally {

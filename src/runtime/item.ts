@@ -19,6 +19,8 @@ export interface Item {
   resume: boolean;
   /** It was under way when something went wrong that may have been its doing: it is handled alone from now on. */
   suspect: boolean;
+  /** A host died while it was under way: from now on it is handled in a host with nothing else, so that it is known whose doing that is. */
+  trial: boolean;
   /** Decided each time when it is sent. */
   giveUp: GiveUp;
   /** What its idempotency key is remembered by; null when it has none, undefined as long as nobody asked. */

@@ -1,9 +1,9 @@
 import type { Manifest } from "../core/manifest.ts";
 import type { ItemResult } from "./effects.ts";
-import type { InstanceEvents, InstanceHandle } from "./hosts.ts";
+import type { InstanceEvents, InstanceHandle } from "./guarded-host.ts";
+import type { Fault } from "./host/frames.ts";
 import type { Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
-import type { Turns } from "./turns.ts";
 
 /** What became of an item. Deferred and waiting ones do not appear: they come again. */
 export interface Outcome {
@@ -16,8 +16,14 @@ export interface Outcome {
 /** What a lane needs from its function. */
 export interface LaneOwner {
   readonly manifest: Manifest;
-  readonly turns: Turns;
-  load(events: InstanceEvents): Promise<InstanceHandle>;
+  /** Where isolates belong; something else when that has changed, and `pump` follows. */
+  readonly place: unknown;
+  /** With `trial` in a host that holds nothing else. Waits for as long as nothing of the function may run. */
+  load(events: InstanceEvents, trial: object | undefined): Promise<InstanceHandle>;
+  /** A batch had to be stopped. */
+  wasCut(): void;
+  /** It is certain that a host died of the function. */
+  killedHost(fault: Fault): void;
   /**
    * Commits what is finished. Called for a batch at a time, in order. Answers with an item that the isolate believes done and that was
    * refused: what the isolate remembers is then not what is stored, so it has to be replaced, and nothing behind that item was taken.

@@ -2,7 +2,7 @@ import { backoffMs } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
 import { type GuestError, type ItemResult, tryDecode } from "./effects.ts";
 import type { Fault } from "./host/frames.ts";
-import type { InstanceHandle } from "./hosts.ts";
+import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
 import type { LaneOwner } from "./lane-owner.ts";
 import { type Item, itemHead } from "./item.ts";
@@ -27,8 +27,8 @@ export class Lane {
   /** Sends nothing more and waits for what is under way. What was not handled is left to whoever reads the journal next. */
   readonly stop: () => Promise<void>;
   #stopped = false;
-  /** Whether it is this lane's turn to try a suspect. */
-  #turn: "none" | "waiting" | "taken" = "none";
+  /** What is under way is a suspect, and nothing else is to be. */
+  #trying = false;
   #quiet: (() => void) | undefined;
 
   constructor(owner: LaneOwner) {
@@ -41,8 +41,7 @@ export class Lane {
     this.#instance = new Instance(owner, {
       result: (id, results) => this.#result(id, results),
       cut: (id, cut) => this.#cut(id, cut),
-      // Other isolates may have been at work in the host; only a suspect in its turn is known to be the cause.
-      lost: (fault) => this.#lost(fault, this.#turn === "taken"),
+      lost: (loss) => this.#lostHost(loss),
       ready: () => this.pump(),
     });
     this.stop = once(async () => {
@@ -69,34 +68,29 @@ export class Lane {
 
   /** Sends what can be sent. Called after offering, so that what arrives together travels together. */
   pump(): void {
-    while (!this.#stopped && !this.#owner.held && this.#queue.length > 0 && !this.#underWay.isFull) {
+    while (!this.#stopped && !this.#owner.held && this.#arrange() && this.#queue.length > 0 && !this.#underWay.isFull) {
       const { handle } = this.#instance;
       if (handle === undefined) return;
-      if (!this.#underWay.isEmpty && (this.#turn === "taken" || this.#queue[0]?.suspect === true)) return;
-      if (this.#queue[0]?.suspect === true && !this.#takeTurn()) return;
+      if (!this.#underWay.isEmpty && (this.#trying || this.#queue[0]?.suspect === true)) return;
       const items = this.#take();
       if (items.length > 0) this.#send(handle, items);
-      else if (this.#underWay.isEmpty) this.#endTurn();
     }
   }
 
-  #takeTurn(): boolean {
-    if (this.#turn !== "none") return this.#turn === "taken";
-    const go = (): void => {
-      // Meanwhile it may have stopped, lost its isolate or found something else to do; then it asks again when it has to.
-      this.#turn = this.#underWay.isEmpty && this.#queue[0]?.suspect === true ? "taken" : "none";
-      if (this.#turn === "taken") this.pump();
-      else this.#owner.turns.release();
-      if (this.#underWay.isEmpty) this.#endTurn();
-    };
-    this.#turn = this.#owner.turns.take(go) ? "taken" : "waiting";
-    return this.#turn === "taken";
-  }
-
-  #endTurn(): void {
-    if (this.#turn !== "taken") return;
-    this.#turn = "none";
-    this.#owner.turns.release();
+  /** Sees to it that the isolate is where it has to be for what comes next. False while nothing may be sent because of that. */
+  #arrange(): boolean {
+    const instance = this.#instance;
+    if (this.#queue[0]?.trial === true && instance.handle !== undefined && !instance.onTrial) {
+      if (this.#underWay.isEmpty) instance.replace(true);
+      return false;
+    }
+    if (instance.hasNext) {
+      if (!this.#underWay.isEmpty) return false;
+      instance.move();
+    } else if (instance.isMisplaced && this.#queue[0]?.trial !== true) {
+      instance.prepare();
+    }
+    return true;
   }
 
   /** A suspect alone, or what stands before the next one. */
@@ -168,6 +162,7 @@ export class Lane {
       parts.push(itemHead(item), item.keyBytes, item.message.record);
     }
     const { id } = this.#underWay.begin(items);
+    this.#trying = items[0]?.suspect === true;
     for (const item of items) item.resume = false;
     handle.run(id, { timeoutMs: limits.cpuMs * 2, wallMs: limits.wallMs }, parts);
   }
@@ -180,6 +175,8 @@ export class Lane {
       this.#lost({ code: "FUNCTION_THREW", message: "the isolate gave an answer that cannot be read" }, batch.items.length === 1);
       return;
     }
+    // Its host has survived it.
+    if (this.#trying) for (const item of batch.items) item.trial = false;
     this.#underWay.learn(batch, batch.items.length);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, results), () => {
       this.#underWay.leave([]);
@@ -191,12 +188,13 @@ export class Lane {
   /** A new isolate, and whatever was under way in the old one again. */
   #replace(): void {
     this.#requeue(this.#underWay.takeAll());
-    this.#instance.replace();
+    this.#instance.replace(this.#queue[0]?.trial === true);
   }
 
   #cut(id: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void {
     const batch = this.#underWay.answered(id);
     if (batch === undefined) return;
+    if (cut.fault.code !== "HOST_STARVED") this.#owner.wasCut();
     const results = tryDecode(cut.results, batch.items.length) ?? [];
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
     const rest = batch.items.slice(finished.length);
@@ -211,8 +209,26 @@ export class Lane {
   #charge(batch: Batch, cut: { fault: Fault; elapsedMs: number }, refused: boolean): void {
     // Many items that were each within the limit may exceed it together; then nobody is to blame.
     const { cpuMs, wallMs } = this.#owner.manifest.limits;
+    if (cut.fault.code === "HOST_STARVED") return this.#again();
     const ownMs = { LIMIT_CPU: cpuMs, LIMIT_WALL: wallMs / 2 }[cut.fault.code] ?? Infinity;
     this.#lost(cut.fault, !refused && (batch.items.length === 1 || cut.elapsedMs >= ownMs));
+  }
+
+  /** Whoever may have been the cause is tried where nothing else is; whoever is known not to be, is not even under suspicion. */
+  #lostHost({ fault, guilt }: Loss): void {
+    const suspects = guilt === "none" ? [] : this.#underWay.all();
+    for (const item of suspects) item.trial = true;
+    const [first, second] = suspects;
+    // One whose key waits for an earlier message would have come back deferred.
+    const isCulprit = guilt === "certain" && second === undefined && first !== undefined && !this.#waiting.hasLine(first.key);
+    if (guilt === "none") this.#again();
+    else this.#lost(fault, isCulprit);
+  }
+
+  /** The isolate is gone, and nothing that was under way in it has to do with that. */
+  #again(): void {
+    this.#replace();
+    this.#next();
   }
 
   /** The isolate is gone. The first item is charged with an attempt if it is known to be guilty; everything else that was under way comes again. */
@@ -313,7 +329,6 @@ export class Lane {
   }
 
   #next(): void {
-    if (this.#underWay.isEmpty) this.#endTurn();
     for (const key of this.#due) this.#wake(key);
     if (this.#underWay.isEmpty && this.#quiet !== undefined) this.#quiet();
     this.pump();

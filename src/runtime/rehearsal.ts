@@ -5,7 +5,8 @@ import type { InvokeResult } from "../core/stats.ts";
 import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
 import { decodeResults, type GuestError, type ItemEffects, type ItemResult } from "./effects.ts";
 import { loadSpec } from "./version.ts";
-import type { HostPool, InstanceHandle } from "./hosts.ts";
+import type { InstanceHandle } from "./guarded-host.ts";
+import type { HostPool } from "./hosts.ts";
 import { itemHead } from "./item.ts";
 import { type Route, RouteTable } from "./route.ts";
 
@@ -91,7 +92,7 @@ export class Rehearsal implements AsyncDisposable {
         if (batch === this.#batch) this.#answer?.resolve(decodeOne(results));
       },
       cut: (_batch, cut) => fault(cut.fault.code, cut.fault.message),
-      lost: (reason) => fault("HOST_CRASHED", reason),
+      lost: (loss) => fault(loss.fault.code, loss.fault.message),
       stateGet: (request, keys) => {
         const instance = this.#instance;
         this.#readState(keys).then(
@@ -153,7 +154,18 @@ function* item(route: Route<unknown>, message: Message & { readonly seq: number 
   const { seq, topic, time, hops } = message;
   const { key, keyBytes, index: trigger } = route;
   const journaled = { seq, topic, time, hops, record };
-  yield itemHead({ message: journaled, start: seq, trigger, key, keyBytes, attempt: 1, resume: false, suspect: false, giveUp: "always" });
+  yield itemHead({
+    message: journaled,
+    start: seq,
+    trigger,
+    key,
+    keyBytes,
+    attempt: 1,
+    resume: false,
+    suspect: false,
+    trial: false,
+    giveUp: "always",
+  });
   yield keyBytes;
   yield record;
 }

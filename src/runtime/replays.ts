@@ -52,7 +52,7 @@ export class Replay implements AsyncDisposable {
    * @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED
    */
   static async open({ bundle, version, state }: ReplaySpec, gateway: string, logger: Logger): Promise<Replay> {
-    const hosts = new HostPool(1, logger);
+    const hosts = new HostPool({ shared: 1, spare: false }, logger);
     try {
       return new Replay(await Rehearsal.open(bundle, { hosts, gateway, version, state }), hosts);
     } catch (error) {

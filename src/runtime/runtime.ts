@@ -22,11 +22,18 @@ const CLOSE_MS_MAX = 1_000;
 
 export interface RuntimeOptions {
   readonly gateway: string;
+  /** Shared host processes, at most. */
   readonly hosts: number;
+  /** Host processes with a single owner, at most. */
+  readonly ownHostsMax?: number;
+  /** Bytes of memory that a host process may take. */
+  readonly hostMemoryMax?: number;
   /** Messages that a function holds in memory; what comes above it is read from the journal later. */
   readonly pendingMax: number;
   /** Counts what functions miss by choice. */
   readonly drops: Drops;
+  /** What is said of a function has changed by itself. */
+  readonly changed?: () => void;
 }
 
 /** What the runtime needs of the journal beside what its functions need. */
@@ -34,9 +41,13 @@ export interface DeploymentJournal extends RuntimeJournal {
   readonly nextSeq: number;
   /** The lowest seq that a function has to handle which was at work before the last start and for which `running` does not answer. */
   restingFloor(running: (name: string) => boolean): number;
-  functionRecord(name: string): { readonly version: number; readonly digest: string; readonly from: number } | undefined;
+  functionRecord(
+    name: string,
+  ): { readonly version: number; readonly digest: string; readonly from: number; readonly proven?: boolean } | undefined;
   saveFunction(name: string, record: { version: number; digest: string; from: number }, cursor: Cursor): Promise<void>;
   removeFunction(name: string): Promise<void>;
+  /** Remembers whether the version that is on record for the function can be trusted with others. */
+  saveProof(name: string, proven: boolean): Promise<void>;
   cursor(consumer: string): Promise<Cursor | undefined>;
 }
 
@@ -77,7 +88,9 @@ export class Runtime implements AsyncDisposable {
     this.#options = options;
     this.#journal = journal;
     this.#head = journal.nextSeq;
-    this.#hosts = new HostPool(options.hosts, logger);
+    const { hosts: shared, ownHostsMax: ownMax, hostMemoryMax: memoryMax } = options;
+    const limits = { ...(ownMax === undefined ? {} : { ownMax }), ...(memoryMax === undefined ? {} : { memoryMax }) };
+    this.#hosts = new HostPool({ shared, ...limits }, logger);
     this.#parts = {
       gateway: options.gateway,
       pendingMax: options.pendingMax,
@@ -90,6 +103,12 @@ export class Runtime implements AsyncDisposable {
       held: () => this.#holds.size > 0,
       outboxPressure: () => this.#outboxPressure,
       wakes: (topic) => this.matches(topic),
+      isProven: ({ name, version, digest }) => {
+        const known = journal.functionRecord(name);
+        return known?.digest === digest && known.version === version && known.proven === true;
+      },
+      changed: () => options.changed?.(),
+      proved: (owner, proven) => this.#proved(owner, proven),
       route: (owner, topic) => this.#routes.match(topic).find((route) => route.owner === owner),
     };
     this.close = once(async () => {
@@ -240,6 +259,13 @@ export class Runtime implements AsyncDisposable {
     this.logs.add({ level: "info", function: name, version, message: `version ${version} handles messages from position ${from} on` });
   }
 
+  #proved(owner: DeployedFunction, proven: boolean): void {
+    if (this.#functions.get(owner.name) !== owner) return;
+    this.#journal.saveProof(owner.name, proven).catch((error: unknown) => {
+      this.#parts.logger.error({ function: owner.name, error: messageOf(error) }, "what a function has proved cannot be written down");
+    });
+  }
+
   /** The function handles nothing more; its state stays. */
   remove(name: string): Promise<void> {
     return this.#change(async () => {
@@ -276,19 +302,11 @@ export class Runtime implements AsyncDisposable {
 
   stats(): { hosts: number; hostRestarts: number; functions: FunctionStats[] } {
     const functions: FunctionStats[] = [...this.#functions.values()].map((deployed) => {
-      const { name, version, digest, from, backlog, counters, starts } = deployed;
-      const error = this.#failures.get(name)?.error;
-      return {
-        name,
-        version,
-        digest,
-        from,
-        backlog,
-        ...counters,
-        starts: starts.stats,
-        state: "active",
-        ...(error === undefined ? {} : { error }),
-      };
+      const { name, version, digest, from, backlog, counters, starts, quarantine } = deployed;
+      const error = quarantine === undefined ? this.#failures.get(name)?.error : `${quarantine.code}: ${quarantine.message}`;
+      const state = quarantine === undefined ? "active" : "quarantined";
+      const about = { name, version, digest, from, backlog, state, ...(error === undefined ? {} : { error }) } as const;
+      return { ...about, ...counters, starts: starts.stats };
     });
     for (const { name, version, digest, error } of this.#failures.values()) {
       if (this.#functions.has(name)) continue;

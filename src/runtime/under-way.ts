@@ -23,6 +23,11 @@ export class UnderWay {
     return this.#batches.length >= BATCHES_MAX;
   }
 
+  /** Everything, in order. */
+  all(): readonly Item[] {
+    return this.#batches.flatMap((batch) => batch.items);
+  }
+
   has(key: string): boolean {
     return this.#batches.some((batch) => batch.items.some((item) => item.key === key));
   }

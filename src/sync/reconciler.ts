@@ -199,7 +199,8 @@ export class Reconciler {
       (applied) => applied.name === name && applied.digest === digest && applied.version === version,
     );
     const reports = this.#parts.deployer.reported();
-    return known && reports.some((it) => it.name === name && it.digest === digest && it.state === "active" && it.error === undefined);
+    const report = reports.find((it) => it.name === name && it.digest === digest);
+    return known && (report?.state === "quarantined" || (report?.state === "active" && report.error === undefined));
   }
 
   #superfluous(wanted: ReadonlySet<string>): string[] {

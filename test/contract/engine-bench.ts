@@ -3,6 +3,7 @@ import { decodeResults, type ItemEffects, type ItemResult } from "../../src/runt
 import type { Engine, Instance, RunOutcome } from "../../src/runtime/host/engine.ts";
 import { type GiveUp, itemHead } from "../../src/runtime/item.ts";
 import { FunctionVersion, loadSpec } from "../../src/runtime/version.ts";
+import { WAYS } from "../support/engine.ts";
 import { type FunctionPlan, functionOf } from "../support/functions.ts";
 
 /** One message as a test writes it. */
@@ -56,6 +57,7 @@ export class EngineBench implements Disposable {
         const entries = Object.fromEntries(names.map((name) => [name, stored[name] ?? []]));
         setImmediate(() => made.instance?.stateLoaded(request, JSON.stringify(entries)));
       },
+      stuck: WAYS.stuck,
     });
     return new EngineBench(made.instance, asked);
   }
@@ -103,7 +105,7 @@ export class EngineBench implements Disposable {
     const { topic, time = 1_000, hops = 0 } = message;
     const seq = this.#seq++;
     const item = { message: { seq, topic, time, hops, record }, start: seq, trigger, key: key ?? topic, keyBytes, attempt };
-    return [itemHead({ ...item, resume, giveUp, suspect: false }), keyBytes, record];
+    return [itemHead({ ...item, resume, giveUp, suspect: false, trial: false }), keyBytes, record];
   }
 
   [Symbol.dispose](): void {

@@ -12,7 +12,9 @@ import { TempFolder } from "./temp-folder.ts";
 export interface CoreOptions {
   readonly folder: string;
   readonly hosts?: number;
+  readonly hostMemoryMax?: number;
   readonly pendingMax?: number;
+  readonly changed?: () => void;
   /** Quota of the events of one priority. */
   readonly outboxLaneBytesMax?: number;
   readonly journal?: Partial<JournalOptions>;
@@ -68,9 +70,10 @@ export class Core implements AsyncDisposable {
     const journal = own.use(
       await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING, drops, ...outbox, ...options.journal }),
     );
-    const { hosts = 1, pendingMax = 8_192, around } = options;
+    const { hosts = 1, pendingMax = 8_192, around, hostMemoryMax, changed } = options;
+    const more = { ...(hostMemoryMax === undefined ? {} : { hostMemoryMax }), ...(changed === undefined ? {} : { changed }) };
     const seen = around === undefined ? journal : surrounded(journal, around);
-    const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax, drops }, seen, silentLogger));
+    const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax, drops, ...more }, seen, silentLogger));
     if (options.begin !== false) runtime.begin();
     return new Core({ journal, runtime, drops }, own.move());
   }
@@ -159,6 +162,7 @@ function surrounded(journal: Journal, around: NonNullable<CoreOptions["around"]>
     functionRecord: (name) => journal.functionRecord(name),
     saveFunction: (name, record, cursor) => journal.saveFunction(name, record, cursor),
     removeFunction: (name) => journal.removeFunction(name),
+    saveProof: (name, proven) => journal.saveProof(name, proven),
     cursor: (consumer) => journal.cursor(consumer),
     state: journal.state,
     get deadLettersFull() {

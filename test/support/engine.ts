@@ -17,7 +17,12 @@ export const SPEC: LoadSpec = {
   outputBytes: 100_000,
   stateValueBytes: 1_000,
 };
-export const WAYS = { loadState: (): void => undefined };
+export const WAYS = {
+  loadState: (): void => undefined,
+  stuck: ({ message }: { readonly message: string }): void => {
+    throw new Error(message);
+  },
+};
 export const LIMITS = { timeoutMs: 1_000, wallMs: 2_000 };
 
 export function engineWith(quiet: () => boolean): IsolatedVmEngine {

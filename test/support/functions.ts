@@ -14,6 +14,7 @@ export interface FunctionPlan {
   readonly outbox?: Manifest["outbox"];
   readonly key?: string;
   readonly concurrency?: number;
+  readonly isolation?: Manifest["isolation"];
   readonly limits?: Partial<Manifest["limits"]>;
   readonly retry?: Partial<Manifest["retry"]>;
   readonly publish?: readonly string[];
@@ -44,6 +45,7 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     overflow: plan.overflow,
     outbox: plan.outbox,
     concurrency,
+    isolation: plan.isolation,
     limits: { cpuMs: 200, wallMs: 5_000, memoryBytes: 32 * 2 ** 20, outputBytes: 2 ** 20, stateValueBytes: 65_536, ...plan.limits },
     retry: { attempts: 3, minMs: 1, maxMs: 20, maxAgeMs: 3_600_000, ...plan.retry },
     permissions: { publish: [...publish], emit: [...emit] },

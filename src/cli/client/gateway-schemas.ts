@@ -21,7 +21,7 @@ const functionStats = z.object({
   name: z.string(),
   version: z.int(),
   digest: z.string(),
-  state: z.enum(["active", "failed"]),
+  state: z.enum(["active", "failed", "quarantined"]),
   error: z.string().exactOptional(),
   from: counter,
   handled: counter,

@@ -22,7 +22,7 @@ export function rollcall({ name, digest }: Target, gateways: readonly GatewayInf
   const waiting: string[] = [];
   for (const { id, functions } of gateways.filter(({ connected }) => connected)) {
     const reports = functions.filter((each) => each.name === name && each.digest === digest);
-    const failure = reports.find(({ state }) => state === "failed");
+    const failure = reports.find(({ state }) => state !== "active");
     if (reports.some(({ state }) => state === "active")) active.push(id);
     else if (failure !== undefined) failed.push({ gateway: id, error: failure.error ?? "no reason given" });
     else waiting.push(id);

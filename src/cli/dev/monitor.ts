@@ -47,8 +47,8 @@ async function figures({ gateway, control, model, clock }: MonitorParts, signal:
 export function functionNotes(before: readonly FunctionStats[], after: readonly FunctionStats[]): readonly Omit<Note, "time">[] {
   return after.flatMap(({ name, version, state, error }): Omit<Note, "time">[] => {
     const old = before.find((each) => each.name === name);
-    if (state === "failed") return old?.error === error ? [] : [{ level: "error", text: `${name}: ${error ?? "failed"}` }];
-    const recovered = old?.state === "failed" && old.version === version;
+    if (state !== "active") return old?.error === error ? [] : [{ level: "error", text: `${name}: ${error ?? "failed"}` }];
+    const recovered = old !== undefined && old.state !== "active" && old.version === version;
     return old?.version === version && !recovered ? [] : [{ level: "info", text: `${name} v${version} is active` }];
   });
 }

@@ -150,9 +150,12 @@ function numberCell(value: number): string {
   return shortCount(value).padStart(NUMBER_WIDTH);
 }
 
+/** As much as the column takes. */
+const SHORT = { failed: "failed", quarantined: "shut away" } as const;
+
 function functionLine(each: FunctionStats, broken: string | undefined, nameWidth: number, paint: Paint): string {
   const [state, colour]: [string, Colour] =
-    broken !== undefined ? ["no build", "red"] : each.state === "failed" ? ["failed", "red"] : ["active", "green"];
+    broken !== undefined ? ["no build", "red"] : each.state === "active" ? ["active", "green"] : [SHORT[each.state], "red"];
   const failed = numberCell(each.failed);
   return [
     ` ${clip(each.name, nameWidth).padEnd(nameWidth)} ${`v${each.version}`.padEnd(8)} `,

@@ -62,8 +62,23 @@ function invalid(file: string, mistakes: readonly Mistake[]): MillraceError {
 }
 
 function normalize(file: ManifestFile): Manifest {
-  const { name, api, description, triggers, key, order, idempotency, overflow, outbox, concurrency, limits, retry, permissions, env } =
-    file;
+  const {
+    name,
+    api,
+    description,
+    triggers,
+    key,
+    order,
+    idempotency,
+    overflow,
+    outbox,
+    concurrency,
+    isolation,
+    limits,
+    retry,
+    permissions,
+    env,
+  } = file;
   return {
     name,
     api,
@@ -82,6 +97,7 @@ function normalize(file: ManifestFile): Manifest {
       overflow: at,
     })),
     concurrency,
+    isolation,
     limits: {
       cpuMs: limits.cpu,
       wallMs: limits.wall,

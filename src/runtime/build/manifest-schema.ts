@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { MillraceError } from "../../core/errors.ts";
-import { IDEMPOTENCY_KEY, ORDERS, OVERFLOWS } from "../../core/manifest.ts";
+import { IDEMPOTENCY_KEY, ISOLATIONS, ORDERS, OVERFLOWS } from "../../core/manifest.ts";
 import { parseTopicFilter } from "../../core/topic.ts";
 import { type Bounds, choice, DURATION, quantity, readQuantity, SIZE } from "./manifest-values.ts";
 
@@ -238,6 +238,11 @@ export const manifestFileSchema = z
     ),
     outbox: outboxSchema,
     concurrency: z.int().min(1).max(64).prefault(1).meta({ description: "Isolates that share the keys. 1 to 64." }),
+    isolation: choice(
+      ISOLATIONS,
+      "shared",
+      "`shared`: in a host process with other functions, as soon as it has done no harm for a while. `process`: in one of its own (runtime.own_hosts_max).",
+    ),
     limits: limitsSchema,
     retry: retrySchema,
     permissions: permissionsSchema,
@@ -259,7 +264,7 @@ export type ManifestFile = z.infer<typeof manifestFileSchema>;
 
 /** Keys of the design that later versions understand, by the path they stand at (`[]` for a list's items). */
 export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
-  "": ["batch", "warm", "idle", "isolation", "secrets"],
+  "": ["batch", "warm", "idle", "secrets"],
   "triggers[]": ["schedule", "http", "event", "state"],
   permissions: ["http", "secrets"],
 };

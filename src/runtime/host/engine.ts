@@ -12,6 +12,8 @@ export interface Engine {
 /** How code in an isolate reaches out. */
 export interface InstanceWays {
   loadState(request: number, keys: string): void;
+  /** The code computes for longer than it may and cannot be stopped; only the end of the process does that. */
+  readonly stuck: (fault: Fault) => void;
 }
 
 /** One isolate running one version of one function. Handles one batch at a time. */

@@ -7,6 +7,7 @@
  *                  RUN       u32 batch · u32 timeout ms · u32 wall ms · items: handle them in order, one batch of an instance after another
  *                  STATE     u32 request · JSON {key: [[name, JSON text] …]}: the answer to STATE_GET
  *                  UNLOAD    drop the isolate
+ *                  PING      to be answered at once with PONG, by the thread that everything else in the host depends on
  *   to the gateway READY     the process has started
  *                  LOADED    JSON StartTimes
  *                  FAILED    JSON {code, message}: the isolate could not be made
@@ -14,6 +15,8 @@
  *                  RESULT    u32 batch · results, one for each item
  *                  CUT       u32 batch · JSON {code, message} as u32 length and text · u16 finished items · u32 ms that the next one had
  *                            been running · results of the finished ones. The isolate is gone.
+ *                  STUCK     JSON {code, message}: the isolate cannot be stopped, so the host has to be killed
+ *                  PONG      the answer to PING
  *
  * item:   u8 flags · u8 attempt · u8 trigger · u48 seq · u16 key bytes (0: the topic) · key · the record of the message as in core/message.ts
  *         flags: 1 resumes the key · 2 is given up when it fails · 4 is not even given up when it fails for good
@@ -32,12 +35,15 @@ export const FRAME = {
   RUN: 2,
   STATE: 3,
   UNLOAD: 4,
+  PING: 5,
   READY: 16,
   LOADED: 17,
   FAILED: 18,
   STATE_GET: 19,
   RESULT: 20,
   CUT: 21,
+  STUCK: 22,
+  PONG: 23,
 } as const;
 
 const FRAME_HEADER_BYTES = 9;

@@ -2,12 +2,12 @@ import ivm from "isolated-vm";
 import { BlankMaker } from "./blank.ts";
 import { BlankPool } from "./blank-pool.ts";
 import { CodeCache } from "./code-cache.ts";
-import { EndedIsolates } from "./ended-isolates.ts";
 import type { Engine, Instance, InstanceWays, RunOutcome } from "./engine.ts";
 import type { LoadSpec, StartTimes } from "./frames.ts";
 import type { GuestOptions } from "./guest-types.ts";
 import { loadErrorOf } from "./load-error.ts";
 import { Pace } from "./pace.ts";
+import { computedMs, UnstoppedCalls } from "./unstopped-calls.ts";
 
 /** Top-level code of a function gets this long, once. */
 const LOAD_TIMEOUT_MS = 2_000;
@@ -38,8 +38,7 @@ export interface IsolatedVmOptions {
 interface Parts {
   readonly pool: BlankPool;
   readonly codes: CodeCache;
-  readonly ended: EndedIsolates;
-  readonly stuck: (reason: string) => void;
+  readonly calls: UnstoppedCalls;
 }
 
 /** Isolates of V8. */
@@ -48,10 +47,9 @@ export class IsolatedVmEngine implements Engine, Disposable {
 
   constructor({ stuck, quiet }: IsolatedVmOptions) {
     this.#parts = {
-      stuck,
       pool: new BlankPool({ maker: new BlankMaker(stuck), quiet }),
       codes: new CodeCache(),
-      ended: new EndedIsolates(),
+      calls: new UnstoppedCalls(),
     };
   }
 
@@ -65,7 +63,7 @@ export class IsolatedVmEngine implements Engine, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#parts.ended[Symbol.dispose]();
+    this.#parts.calls[Symbol.dispose]();
     this.#parts.pool[Symbol.dispose]();
   }
 }
@@ -80,6 +78,8 @@ interface Made {
   readonly collect: ivm.Reference;
   readonly memoryMb: number;
   readonly started: StartTimes;
+  readonly calls: UnstoppedCalls;
+  readonly stuck: InstanceWays["stuck"];
 }
 
 class IsolatedVmInstance implements Instance {
@@ -87,7 +87,6 @@ class IsolatedVmInstance implements Instance {
   readonly #made: Made;
   readonly #isolate: ivm.Isolate;
   readonly #guest: GuestFunctions;
-  readonly #parts: Parts;
   readonly #pace = new Pace();
   /** Why the handler was stopped while it went on after a wait. */
   #broken: { readonly reason: unknown } | undefined;
@@ -96,12 +95,11 @@ class IsolatedVmInstance implements Instance {
   #timeoutMs = 0;
   #unlooked = 0;
 
-  private constructor(isolate: ivm.Isolate, made: Made, parts: Parts) {
+  private constructor(isolate: ivm.Isolate, made: Made) {
     this.#isolate = isolate;
     this.#made = made;
     this.#guest = made.guest;
     this.started = made.started;
-    this.#parts = parts;
   }
 
   static async create(spec: LoadSpec, ways: InstanceWays, parts: Parts): Promise<IsolatedVmInstance> {
@@ -115,11 +113,11 @@ class IsolatedVmInstance implements Instance {
       const compileMs = performance.now() - startedAt - isolateMs;
       // Both at once, which spares a change of thread: what an isolate is asked for it does in order.
       const loading = Promise.all([script.run(context, { timeout: LOAD_TIMEOUT_MS }), specialise(blank.create, spec, ways)]);
-      const [, guest] = await parts.ended.watch(loading, isolate, () => parts.stuck(OVERLOOKED));
+      const [, guest] = await parts.calls.watch(loading, isolate, { timeoutMs: LOAD_TIMEOUT_MS, stuck: ways.stuck });
       for (const done of [script, blank.create, context]) done.release();
       const initMs = performance.now() - startedAt - isolateMs - compileMs;
       const started = { isolateMs, compileMs, initMs, pooled, cached };
-      return new IsolatedVmInstance(isolate, { guest, collect, memoryMb, started }, parts);
+      return new IsolatedVmInstance(isolate, { guest, collect, memoryMb, started, calls: parts.calls, stuck: ways.stuck });
     } catch (error) {
       if (!isolate.isDisposed) isolate.dispose();
       throw new Error(loadErrorOf(error, { timeoutMs: LOAD_TIMEOUT_MS, memoryMb }), { cause: error });
@@ -128,6 +126,7 @@ class IsolatedVmInstance implements Instance {
 
   async run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
     const startedAt = performance.now();
+    const before = this.#isolate.cpuTime;
     try {
       const timeout = limits.timeoutMs;
       this.#timeoutMs = timeout;
@@ -144,13 +143,18 @@ class IsolatedVmInstance implements Instance {
       const message = error instanceof Error ? error.message : String(error);
       if (this.#isolate.isDisposed) return this.#cut("LIMIT_MEMORY", `needed more than limits.memory, ${this.#made.memoryMb} MB`);
       const timedOut = /execution timed out/i.test(message);
+      // The library goes by the clock on the wall, and on a busy machine that is not what the code has had.
+      if (timedOut && computedMs(this.#isolate, before) < limits.timeoutMs / 2) {
+        return this.#cut("HOST_STARVED", `had no processor for most of ${limits.timeoutMs} ms`);
+      }
       if (timedOut) return this.#cut("LIMIT_CPU", `computed for more than ${limits.timeoutMs} ms without a pause`);
       return this.#cut("FUNCTION_THREW", message);
     }
   }
 
   #watched<T>(running: Promise<T>): Promise<T> {
-    return this.#parts.ended.watch(running, this.#isolate, () => this.#parts.stuck(OVERLOOKED));
+    const { calls, stuck } = this.#made;
+    return calls.watch(running, this.#isolate, { timeoutMs: this.#timeoutMs, stuck });
   }
 
   /** @throws Error when the isolate is ended, because what is left without garbage is too much */
@@ -184,7 +188,7 @@ class IsolatedVmInstance implements Instance {
   async #cut(code: string, message: string): Promise<RunOutcome> {
     let text = "\0\0\0\0\0\0";
     if (!this.#isolate.isDisposed) {
-      const late = setTimeout(() => this.#parts.stuck(`${code}: ${message}; the isolate does not stop`), STUCK_MS);
+      const late = setTimeout(() => this.#made.stuck({ code, message: `${message}, and does not stop` }), STUCK_MS);
       try {
         text = textOf(await this.#guest.salvage.apply(undefined, [], { timeout: SALVAGE_TIMEOUT_MS }));
       } catch {
@@ -220,7 +224,6 @@ class IsolatedVmInstance implements Instance {
 }
 
 const WALL = Symbol("wall");
-const OVERLOOKED = "LIMIT_MEMORY: needed more than limits.memory, and does not stop";
 
 /** Makes the guest of a function whose code has run. Its properties are its own, so that reading them runs nothing. */
 async function specialise(create: ivm.Reference, spec: LoadSpec, ways: InstanceWays): Promise<GuestFunctions> {

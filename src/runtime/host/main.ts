@@ -32,6 +32,7 @@ async function load(id: number, spec: LoadSpec): Promise<Instance | undefined> {
   try {
     const instance = await engine.create(spec, {
       loadState: (request, keys) => send(FRAME.STATE_GET, id, u32(request), Buffer.from(keys)),
+      stuck: (fault) => send(FRAME.STUCK, id, Buffer.from(JSON.stringify(fault))),
     });
     send(FRAME.LOADED, id, Buffer.from(JSON.stringify(instance.started)));
     return instance;
@@ -69,7 +70,9 @@ function answer(id: number, batch: Uint8Array, outcome: RunOutcome): void {
 
 function receive(kind: number, id: number, body: Buffer): void {
   const slot = slots.get(id);
-  if (kind === FRAME.LOAD) {
+  if (kind === FRAME.PING) {
+    send(FRAME.PONG, id);
+  } else if (kind === FRAME.LOAD) {
     slots.set(id, { ready: load(id, JSON.parse(body.toString()) as LoadSpec), tail: Promise.resolve() });
   } else if (slot === undefined) {
     // It was cut off or unloaded while this frame was on its way.

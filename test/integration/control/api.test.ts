@@ -113,7 +113,7 @@ describe("publishing", () => {
         latest: 1,
         digest,
         triggers: [{ mqtt: "sensors/+device/temp" }],
-        gateways: { active: 1, failed: 1 },
+        gateways: { active: 1, failed: 1, quarantined: 0 },
       });
     });
     const gateways = await get("/v1/gateways", controlApi.gateways);

@@ -67,7 +67,7 @@ describe("a new version under load", () => {
         code: "FUNCTION_LOAD_FAILED",
         message: "LIMIT_MEMORY: the top-level code",
       },
-      { plan: { prelude: "'x'.repeat(2 ** 29 - 24).split('')" }, code: "HOST_CRASHED", message: "the host died" },
+      { plan: { prelude: "'x'.repeat(2 ** 29 - 24).split('')" }, code: "HOST_CRASHED", message: "the host process" },
     ];
     for (const [index, { plan, code, message }] of bad.entries()) {
       const { target, bundle } = version(2 + index, plan);

@@ -37,6 +37,7 @@ describe("what is written down about manifests", async () => {
       "overflow",
       ...outbox,
       "concurrency",
+      "isolation",
       ...limits,
       ...retry,
       "permissions",

@@ -29,6 +29,7 @@ describe("parseManifest", () => {
       overflow: "block",
       outbox: [],
       concurrency: 1,
+      isolation: "shared",
       limits: {
         cpuMs: 50,
         wallMs: 5_000,
@@ -82,6 +83,7 @@ env: {HIGH: "80", EMPTY: ""}
           { types: ["*"], priority: 5, overflow: "block" },
         ],
         concurrency: 4,
+        isolation: "shared",
         limits: {
           cpuMs: 500,
           wallMs: 60_000,
@@ -175,7 +177,7 @@ env: {HIGH: "80", EMPTY: ""}
     ["env: {__proto__: x}", "env.__proto__: is not allowed as a name"],
     ["__proto__: {}", "1: __proto__: is not a key of a manifest"],
     ["batch: {size: 100}", "batch: is not supported by this version of Millrace"],
-    ["isolation: process", "isolation: is not supported by this version of Millrace"],
+    ["isolation: proces", 'isolation: "proces" is not known here; did you mean "process"?'],
   ])("refuses %j", (line, problem) => {
     const [key] = line.split(":");
     const others = MINIMAL.split(/^(?=\S)/m).filter((part) => !part.startsWith(`${key}:`));

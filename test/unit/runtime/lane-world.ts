@@ -8,13 +8,12 @@ import { Feed } from "../../../src/runtime/feed.ts";
 import { guestScript } from "../../../src/runtime/host/guest-script.ts";
 import type { createGuest as CreateGuest } from "../../../src/runtime/host/guest.ts";
 import type { GuestOptions, GuestRuntime } from "../../../src/runtime/host/guest-types.ts";
-import type { InstanceEvents, InstanceHandle } from "../../../src/runtime/hosts.ts";
+import type { InstanceEvents, InstanceHandle, Loss } from "../../../src/runtime/guarded-host.ts";
 import { Idempotency, type MarkWrite, type Verdict } from "../../../src/runtime/idempotency.ts";
 import type { Item } from "../../../src/runtime/item.ts";
 import type { LaneOwner, Outcome } from "../../../src/runtime/lane-owner.ts";
 import { Lane } from "../../../src/runtime/lane.ts";
 import type { Route } from "../../../src/runtime/route.ts";
-import { Turns } from "../../../src/runtime/turns.ts";
 import { type FunctionPlan, functionOf } from "../../support/functions.ts";
 
 /** What a handler does with a message at one of its attempts. One that is refused was handled, and the gateway does not take what came of it. */
@@ -45,7 +44,7 @@ interface FakeIsolate {
  */
 export class LaneWorld implements LaneOwner {
   readonly manifest: Manifest;
-  readonly turns = new Turns();
+  readonly place = "here";
   readonly held = false;
   lettersFull = false;
   readonly messages: JournaledMessage[] = [];
@@ -58,7 +57,8 @@ export class LaneWorld implements LaneOwner {
   readonly #feed: Feed;
   readonly #marks: MarkWrite[] = [];
   #shedBelow = 0;
-  #isolate: FakeIsolate | undefined;
+  /** Each in a host of its own, the oldest first; two while the lane moves. */
+  readonly #isolates: FakeIsolate[] = [];
 
   constructor(plan: Omit<FunctionPlan, "handler">) {
     this.manifest = functionOf({ ...plan, handler: "" }).bundle.manifest;
@@ -103,7 +103,7 @@ export class LaneWorld implements LaneOwner {
 
   /** The isolate handles a batch; its answer is on its way then. */
   async handle(): Promise<void> {
-    const isolate = this.#isolate;
+    const isolate = this.#isolates.find(({ inbox }) => inbox.length > 0);
     const next = isolate?.inbox.shift();
     if (isolate === undefined || next === undefined) return;
     isolate.guest.start(next.text);
@@ -116,15 +116,14 @@ export class LaneWorld implements LaneOwner {
 
   /** An answer reaches the gateway. */
   async answer(): Promise<void> {
-    this.#isolate?.outbox.shift()?.();
+    this.#isolates.find(({ outbox }) => outbox.length > 0)?.outbox.shift()?.();
     await rest();
   }
 
   /** The host dies, with everything that was on its way. */
-  async die(): Promise<void> {
-    const isolate = this.#isolate;
-    this.#isolate = undefined;
-    isolate?.events.lost("killed");
+  async die(guilt: Loss["guilt"]): Promise<void> {
+    const isolate = this.#isolates.shift();
+    isolate?.events.lost({ fault: { code: "HOST_CRASHED", message: "killed" }, guilt });
     await rest();
   }
 
@@ -161,13 +160,21 @@ export class LaneWorld implements LaneOwner {
     const options = { ...OPTIONS, strict: this.manifest.order === "strict" };
     const guest = createGuest({ default: { handler } }, options, { loadState: () => undefined });
     const isolate: FakeIsolate = { guest, events, inbox: [], outbox: [] };
-    this.#isolate = isolate;
+    this.#isolates.push(isolate);
     return {
       started: { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false },
       run: (batch, _limits, items) => void isolate.inbox.push({ batch, text: Buffer.concat(items).toString("latin1") }),
       stateLoaded: () => undefined,
-      unload: () => (this.#isolate = this.#isolate === isolate ? undefined : this.#isolate),
+      unload: () => void this.#isolates.splice(0, Infinity, ...this.#isolates.filter((other) => other !== isolate)),
     };
+  }
+
+  wasCut(): void {
+    // Nothing becomes of it here.
+  }
+
+  killedHost(): void {
+    // Nothing becomes of it here.
   }
 
   loadFailed(error: unknown): void {

@@ -1,10 +1,12 @@
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Loss } from "../../../src/runtime/guarded-host.ts";
 import { type Arrival, type Attempt, LaneWorld } from "./lane-world.ts";
 
 type Step =
   | { readonly do: "arrive"; readonly arrivals: readonly Arrival[] }
-  | { readonly do: "handle" | "answer" | "die" }
+  | { readonly do: "handle" | "answer" }
+  | { readonly do: "die"; readonly guilt: Loss["guilt"] }
   | { readonly do: "pass"; readonly ms: number }
   | { readonly do: "letters"; readonly full: boolean }
   | { readonly do: "shed"; readonly below: number };
@@ -35,7 +37,7 @@ const steps = fc.array(
       arbitrary: fc.array(arrival, { minLength: 1, maxLength: 6, size: "max" }).map((arrivals): Step => ({ do: "arrive", arrivals })),
     },
     { weight: 6, arbitrary: fc.constantFrom<Step>({ do: "handle" }, { do: "answer" }) },
-    { weight: 1, arbitrary: fc.constant<Step>({ do: "die" }) },
+    { weight: 1, arbitrary: fc.constantFrom("certain", "possible", "none").map((guilt): Step => ({ do: "die", guilt })) },
     { weight: 3, arbitrary: fc.constantFrom(5, 20, 60).map((ms): Step => ({ do: "pass", ms })) },
     { weight: 1, arbitrary: fc.boolean().map((full): Step => ({ do: "letters", full })) },
     { weight: 1, arbitrary: fc.nat(60).map((below): Step => ({ do: "shed", below })) },
@@ -46,6 +48,7 @@ const steps = fc.array(
 async function take(world: LaneWorld, step: Step): Promise<void> {
   if (step.do === "arrive") for (const one of step.arrivals) await world.arrive(one);
   else if (step.do === "pass") await world.pass(step.ms);
+  else if (step.do === "die") await world.die(step.guilt);
   else if (step.do === "letters") world.lettersFull = step.full;
   else if (step.do === "shed") await world.shed(step.below);
   else await world[step.do]();

@@ -1,0 +1,199 @@
+import { MillraceError } from "../core/errors.ts";
+import { parseFault, parseKeys, parseStartTimes } from "./host-answers.ts";
+import { HostProcess } from "./host-process.ts";
+import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
+import { HostWatch, LOAD_MS_MAX, type UnderWatch } from "./host-watch.ts";
+import { stepBack } from "./proc.ts";
+
+/** How far below the gateway a host is in the eyes of the scheduler. */
+const STEP_BACK = { start: 5, doubtful: 10 } as const;
+
+/** What the death of a host means for an instance that was in it. */
+export interface Loss {
+  readonly fault: Fault;
+  /** `certain`: it was the doing of this instance. `possible`: it had something under way, and so had others. */
+  readonly guilt: "certain" | "possible" | "none";
+}
+
+export interface InstanceEvents {
+  result(batch: number, results: Buffer): void;
+  /** The batch was stopped and the instance is gone; the first `finished` items have results. */
+  cut(batch: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void;
+  stateGet(request: number, keys: readonly string[]): void;
+  /** The host died with the instance in it. Also called for one that was being made. */
+  lost(loss: Loss): void;
+}
+
+/** An isolate in some host, as the gateway process sees it. */
+export interface InstanceHandle {
+  readonly started: StartTimes;
+  run(batch: number, limits: { timeoutMs: number; wallMs: number }, items: readonly Uint8Array[]): void;
+  stateLoaded(request: number, entries: string): void;
+  unload(): void;
+}
+
+interface Loaded extends UnderWatch {
+  readonly events: InstanceEvents;
+  readonly loading: PromiseWithResolvers<StartTimes>;
+}
+
+interface GuardedHostOptions {
+  /** Before it is started. */
+  readonly delayMs: number;
+  /** Bytes of memory at which it is killed. */
+  readonly memoryMax: number;
+  /** The process is gone; called before its instances are told. */
+  died(host: GuardedHost, reason: string): void;
+  /** The last instance is gone. */
+  empty(host: GuardedHost): void;
+}
+
+/** A host process with its instances, and the watch over it. When it dies, it tells them what that means for them. */
+export class GuardedHost {
+  /** Rejects when it does not start. */
+  readonly ready: Promise<HostProcess>;
+  readonly #options: GuardedHostOptions;
+  readonly #instances = new Map<number, Loaded>();
+  readonly #watch: HostWatch;
+  #process: HostProcess | undefined;
+  /** Why it was killed, and because of whom, if that is known. */
+  #sentence: { readonly fault: Fault; readonly culprit?: number; readonly blind?: true } | undefined;
+  /** It holds nothing but instances of one function that nobody trusts with others. */
+  #isOwn = false;
+
+  constructor(options: GuardedHostOptions) {
+    this.#options = options;
+    this.#watch = new HostWatch(this.#instances, {
+      memoryMax: options.memoryMax,
+      ping: () => this.#process?.send(FRAME.PING, 0),
+      kill: (fault, blind) => this.#kill({ fault, ...(blind ? { blind } : {}) }),
+    });
+    this.ready = this.#start(options.delayMs);
+    this.ready.catch(() => undefined); // Whoever loads an instance sees it, and `died` was called.
+  }
+
+  get size(): number {
+    return this.#instances.size;
+  }
+
+  /** Holds from now on only what nobody trusts. */
+  isolate(own: boolean): void {
+    this.#isOwn = own;
+    void this.ready.then(({ pid }) => stepBack(pid, STEP_BACK.doubtful)).catch(() => undefined); // See the constructor.
+  }
+
+  async #start(delayMs: number): Promise<HostProcess> {
+    if (delayMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, delayMs).unref());
+    const started = await HostProcess.start({
+      frame: (kind, id, body) => this.#receive(kind, id, body),
+      died: (reason, signal) => this.#died(reason, signal),
+      spawned: (pid) => stepBack(pid, STEP_BACK.start),
+    });
+    stepBack(started.pid, STEP_BACK.start); // Its threads, too.
+    this.#process = started;
+    this.#watch.pid = started.pid;
+    return started;
+  }
+
+  /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
+  async load(id: number, spec: LoadSpec, events: InstanceEvents): Promise<InstanceHandle> {
+    const instance: Loaded = { events, loading: Promise.withResolvers(), deadlines: [], patienceMs: LOAD_MS_MAX / 2 };
+    this.#instances.set(id, instance);
+    try {
+      const host = await this.ready;
+      this.#watch.begin();
+      instance.deadlines.push(performance.now() + LOAD_MS_MAX);
+      host.send(FRAME.LOAD, id, Buffer.from(JSON.stringify(spec)));
+      return this.#handle(id, instance, { host, started: await instance.loading.promise });
+    } catch (error) {
+      this.#drop(id);
+      throw error;
+    }
+  }
+
+  #handle(id: number, instance: Loaded, { host, started }: { host: HostProcess; started: StartTimes }): InstanceHandle {
+    return {
+      started,
+      run: (batch, limits, items) => {
+        this.#watch.begin();
+        instance.patienceMs = limits.timeoutMs;
+        const from = Math.max(performance.now(), instance.deadlines.at(-1) ?? 0);
+        instance.deadlines.push(from + HostWatch.answerMs(limits));
+        host.send(FRAME.RUN, id, u32(batch, limits.timeoutMs, limits.wallMs), ...items);
+      },
+      stateLoaded: (request, entries) => host.send(FRAME.STATE, id, u32(request), Buffer.from(entries)),
+      unload: () => {
+        if (this.#instances.get(id) !== instance) return;
+        host.send(FRAME.UNLOAD, id);
+        this.#drop(id);
+      },
+    };
+  }
+
+  #drop(id: number): void {
+    if (this.#instances.delete(id) && this.#instances.size === 0) this.#options.empty(this);
+  }
+
+  #receive(kind: number, id: number, body: Buffer): void {
+    this.#watch.heard();
+    const instance = this.#instances.get(id);
+    if (instance === undefined) return;
+    if (kind === FRAME.RESULT) {
+      instance.deadlines.shift();
+      instance.events.result(body.readUInt32BE(0), body.subarray(4));
+    } else if (kind === FRAME.STATE_GET) {
+      instance.events.stateGet(body.readUInt32BE(0), parseKeys(body.toString("utf8", 4)));
+    } else if (kind === FRAME.LOADED) {
+      instance.deadlines.length = 0;
+      instance.loading.resolve(parseStartTimes(body.toString()));
+    } else if (kind === FRAME.FAILED) {
+      instance.deadlines.length = 0;
+      instance.loading.reject(new MillraceError("FUNCTION_LOAD_FAILED", parseFault(body.toString()).message));
+    } else if (kind === FRAME.CUT) {
+      this.#drop(id);
+      const end = 8 + body.readUInt32BE(4);
+      const fault = parseFault(body.toString("utf8", 8, end));
+      const cut = { fault, finished: body.readUInt16BE(end), elapsedMs: body.readUInt32BE(end + 2), results: body.subarray(end + 6) };
+      instance.events.cut(body.readUInt32BE(0), cut);
+    } else if (kind === FRAME.STUCK) {
+      this.#kill({ fault: parseFault(body.toString()), culprit: id });
+    }
+  }
+
+  #kill(sentence: { fault: Fault; culprit?: number; blind?: true }): void {
+    this.#sentence ??= sentence;
+    this.#process?.kill(sentence.fault.message);
+  }
+
+  #died(reason: string, signal: NodeJS.Signals | null): void {
+    this.#watch.stop();
+    const losses = this.#losses(reason, signal);
+    this.#instances.clear();
+    this.#options.died(this, reason);
+    for (const [instance, loss] of losses) {
+      instance.loading.promise.catch(() => undefined); // Rejected only for the sake of a load that is waiting.
+      const { code, message } = loss.fault;
+      instance.loading.reject(new MillraceError("HOST_CRASHED", code === "HOST_CRASHED" ? message : `${code}: ${message}`));
+      instance.events.lost(loss);
+    }
+  }
+
+  #losses(reason: string, signal: NodeJS.Signals | null): (readonly [Loaded, Loss])[] {
+    const { fault, culprit, blind } = this.#sentence ?? {
+      fault: { code: "HOST_CRASHED", message: `the host process died: ${reason}` },
+      // Somebody else has killed it: the kernel, for want of memory, or a person.
+      blind: signal === "SIGKILL",
+    };
+    const busy = [...this.#instances.values()].filter(({ deadlines }) => deadlines.length > 0);
+    const isKnown = busy.length === 1 && (blind !== true || (this.#isOwn && this.#instances.size === 1));
+    return [...this.#instances].map(([id, instance]) => {
+      if (instance.deadlines.length === 0 || (culprit !== undefined && culprit !== id)) return [instance, { fault, guilt: "none" }];
+      return [instance, { fault, guilt: isKnown || culprit === id ? "certain" : "possible" }];
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#watch.stop();
+    await this.ready.then((host) => host.close()).catch(() => undefined); // It never started.
+  }
+}

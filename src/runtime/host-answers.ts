@@ -1,0 +1,41 @@
+import type { Fault, StartTimes } from "./host/frames.ts";
+
+/** Keys that one request for state may name. */
+const STATE_KEYS_MAX = 10_000;
+
+/** @throws RangeError, SyntaxError when it is not a fault */
+export function parseFault(text: string): Fault {
+  const fault: unknown = JSON.parse(text);
+  const field = (name: string): unknown => (typeof fault === "object" && fault !== null ? Reflect.get(fault, name) : undefined);
+  const [code, message] = [field("code"), field("message")];
+  if (typeof code !== "string" || typeof message !== "string") throw new RangeError("a fault has no code or no message");
+  return { code, message };
+}
+
+/** @throws RangeError, SyntaxError when it does not say how an instance was started */
+export function parseStartTimes(text: string): StartTimes {
+  const times: unknown = JSON.parse(text);
+  const field = (name: string): unknown => (typeof times === "object" && times !== null ? Reflect.get(times, name) : undefined);
+  const ms = (name: string): number => {
+    const value = field(name);
+    if (typeof value !== "number" || !(value >= 0)) throw new RangeError(`${name} of a start is not a time`);
+    return value;
+  };
+  return {
+    isolateMs: ms("isolateMs"),
+    compileMs: ms("compileMs"),
+    initMs: ms("initMs"),
+    pooled: field("pooled") === true,
+    cached: field("cached") === true,
+  };
+}
+
+/** @throws RangeError, SyntaxError when it is not a list of keys */
+export function parseKeys(text: string): string[] {
+  const keys: unknown = JSON.parse(text);
+  if (!Array.isArray(keys) || keys.length > STATE_KEYS_MAX) throw new RangeError("a request for state is not a list of keys");
+  return keys.map((key: unknown) => {
+    if (typeof key !== "string" || key.includes("\0")) throw new RangeError("a key is not a text without NUL");
+    return key;
+  });
+}

@@ -1,0 +1,75 @@
+import type ivm from "isolated-vm";
+import type { Fault } from "./frames.ts";
+
+const LOOK_INTERVAL_MS = 50;
+/** How much longer than it may code computes before it counts as unstopped. */
+const GRACE_MS = 50;
+/** An isolate that is ended takes a moment to stop. */
+const ENDING_MS = 100;
+
+/** A call into an isolate, off the host's thread. */
+interface Call {
+  readonly isolate: ivm.Isolate;
+  /** What it may compute, in milliseconds. */
+  readonly timeoutMs: number;
+  readonly stuck: (fault: Fault) => void;
+  /** What the isolate had computed before, in nanoseconds. */
+  readonly before: bigint;
+  readonly startedAt: number;
+  /** When it was first seen that the isolate is ended. */
+  endedAt: number | undefined;
+}
+
+/**
+ * Notices calls that go on after the engine has stopped them. V8 overlooks the end of an isolate in loops around JSON.stringify, and takes as
+ * much memory as there is; and within some of its builtins nothing interrupts it. Looks only while there are calls.
+ */
+export class UnstoppedCalls implements Disposable {
+  readonly #calls = new Set<Call>();
+  #timer: NodeJS.Timeout | undefined;
+
+  /** `stuck` is told when only the end of the process ends the call. */
+  async watch<T>(running: Promise<T>, isolate: ivm.Isolate, { timeoutMs, stuck }: Pick<Call, "timeoutMs" | "stuck">): Promise<T> {
+    const before = isolate.isDisposed ? 0n : isolate.cpuTime;
+    const call: Call = { isolate, timeoutMs, stuck, before, startedAt: performance.now(), endedAt: undefined };
+    this.#calls.add(call);
+    this.#timer ??= setInterval(() => this.#look(), LOOK_INTERVAL_MS).unref();
+    try {
+      return await running;
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  #look(): void {
+    if (this.#calls.size === 0) this[Symbol.dispose]();
+    const now = performance.now();
+    for (const call of this.#calls) {
+      if (call.isolate.isDisposed) call.endedAt ??= now;
+      if (call.endedAt !== undefined) {
+        if (now < call.endedAt + ENDING_MS) continue;
+        this.#tell(call, { code: "LIMIT_MEMORY", message: "needed more than limits.memory, and cannot be stopped" });
+      } else if (now > call.startedAt + call.timeoutMs + GRACE_MS && computedMs(call.isolate, call.before) > call.timeoutMs) {
+        const message = `computed for more than ${call.timeoutMs} ms without a pause, and cannot be interrupted`;
+        this.#tell(call, { code: "LIMIT_CPU", message });
+      }
+    }
+  }
+
+  /** The call may have ended, and this thread had no time to hear of it. */
+  #tell(call: Call, fault: Fault): void {
+    setImmediate(() => {
+      if (this.#calls.has(call)) call.stuck(fault);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/** Milliseconds that an isolate has computed since it had computed `before` nanoseconds. */
+export function computedMs(isolate: ivm.Isolate, before: bigint): number {
+  return isolate.isDisposed ? 0 : Number(isolate.cpuTime - before) / 1e6;
+}
