@@ -32,7 +32,10 @@ export class Instance {
   /** It is to take the place of the other as soon as nothing is under way. */
   #next: Made | undefined;
   #onTrial = false;
+  /** There are never two attempts at a time, or the lane would have two isolates. */
   #loading = false;
+  /** Whether an attempt that fails is to be followed by another. */
+  #wanted = false;
   #closed = false;
   #loadAttempts = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -66,12 +69,20 @@ export class Instance {
 
   /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED, HOSTS_TAKEN */
   async warm(): Promise<void> {
-    this.#made = await this.#make(false);
+    this.#loading = true;
+    try {
+      await this.#make(false);
+    } finally {
+      this.#loading = false;
+      if (this.#wanted) this.recover();
+    }
+    this.#listener.ready(); // The function may have started meanwhile, because another of its lanes did not load.
   }
 
-  /** Makes it as soon as that succeeds, however long it takes. */
+  /** Makes it as soon as that succeeds, however long it takes; also when the attempt of `warm` is still under way and fails. */
   recover(): void {
-    if (this.#made === undefined && !this.#closed) void this.#reload();
+    this.#wanted = true;
+    if (this.#made === undefined && !this.#closed && !this.#loading) void this.#reload();
   }
 
   /** Gives it up for a new one, in a host of its own or where the function belongs. */
@@ -141,10 +152,10 @@ export class Instance {
     this.#next = undefined;
   }
 
-  async #make(onTrial: boolean): Promise<Made> {
+  async #make(onTrial: boolean): Promise<void> {
     const made: Made = { onTrial, place: this.#owner.place, handle: undefined };
     await this.#load(made, () => this.#made === undefined);
-    return made;
+    if (made.handle !== undefined) this.#made = made;
   }
 
   async #load(made: Made, isWanted: () => boolean): Promise<void> {
@@ -158,15 +169,17 @@ export class Instance {
       result: (id, results) => this.#inTurn(() => this.#listener.result(id, results)),
       cut: (id, cut) => this.#inTurn(() => this.#listener.cut(id, cut)),
       lost: (loss) => this.#lost(made, loss),
-      stateGet: (request, keys) => {
-        const { handle } = made;
-        this.#owner.loadState(keys).then(
-          (entries) => handle?.stateLoaded(request, entries),
-          // The journal has failed and the gateway is stopping; the message is handled again after that.
-          () => undefined,
-        );
-      },
+      // What was held back belongs to the state that is asked for.
+      stateGet: (request, keys) => this.#inTurn(() => this.#stateGet(made, request, keys)),
     };
+  }
+
+  #stateGet(made: Made, request: number, keys: readonly string[]): void {
+    this.#owner.loadState(keys).then(
+      (entries) => made.handle?.stateLoaded(request, entries),
+      // The journal has failed and the gateway is stopping; the message is handled again after that.
+      () => undefined,
+    );
   }
 
   #lost(made: Made, loss: Loss): void {
@@ -182,12 +195,10 @@ export class Instance {
   }
 
   async #reload(): Promise<void> {
-    if (this.#loading) return;
     this.#loading = true;
     while (!this.#closed && this.#made === undefined) {
       try {
-        const made = await this.#make(this.#onTrial);
-        if (made.handle !== undefined) this.#made = made;
+        await this.#make(this.#onTrial);
         this.#loadAttempts = 0;
       } catch (error) {
         if (this.#closed) break;
