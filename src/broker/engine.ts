@@ -19,6 +19,14 @@ export class Engine extends Aedes {
     super({ ...options, mq: parts.emitter, persistence: parts.store });
     this.#emitter = parts.emitter;
     this.#store = parts.store;
+    // Names in these come from clients: one without a prototype has no members that nobody put there.
+    for (const name of ["clients", "brokers"]) Reflect.set(this, name, Object.create(null));
+    const { handle } = this;
+    this.handle = (...args) => {
+      const client = handle(...args);
+      Reflect.set(client, "subscriptions", Object.create(null));
+      return client;
+    };
     this.on("client", (client) => Reflect.set(client, "duplicates", this.#duplicates()));
   }
 
@@ -30,7 +38,7 @@ export class Engine extends Aedes {
   #duplicates(): Record<string, number> {
     const emitter = this.#emitter;
     const last = { emission: 0, number: 0 };
-    return Object.defineProperty({}, this.id, {
+    return Object.defineProperty(Object.create(null), this.id, {
       get: () => (last.emission === emitter.emission ? last.number : 0),
       set: (number: number) => {
         last.number = number;

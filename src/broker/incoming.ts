@@ -1,0 +1,177 @@
+import type { EventEmitter } from "node:events";
+import type { Client } from "aedes";
+import { allAsSent } from "./subscriptions-as-sent.ts";
+
+type Done = (error?: Error) => void;
+
+interface Packet {
+  readonly cmd: string;
+  readonly qos?: number;
+}
+
+/** What is used of the protocol engine's client beside its public members. */
+interface ReadingClient extends Client {
+  readonly _parser: EventEmitter;
+  readonly connackSent: boolean;
+  resume(): void;
+  /** Set while a CONNECT is being authenticated. */
+  readonly _paused?: boolean;
+  /** A packet was too large, and the connection is about to be closed. */
+  readonly _rejectingPacketTooLarge: boolean;
+  /** Packets that the engine has taken from what it read last. */
+  readonly _parsingBatch: number;
+  /** Reads the socket; given to every packet as what to call when it is done. */
+  readonly _nextBatch: Done;
+}
+
+/** Packets without a message of QoS 1 or 2 that may be under way before no more is read. */
+const OTHERS_MAX = 100;
+
+/** "Receive Maximum exceeded" (MQTT 5, 3.14.2.1). */
+const RECEIVE_MAXIMUM_EXCEEDED = 0x93;
+
+/** What a client may send at any time and what never has to wait for a message: its answers, and the question whether anybody is there. */
+const ANSWERS = new Set(["puback", "pubrec", "pubcomp", "pingreq"]);
+
+/**
+ * Hands what a client sends to the protocol engine, message by message as long as no more than `messagesMax` of QoS 1 and 2 are under way; what
+ * comes on top waits, at most a chunk of the socket, and nothing more is read until one of them is done. The engine reads on with every chunk
+ * that arrives, however many messages wait for the disk. Packets that come before the client is connected wait too, so that none overtakes another.
+ */
+export function readInOrder(connected: object, messagesMax: number): void {
+  const client = connected as ReadingClient;
+  const incoming = new Incoming(client, messagesMax);
+  client.once("connected", () => incoming.begin());
+}
+
+class Incoming {
+  readonly #client: ReadingClient;
+  readonly #messagesMax: number;
+  /** Gives a packet to the engine. */
+  readonly #hand: (packet: Packet) => void;
+  /** Reads and parses a chunk that the socket has. */
+  readonly #read: Done;
+  readonly #messageDone: Done = (error) => this.#done(error, true);
+  readonly #otherDone: Done = (error) => this.#done(error, false);
+  /** What the packet that the engine is being given is to call. */
+  #next: Done = this.#otherDone;
+  #state: "new" | "connecting" | "ready" | "refused" = "new";
+  #messages = 0;
+  #others = 0;
+  #held: Packet[] = [];
+  /** How many of `held` have been handed over. */
+  #heldDone = 0;
+  #heldMessages = 0;
+  #isReadable = false;
+  #isAdvancing = false;
+
+  constructor(client: ReadingClient, messagesMax: number) {
+    this.#client = client;
+    this.#messagesMax = messagesMax;
+    const { _parser: parser, _nextBatch: read, conn } = client;
+    const [hand] = parser.listeners("packet");
+    this.#hand = (packet) => {
+      hand?.call(parser, packet);
+    };
+    this.#read = read;
+    Object.defineProperty(client, "_nextBatch", { get: () => this.#next });
+    parser.removeAllListeners("packet").on("packet", (packet: Packet) => this.#take(packet));
+    conn.removeListener("readable", read).on("readable", () => {
+      this.#isReadable = true;
+      this.#advance();
+    });
+    client.resume = () => {
+      Reflect.set(client, "_paused", false);
+      this.#advance();
+    };
+  }
+
+  /** The client is connected, and has got what waited for it. */
+  begin(): void {
+    if (this.#state === "connecting") this.#state = "ready";
+    this.#advance();
+  }
+
+  #take(packet: Packet): void {
+    const waits = this.#state === "refused" || this.#held.length > 0 || !this.#mayPass(packet);
+    const passes = !waits || (this.#client.connackSent && ANSWERS.has(packet.cmd));
+    if (passes) this.#pass(packet);
+    else this.#hold(packet);
+  }
+
+  #mayPass(packet: Packet): boolean {
+    return this.#state === "new" || (this.#state === "ready" && (!isMessage(packet) || this.#messages < this.#messagesMax));
+  }
+
+  #pass(packet: Packet): void {
+    if (this.#state === "new") this.#state = "connecting";
+    if (packet.cmd === "subscribe") allAsSent(packet);
+    if (isMessage(packet)) {
+      this.#messages++;
+      this.#next = this.#messageDone;
+    } else {
+      this.#others++;
+      this.#next = this.#otherDone;
+    }
+    this.#hand(packet);
+  }
+
+  #hold(packet: Packet): void {
+    if (this.#state === "refused") return;
+    this.#held.push(packet);
+    if (isMessage(packet)) this.#heldMessages++;
+    // None of these has been answered, so more of them than the client was told it may have is its own fault [MQTT-3.3.4-9].
+    if (this.#state === "ready" && this.#client.version === 5 && this.#heldMessages > this.#messagesMax) this.#refuse();
+  }
+
+  #refuse(): void {
+    const client = this.#client;
+    this.#state = "refused";
+    this.#held = [];
+    Reflect.get(client, "broker").emit("clientError", client, new Error(`more than ${this.#messagesMax} messages without an answer`));
+    client.disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED });
+  }
+
+  #done(error: Error | undefined, message: boolean): void {
+    if (message) this.#messages--;
+    else this.#others--;
+    if (error instanceof Error) this.#client.emit("error", error);
+    else if (this.#isReadable || this.#held.length > 0) this.#advance();
+  }
+
+  /** Goes on with what waits here, and then with what waits in the socket. A packet that is done at once does not begin it again. */
+  #advance(): void {
+    if (this.#isAdvancing) return;
+    this.#isAdvancing = true;
+    this.#release();
+    while (this.#isReadable && this.#mayRead()) {
+      Reflect.set(this.#client, "_parsingBatch", 1); // The engine counts it down, and reads at zero.
+      this.#read();
+      this.#isReadable = this.#client.conn.readableLength > 0; // A stream gives its chunks one by one.
+      this.#release();
+    }
+    this.#isAdvancing = false;
+  }
+
+  #release(): void {
+    while (this.#heldDone < this.#held.length && !this.#client.closed) {
+      const packet = this.#held[this.#heldDone];
+      if (packet === undefined || !this.#mayPass(packet)) return;
+      this.#heldDone++;
+      if (isMessage(packet)) this.#heldMessages--;
+      this.#pass(packet);
+    }
+    this.#held = [];
+    this.#heldDone = 0;
+  }
+
+  #mayRead(): boolean {
+    if (this.#held.length > 0 || this.#others >= OTHERS_MAX || this.#state === "refused") return false;
+    const { _paused: paused, _rejectingPacketTooLarge: rejecting, closed } = this.#client;
+    return paused !== true && !rejecting && !closed;
+  }
+}
+
+function isMessage({ cmd, qos }: Packet): boolean {
+  return cmd === "publish" && qos !== 0;
+}

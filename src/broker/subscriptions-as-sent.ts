@@ -1,0 +1,12 @@
+/**
+ * Makes the protocol engine take every filter of a SUBSCRIBE as it was sent: one code in the SUBACK for each, in their order [MQTT-3.9.3-1], also
+ * when one comes twice [MQTT-3.8.4-5]. The engine collects them in an object by name, which puts numbers first, and loses what is called
+ * `__proto__` and gets the prototype's members instead.
+ */
+export function allAsSent(packet: object): void {
+  const subscriptions: unknown = Reflect.get(packet, "subscriptions");
+  Object.defineProperty(packet, "subscriptions", {
+    get: () => subscriptions,
+    set: () => {}, // What the engine collected.
+  });
+}

@@ -1,0 +1,118 @@
+import { connect } from "node:net";
+import { generate } from "mqtt-packet";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Broker } from "../../../src/broker/broker.ts";
+import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { TempFolder } from "../../support/temp-folder.ts";
+
+const INFLIGHT_MAX = 20;
+
+let folder: TempFolder;
+let intake: TestIntake;
+let broker: Broker;
+
+beforeEach(async () => {
+  folder = await TempFolder.make();
+  intake = new TestIntake();
+  broker = await startBroker(intake, folder.path, { inflightMax: INFLIGHT_MAX });
+});
+
+afterEach(async () => {
+  for (const answer of intake.held) answer();
+  await broker.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+function numbers(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `in/a=${index + 1}`);
+}
+
+function publish(index: number, protocolVersion = 4): Buffer {
+  const packet = { cmd: "publish", topic: "in/a", payload: String(index), qos: 1, messageId: index, dup: false, retain: false } as const;
+  return generate(packet, { protocolVersion });
+}
+
+/** Lets the journal answer what it holds until it has taken `count` messages. */
+async function answerUntil(count: number): Promise<number> {
+  let heldMost = 0;
+  await vi.waitFor(
+    () => {
+      heldMost = Math.max(heldMost, intake.held.length);
+      intake.held.shift()?.();
+      expect(intake.taken).toHaveLength(count);
+    },
+    { interval: 1, timeout: 10_000 },
+  );
+  return heldMost;
+}
+
+describe.each([4, 5] as const)("messages that wait for the journal, in MQTT version %i,", (version) => {
+  it.each(["one by one", "all at once"])("are no more than the limit in memory, and all are taken in their order, sent %s", async (how) => {
+    intake.holding = true;
+    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    // A version 5 client that is told the limit must not send more than this many.
+    const count = how === "all at once" && version === 5 ? 2 * INFLIGHT_MAX : 300;
+    for (let index = 1; index <= count; index++) {
+      client.publish("in/a", String(index), { qos: 1, messageId: index });
+      if (how === "one by one") await new Promise((resolve) => setImmediate(resolve));
+    }
+    await vi.waitFor(() => expect(intake.held).toHaveLength(INFLIGHT_MAX));
+    expect(await answerUntil(count)).toBe(INFLIGHT_MAX);
+    expect(intake.texts).toEqual(numbers(count));
+    await vi.waitFor(() => expect(client.received.filter(({ cmd }) => cmd === "puback")).toHaveLength(count));
+    expect(broker.counters.received).toBe(count);
+  });
+
+  it("do not keep a client that has as many as it may from being answered otherwise", async () => {
+    intake.holding = true;
+    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    for (let index = 1; index <= INFLIGHT_MAX; index++) client.publish("in/a", String(index), { qos: 1, messageId: index });
+    await vi.waitFor(() => expect(intake.held).toHaveLength(INFLIGHT_MAX));
+    await client.ping();
+    client.publish("elsewhere", "x");
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a", qos: 1 }] });
+    await client.next("suback");
+  });
+});
+
+it("a version 5 client that sends far more than it was told it may is disconnected with Receive Maximum exceeded", async () => {
+  intake.holding = true;
+  await using client = await RawClient.connect(broker.address, { id: "c", version: 5 });
+  const packets = Array.from({ length: 2 * INFLIGHT_MAX + 1 }, (_, index) => publish(index + 1, 5));
+  client.socket.write(Buffer.concat(packets));
+  expect(await client.next("disconnect")).toMatchObject({ reasonCode: 0x93 });
+  await client.ended();
+  expect(intake.held).toHaveLength(INFLIGHT_MAX);
+});
+
+it("QoS 0 in numbers neither waits for messages that are under way nor gets out of order", async () => {
+  await using client = await RawClient.connect(broker.address, { id: "c" });
+  for (let index = 1; index <= 5_000; index++) client.publish("in/a", String(index));
+  await vi.waitFor(() => expect(intake.taken).toHaveLength(5_000));
+  expect(intake.texts).toEqual(numbers(5_000));
+});
+
+it.each([1, 2, 100])(
+  "%i messages that come with the CONNECT, and more while the session's queue is sent, keep their order",
+  async (early) => {
+    {
+      await using stored = await RawClient.connect(broker.address, { id: "c", clean: false });
+      stored.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "q/#", qos: 1 }] });
+      await stored.next("suback");
+    }
+    await using publisher = await RawClient.connect(broker.address, { id: "publisher" });
+    for (let index = 1; index <= 100; index++) {
+      publisher.publish("q/a", "x", { qos: 1, messageId: index });
+      await publisher.next("puback");
+    }
+    const { hostname, port } = new URL(broker.address);
+    const socket = connect(Number(port), hostname);
+    const hello = generate({ cmd: "connect", clientId: "c", protocolId: "MQTT", protocolVersion: 4, clean: false, keepalive: 0 });
+    socket.write(Buffer.concat([hello, ...Array.from({ length: early }, (_, index) => publish(index + 1))]));
+    socket.once("data", () => {
+      for (let index = early + 1; index <= early + 10; index++) socket.write(publish(index));
+    });
+    await vi.waitFor(() => expect(intake.texts).toEqual(numbers(early + 10)));
+    socket.destroy();
+  },
+);
