@@ -46,6 +46,13 @@ interface Entry {
 
 type Done = (error?: Error, duplicate?: boolean) => void;
 
+/** A PUBLISH that is to be acknowledged. */
+interface Sent {
+  readonly client: Client;
+  readonly packet: PublishPacket;
+  readonly id: number;
+}
+
 /** Where messages go that functions want; everything else is only brokered. */
 export interface Intake {
   /** Whether functions want messages with this topic, and whether they have to be on disk before they are acknowledged. */
@@ -206,19 +213,18 @@ export class Broker implements AsyncDisposable {
     }
     this.counters.received++;
     const wake = intake.matches(packet.topic);
-    const copied = client !== null && this.#copies.wanted(packet);
-    if (wake === "none") {
-      if (copied) this.#copies.make(client, packet, (error) => (error === undefined ? callback() : client.close()));
-      else callback();
+    // A will has no packet id, whatever its QoS.
+    const sent =
+      client === null || packet.messageId === undefined || packet.qos === 0 ? undefined : { client, packet, id: packet.messageId };
+    if (wake === "none" && (sent === undefined || (packet.qos === 1 && !this.#copies.wanted(packet)))) {
+      callback();
       return;
     }
-    const message = messageOfPacket(client?.id ?? "will", packet);
-    if (!propertiesFit(message)) {
+    const message = wake === "none" ? undefined : messageOfPacket(client?.id ?? "will", packet);
+    if (message !== undefined && !propertiesFit(message)) {
       callback(new Error(`topic "${packet.topic.slice(0, 100)}": its properties are longer than ${PROPERTIES_BYTES_MAX} bytes as JSON`));
       return;
     }
-    const plain = { topic: message.topic, time: message.time, hops: 0, record: encodeMessage(message) };
-    const entry: Entry = wake === "volatile" ? { ...plain, volatile: true } : plain;
     const done: Done = (error, duplicate) => {
       if (error !== undefined && client !== null) {
         // No acknowledgement, not even a bad one, which the engine would still send: the client keeps the message and sends it again.
@@ -228,14 +234,57 @@ export class Broker implements AsyncDisposable {
       if (duplicate === true) Object.defineProperty(packet, DUPLICATE, { value: true });
       callback(error);
     };
-    // A will has no packet id, whatever its QoS.
-    if (client === null || packet.messageId === undefined) intake.append(entry, done);
-    else if (packet.qos === 2) intake.appendOnce(client.id, packet.messageId, entry, copied ? this.#copies.begin(packet, done) : done);
-    else if (packet.qos === 1) {
-      const append = (taken: Done): void => intake.append(entry, copied ? this.#copies.begin(packet, taken) : taken);
-      this.#open.resends.take({ client, packet }, append, done);
-    } else intake.append(entry, done);
+    const entry = message === undefined ? undefined : entryOf(message, wake === "volatile");
+    if (sent === undefined) {
+      if (entry !== undefined) intake.append(entry, done);
+    } else if (packet.qos === 2) this.#takeOnce(sent, { intake, entry }, done);
+    else if (entry === undefined) this.#copies.make(packet, done);
+    else {
+      const append = (taken: Done): void => intake.append(entry, (error) => this.#copy(packet, error, taken));
+      this.#open.resends.take(sent, append, done);
+    }
   }
+
+  /** A message is acknowledged when it is in the journal, if it belongs there, and copies of it are with those who want them. */
+  #takeOnce(sent: Sent, to: { intake: Intake; entry: Entry | undefined }, done: Done): void {
+    const { client, packet, id } = sent;
+    const { intake, entry } = to;
+    this.#open.receives.take(
+      { client: client.id, id, packet },
+      (receive, taken) => {
+        if (entry === undefined) {
+          this.#store.incomingGetPacket(client, packet).then(
+            () => taken(undefined, true),
+            () => {
+              receive.state = "new";
+              this.#copy(packet, undefined, taken);
+            },
+          );
+          return;
+        }
+        intake.appendOnce(client.id, id, entry, (error, duplicate) => {
+          if (duplicate === true) return taken(error, true);
+          receive.state = "journaled";
+          this.#copy(packet, error, (failed) => {
+            if (failed !== undefined) intake.ledger.doubt(client.id, id);
+            taken(failed);
+          });
+        });
+      },
+      done,
+    );
+  }
+
+  /** Makes the copies of a message that could be taken, if anybody wants them. */
+  #copy(packet: PublishPacket, error: Error | undefined, done: Done): void {
+    if (error === undefined && this.#copies.wanted(packet)) this.#copies.make(packet, done);
+    else done(error);
+  }
+}
+
+function entryOf(message: Message, isVolatile: boolean): Entry {
+  const entry = { topic: message.topic, time: message.time, hops: 0, record: encodeMessage(message) };
+  return isVolatile ? { ...entry, volatile: true } : entry;
 }
 
 function propertiesFit({ properties }: Message): boolean {

@@ -1,6 +1,6 @@
-import type { Client, PublishPacket } from "aedes";
+import type { PublishPacket } from "aedes";
 
-type Done = (error?: Error, duplicate?: boolean) => void;
+type Done = (error?: Error) => void;
 
 /** A message as sessions and later subscribers get it. Its number is its place in their queues. */
 export interface StoredPacket extends PublishPacket {
@@ -18,8 +18,6 @@ interface Shelf {
   storeRetained(packet: StoredPacket): Promise<void>;
   /** Resolves when what was stored so far survives a power cut, as far as the gateway is to. */
   secure(): Promise<void>;
-  /** Rejects for a QoS 2 packet that is not known. */
-  incomingGetPacket(client: Client, packet: PublishPacket): Promise<object>;
 }
 
 interface Order {
@@ -53,7 +51,10 @@ export class Copies {
     this.#number = number;
   }
 
-  /** Whether copies of this message may be wanted. A will is not acknowledged, so the engine sees to it. */
+  /**
+   * Whether copies of this message may be wanted. To be asked when they would be made: of two messages with a topic the later one must not
+   * have copies, with a number, before it is known whether the earlier one gets any. A will is not acknowledged, so the engine sees to it.
+   */
   wanted({ qos, messageId, retain, topic }: PublishPacket): boolean {
     if (qos === 0 || messageId === undefined) return false;
     // A message must not overtake an earlier one with its topic whose copies are being made.
@@ -61,35 +62,18 @@ export class Copies {
     return follows || retain || !this.#shelf.hasNoOffline(topic);
   }
 
-  /** Notes that the message has come. The answer is to be called when its copies are to be made, and calls `done` when they are stored. */
-  begin(packet: PublishPacket, done: Done): Done {
+  /** Calls `done` when the copies of the message are stored. */
+  make(packet: PublishPacket, done: Done): void {
     const { topic } = packet;
     this.#topics.set(topic, (this.#topics.get(topic) ?? 0) + 1);
-    const end: Done = (error, duplicate) => {
-      const left = (this.#topics.get(topic) ?? 1) - 1;
-      if (left === 0) this.#topics.delete(topic);
-      else this.#topics.set(topic, left);
-      done(error, duplicate);
-    };
-    return (error, duplicate) => {
-      if (error === undefined && duplicate !== true) this.#make(packet, end);
-      else end(error, duplicate);
-    };
-  }
-
-  /** The same for a message that is not in the journal, so that nobody has told yet whether it was sent again. */
-  make(client: Client, packet: PublishPacket, done: Done): void {
-    const proceed = this.begin(packet, done);
-    if (packet.qos < 2) return proceed();
-    this.#shelf.incomingGetPacket(client, packet).then(
-      () => proceed(undefined, true),
-      () => proceed(),
-    );
-  }
-
-  #make(packet: PublishPacket, done: Done): void {
     this.#waiting.push({ packet, stored: this.#number(packet), done });
     if (!this.#busy) void this.#run();
+  }
+
+  #ended(topic: string): void {
+    const left = (this.#topics.get(topic) ?? 1) - 1;
+    if (left === 0) this.#topics.delete(topic);
+    else this.#topics.set(topic, left);
   }
 
   async #run(): Promise<void> {
@@ -99,6 +83,7 @@ export class Copies {
       const error = await this.#store(orders).then(() => undefined, asError);
       for (const { packet, stored, done } of orders) {
         if (error === undefined) Object.defineProperty(packet, STORED, { value: stored });
+        this.#ended(packet.topic);
         done(error);
       }
     }
@@ -117,6 +102,6 @@ export class Copies {
   }
 }
 
-function asError(error: unknown): Error {
+export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }

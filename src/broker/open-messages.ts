@@ -1,6 +1,7 @@
 import type { Aedes, Client } from "aedes";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
+import { Receives } from "./receives.ts";
 import { Resends } from "./resends.ts";
 
 /** Where the packet ids of QoS 2 messages are; `clear` resolves when a client has none any more, also after a crash. */
@@ -17,6 +18,7 @@ const TAKEN_OVER = 0x8e;
  */
 export class OpenMessages {
   readonly resends: Resends;
+  readonly receives = new Receives();
   readonly #ledger: Ledger;
   readonly #logger: Logger;
   readonly #connections = new Map<string, Client>();
@@ -51,16 +53,20 @@ export class OpenMessages {
     if (!startsAnew) return this.#ending.get(client.id);
     // It must not take messages any more when its packet ids are forgotten.
     if (before !== undefined) await new Promise<void>((ended) => before.disconnect({ reasonCode: TAKEN_OVER }, ended));
-    this.resends.clear(client.id);
-    await this.#ledger.clear(client.id);
+    await this.#clear(client.id);
   }
 
   #end(client: string): void {
-    this.resends.clear(client);
-    const ending = this.#ledger.clear(client).finally(() => {
+    const ending = this.#clear(client).finally(() => {
       if (this.#ending.get(client) === ending) this.#ending.delete(client);
     });
     this.#ending.set(client, ending);
     ending.catch((error: unknown) => this.#logger.error({ error: messageOf(error) }, "a session could not be cleared"));
+  }
+
+  async #clear(client: string): Promise<void> {
+    this.resends.clear(client);
+    await this.receives.clear(client);
+    await this.#ledger.clear(client);
   }
 }

@@ -3,10 +3,11 @@ import type { Aedes, Client } from "aedes";
 import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
-import type { StoredPacket } from "./copies.ts";
+import { asError, type StoredPacket } from "./copies.ts";
 import { InOrder } from "./in-order.ts";
 import { LogFiles } from "./log-files.ts";
 import { LogSync } from "./log-sync.ts";
+import { receiveOf } from "./receives.ts";
 import { describeFailure, openSessionDatabase, type SessionDatabase } from "./session-database.ts";
 
 interface PacketReference {
@@ -18,6 +19,8 @@ interface PacketReference {
 /** Packet ids of QoS 2 messages that are in the journal and not released yet. */
 export interface ReleaseLedger {
   has(client: string, packetId: number): boolean;
+  /** The copies of the message could not be made: when it is sent again, it is told of as one that is new. */
+  doubt(client: string, packetId: number): void;
   /** Durable when it resolves. */
   release(client: string, packetId: number): Promise<void>;
 }
@@ -42,6 +45,8 @@ interface Parts {
 
 const NOTHING_STORED = Promise.resolve(undefined);
 
+const NOT_STORED = new Error("no such packet");
+
 const UNWANTED_TOPICS_MAX = 10_000;
 
 /** A PUBLISH that the journal recognized as one it already has carries this mark from the check to the protocol engine. */
@@ -49,7 +54,7 @@ export const DUPLICATE = Symbol("duplicate");
 
 /**
  * Sessions, offline queues, retained messages and wills in a LevelDB of their own. Three things differ from the library's store: the packet
- * ids of journaled QoS 2 messages live in the journal, written together with the message; a session that ends with its connection has
+ * ids of journaled QoS 2 messages live in the journal only, written together with the message; a session that ends with its connection has
  * nothing stored, so its acknowledgements need no look-up; and topics that no stored session subscribes to are remembered.
  */
 export class SessionStore extends AsyncLevelPersistence {
@@ -64,6 +69,8 @@ export class SessionStore extends AsyncLevelPersistence {
   readonly #unwanted = new Set<string>();
   readonly #enqueued = new InOrder();
   readonly #updated = new WeakMap<Client, InOrder>();
+  readonly #looked = new WeakMap<Client, InOrder>();
+  readonly #stored = new WeakMap<Client, InOrder>();
   #generation = 0;
   #broken = false;
 
@@ -181,12 +188,7 @@ export class SessionStore extends AsyncLevelPersistence {
 
   /** Called before a packet is sent: packets go out in the order in which they came (MQTT 5, 4.6), though their writes pass one another. */
   override outgoingUpdate(client: Client, packet: PacketReference): Promise<void> {
-    let updated = this.#updated.get(client);
-    if (updated === undefined) {
-      updated = new InOrder();
-      this.#updated.set(client, updated);
-    }
-    return updated.after(this.#update(client, packet));
+    return orderOf(this.#updated, client).after(this.#update(client, packet));
   }
 
   /** A session that subscribed after the copies of a message were made finds none of its own. */
@@ -245,8 +247,25 @@ export class SessionStore extends AsyncLevelPersistence {
 
   override incomingGetPacket(client: Client, packet: PacketReference): Promise<object> {
     if (DUPLICATE in packet) return Promise.resolve(packet);
+    const known = receiveOf(packet)?.state ?? "unknown";
+    if (known !== "unknown") return Promise.reject(NOT_STORED);
     if (packet.cmd === "pubrel" && this.#ledger.has(client.id, packet.messageId ?? 0)) return Promise.resolve(packet);
-    return super.incomingGetPacket(client, packet);
+    return orderOf(this.#looked, client).after(super.incomingGetPacket(client, packet));
+  }
+
+  /**
+   * Called before a packet goes to subscribers, so those of a client have to keep their order here too. In a session that has ended meanwhile
+   * the packet id is free, or stands for another message [MQTT-3.1.2-4].
+   */
+  override async incomingStorePacket(client: Client, packet: PacketReference): Promise<void> {
+    const receive = receiveOf(packet);
+    if (receive?.state === "journaled") return;
+    if (receive?.ended === true) return receive.settle();
+    const storing = orderOf(this.#stored, client).after(super.incomingStorePacket(client, packet));
+    if (receive !== undefined) receive.storing = storing;
+    const failed = await storing.then(() => undefined, asError);
+    receive?.settle(failed);
+    if (failed !== undefined) throw failed;
   }
 
   /** The packet ids of QoS 2 messages that were only brokered. Once closing has begun they stay, and go when the client begins its next session. */
@@ -268,4 +287,13 @@ export class SessionStore extends AsyncLevelPersistence {
       client.close();
     }
   }
+}
+
+function orderOf(orders: WeakMap<Client, InOrder>, client: Client): InOrder {
+  let order = orders.get(client);
+  if (order === undefined) {
+    order = new InOrder();
+    orders.set(client, order);
+  }
+  return order;
 }

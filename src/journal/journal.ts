@@ -132,7 +132,7 @@ export class Journal implements AsyncDisposable {
       found.deadLetters,
     );
     this.outbox.attach((point, ops, usage) => this.#write(point, ops, { sync: false, usage }));
-    this.qos2 = new Qos2Ledger(this.#writer, found.qos2, found.opened.end === "unclean");
+    this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
     this.close = once(async () => {
       await this.#keeper.stop();
       await this.outbox.close();

@@ -15,18 +15,21 @@ export class Qos2Ledger {
   readonly #pending = new Map<string, Done[]>();
   /** Keys of volatile messages: they last as long as the messages do. */
   readonly #volatile = new Set<string>();
-  /** Keys of messages that are in the journal, but perhaps nowhere else: a crash may have come before subscribers got copies of them. */
+  /**
+   * Keys of messages that are in the journal, but perhaps nowhere else: the broker can end, in a crash or in order, before subscribers have
+   * got their copies, so that is all keys that were found at the start.
+   */
   readonly #unsure: Set<string>;
 
-  constructor(writer: Writer, stored: Set<string>, crashed: boolean) {
+  constructor(writer: Writer, stored: Set<string>) {
     this.#writer = writer;
     this.#stored = stored;
-    this.#unsure = new Set(crashed ? stored : []);
+    this.#unsure = new Set(stored);
   }
 
   /**
    * `done` is called when the message is in the journal. It is told of a duplicate when nothing is left to be done for the message; one that is
-   * sent again after a crash is none the first time, though it is not appended again.
+   * sent again after a restart is none the first time, though it is not appended again.
    */
   append(client: string, packetId: number, entry: Entry, done: Done): void {
     const key = qos2Key(client, packetId);
@@ -56,6 +59,12 @@ export class Qos2Ledger {
     this.#writer.submit({ point: "qos2-append", entries: [entry], ops, publishes: [], sync: true, once: text, done: taken });
   }
 
+  /** Subscribers could not get their copies of the message. It is told of as no duplicate when it is sent again, once. */
+  doubt(client: string, packetId: number): void {
+    const text = qos2Key(client, packetId).toString("latin1");
+    if (this.#stored.has(text) || this.#volatile.has(text)) this.#unsure.add(text);
+  }
+
   has(client: string, packetId: number): boolean {
     const text = qos2Key(client, packetId).toString("latin1");
     return this.#stored.has(text) || this.#volatile.has(text);
@@ -64,7 +73,7 @@ export class Qos2Ledger {
   /** Call before PUBCOMP goes out: the client may use the packet id for another message after that, so it is synced. */
   release(client: string, packetId: number): Promise<void> {
     const text = qos2Key(client, packetId).toString("latin1");
-    this.#volatile.delete(text);
+    if (this.#volatile.delete(text)) this.#unsure.delete(text);
     return this.#stored.has(text) ? this.#delete([text]) : Promise.resolve();
   }
 
@@ -72,7 +81,7 @@ export class Qos2Ledger {
   clear(client: string): Promise<void> {
     const prefix = qos2Key(client, 0).subarray(0, -2).toString("latin1");
     const own = (key: string): boolean => key.startsWith(prefix) && key.length === prefix.length + 2;
-    for (const key of this.#volatile) if (own(key)) this.#volatile.delete(key);
+    for (const key of this.#volatile) if (own(key) && this.#volatile.delete(key)) this.#unsure.delete(key);
     // A deletion would overtake what waits for room. It was not acknowledged, so it need not be written at all.
     this.#writer.withdraw(own);
     const pending = [...this.#pending.keys()].filter(own);

@@ -16,12 +16,16 @@ export class TestIntake implements Intake {
   readonly heldClears: (() => void)[] = [];
   holdingClears = false;
   readonly #ids = new Set<string>();
+  readonly #pending = new Set<string>();
+  readonly #doubted = new Set<string>();
   readonly ledger = {
     has: (client: string, packetId: number): boolean => this.#ids.has(`${client} ${packetId}`),
+    doubt: (client: string, packetId: number): void => void this.#doubted.add(`${client} ${packetId}`),
     release: async (client: string, packetId: number): Promise<void> => void this.#ids.delete(`${client} ${packetId}`),
     clear: async (client: string): Promise<void> => {
+      for (const id of this.#pending) if (id.startsWith(`${client} `)) this.#pending.delete(id);
       if (this.holdingClears) await new Promise<void>((resolve) => this.heldClears.push(resolve));
-      for (const id of this.#ids) if (id.startsWith(`${client} `)) this.#ids.delete(id);
+      for (const ids of [this.#ids, this.#doubted]) for (const id of ids) if (id.startsWith(`${client} `)) ids.delete(id);
     },
   };
 
@@ -45,9 +49,10 @@ export class TestIntake implements Intake {
 
   appendOnce(client: string, packetId: number, entry: Parameters<Intake["append"]>[0], done: Parameters<Intake["append"]>[1]): void {
     const id = `${client} ${packetId}`;
-    if (this.#ids.has(id)) return done(undefined, true);
+    if (this.#ids.has(id)) return done(undefined, !this.#doubted.delete(id));
+    this.#pending.add(id);
     this.append(entry, (error) => {
-      if (error === undefined) this.#ids.add(id);
+      if (this.#pending.delete(id) && error === undefined) this.#ids.add(id);
       done(error);
     });
   }

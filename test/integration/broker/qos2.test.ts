@@ -1,0 +1,176 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Broker, Intake } from "../../../src/broker/broker.ts";
+import { openDatabase } from "../../../src/journal/database.ts";
+import { Journal } from "../../../src/journal/journal.ts";
+import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { TempFolder } from "../../support/temp-folder.ts";
+
+let folder: TempFolder;
+let intake: TestIntake;
+let broker: Broker;
+/** Syncs of the sessions that are not done yet, while `holding` is set. */
+let held: (() => void)[];
+let holding: boolean;
+
+beforeEach(async () => {
+  folder = await TempFolder.make();
+  intake = new TestIntake();
+  held = [];
+  holding = false;
+  broker = await startBroker(intake, folder.path, {
+    synced: () => (holding ? new Promise((resolve) => held.push(resolve)) : Promise.resolve()),
+  });
+});
+
+afterEach(async () => {
+  release();
+  await broker.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+function release(): void {
+  holding = false;
+  for (const synced of held.splice(0)) synced();
+}
+
+async function subscribed(id: string, topic: string, qos: 1 | 2 = 1, at: Broker = broker): Promise<RawClient> {
+  const client = await RawClient.connect(at.address, { id, clean: false });
+  client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos }] });
+  await client.next("suback");
+  return client;
+}
+
+const texts = (client: RawClient): string[] =>
+  client.received.flatMap((packet) => (packet.cmd === "publish" ? [packet.payload.toString()] : []));
+const answers = (client: RawClient): string[] => client.received.map(({ cmd }) => cmd);
+
+async function complete(client: RawClient, messageId: number): Promise<void> {
+  await client.next("pubrec");
+  client.send({ cmd: "pubrel", messageId });
+  await client.next("pubcomp");
+}
+
+describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
+  it("that is sent again gets its PUBREC when the copies of the first one are on disk", async () => {
+    await using away = await subscribed("away", "#");
+    await using before = await RawClient.connect(broker.address, { id: "c", clean: false });
+    holding = true;
+    before.publish(topic, "1", { qos: 2, messageId: 1 });
+    await vi.waitFor(() => expect(held).toHaveLength(1));
+    await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+    client.publish(topic, "1", { qos: 2, messageId: 1, dup: true });
+    await vi.waitFor(() => expect(broker.counters.received).toBe(2));
+    await client.ping();
+    expect(answers(client)).toEqual([]);
+    release();
+    await complete(client, 1);
+    // The id is free: it stands for another message now.
+    client.publish(topic, "2", { qos: 2, messageId: 1 });
+    await complete(client, 1);
+    await vi.waitFor(() => expect(texts(away)).toEqual(["1", "2"]));
+  });
+
+  it("and those that follow it reach subscribers in the order in which they came", async () => {
+    const count = 90;
+    await using connected = await RawClient.connect(broker.address, { id: "connected" });
+    connected.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos: 2 }] });
+    await connected.next("suback");
+    const expected = Array.from({ length: 3 * count }, (_, i) => String(i + 1));
+    await using client = await RawClient.connect(broker.address, { id: "c" });
+    client.onPacket = ({ cmd, messageId }) => {
+      if (cmd === "pubrec" && messageId !== undefined) client.send({ cmd: "pubrel", messageId });
+    };
+    for (const round of [0, 1, 2]) {
+      // In the second round with copies for a session that is away.
+      if (round === 1) await (await subscribed("away", topic))[Symbol.asyncDispose]();
+      const [from, to] = [round * count, (round + 1) * count];
+      for (let at = from; at < to; at++) client.publish(topic, expected[at] ?? "", { qos: 2, messageId: at + 1 });
+      await vi.waitFor(() => expect(client.received.filter(({ cmd }) => cmd === "pubcomp")).toHaveLength(to));
+    }
+    await vi.waitFor(() => expect(texts(connected)).toEqual(expected));
+    await using away = await RawClient.connect(broker.address, { id: "away", clean: false });
+    await vi.waitFor(() => expect(texts(away)).toEqual(expected.slice(count)));
+  });
+
+  it("gets no PUBREC when its copies cannot be stored, however often it is sent", async () => {
+    await broker.close();
+    let full = false;
+    broker = await startBroker(intake, folder.path, {
+      synced: () => (full ? Promise.reject(new Error("No space left on device")) : Promise.resolve()),
+    });
+    await using away = await subscribed("away", "#");
+    full = true;
+    for (const dup of [false, true, true]) {
+      await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+      client.publish(topic, "1", { qos: 2, messageId: 1, dup });
+      await client.ended();
+      expect(answers(client)).toEqual([]);
+    }
+    await expect(broker.stopped).rejects.toMatchObject({ code: "DISK_FULL" });
+    expect(away.closed).toBe(false);
+  });
+});
+
+it.each([1, 2] as const)("a session that subscribes between two messages of QoS %i gets them in order", async (qos) => {
+  await using client = await RawClient.connect(broker.address, { id: "c" });
+  const answer = qos === 1 ? "puback" : "pubrec";
+  client.publish("in/a", "0", { qos, messageId: 9 });
+  await client.next(answer); // From here on the broker knows that nobody wants the topic.
+  intake.holding = true;
+  client.publish("in/a", "1", { qos, messageId: 1 });
+  await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+  await (await subscribed("away", "in/#"))[Symbol.asyncDispose]();
+  client.publish("in/a", "2", { qos, messageId: 2 });
+  await vi.waitFor(() => expect(intake.held).toHaveLength(2));
+  for (const journaled of intake.held.splice(0)) journaled();
+  await client.next(answer);
+  await client.next(answer);
+  await using away = await RawClient.connect(broker.address, { id: "away", clean: false });
+  await vi.waitFor(() => expect(texts(away)).toEqual(["1", "2"]));
+});
+
+it("a QoS 2 message that the journal got while the broker was closing reaches sessions when it is sent again", async () => {
+  let slow = Promise.withResolvers<void>();
+  const open: typeof openDatabase = async (location) => {
+    const database = await openDatabase(location);
+    const batch = database.batch.bind(database);
+    database.batch = async (ops, options) => {
+      await batch(ops, options);
+      if (options.points.has("qos2-append")) await slow.promise;
+    };
+    return database;
+  };
+  const start = async (): Promise<{ journal: Journal; own: Broker } & AsyncDisposable> => {
+    const journal = await Journal.open({ location: folder.join("journal"), batchMax: 1_000 }, open);
+    const real: Intake = {
+      ledger: journal.qos2,
+      matches: () => "durable",
+      append: (entry, done) => journal.append(entry, done),
+      appendOnce: (client, packetId, entry, done) => journal.qos2.append(client, packetId, entry, done),
+    };
+    const own = await startBroker(real, folder.join("real"));
+    const dispose = async (): Promise<void> => {
+      await own.close();
+      slow.resolve();
+      await journal.close();
+    };
+    return { journal, own, [Symbol.asyncDispose]: dispose };
+  };
+  {
+    await using running = await start();
+    await (await subscribed("away", "#", 1, running.own))[Symbol.asyncDispose]();
+    await using client = await RawClient.connect(running.own.address, { id: "c", clean: false });
+    client.publish("in/a", "1", { qos: 2, messageId: 1 });
+    await vi.waitFor(() => expect(running.journal.appended).toBe(1));
+  }
+  slow = Promise.withResolvers();
+  slow.resolve();
+  await using running = await start();
+  expect(running.journal.opened).toMatchObject({ end: "clean", qos2: 1 });
+  await using client = await RawClient.connect(running.own.address, { id: "c", clean: false });
+  client.publish("in/a", "1", { qos: 2, messageId: 1, dup: true });
+  await complete(client, 1);
+  await using away = await RawClient.connect(running.own.address, { id: "away", clean: false });
+  await vi.waitFor(() => expect(texts(away)).toEqual(["1"]));
+  expect(running.journal.nextSeq).toBe(2);
+});
