@@ -184,6 +184,7 @@ function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: R
     deploy: runtime.deploy.bind(runtime),
     remove: runtime.remove.bind(runtime),
     refuse: runtime.refuse.bind(runtime),
+    known: () => runtime.known,
     reported: (): ReportedFunction[] =>
       runtime.stats().functions.map(({ name, version, digest, state, error }) => ({
         name,

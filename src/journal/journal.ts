@@ -243,6 +243,11 @@ export class Journal implements AsyncDisposable {
     return this.#functions.get(name);
   }
 
+  /** By name. */
+  get functionRecords(): ReadonlyMap<string, FunctionRecord> {
+    return this.#functions;
+  }
+
   /** Makes durable that this version handles messages from `record.from` on, with the cursor as it stands then. */
   async saveFunction(name: string, record: FunctionRecord, cursor: Cursor): Promise<void> {
     await this.#write("switch", [

@@ -21,6 +21,8 @@ export interface FunctionRecord {
   readonly from: number;
   /** Whether it has shown that it does its host no harm. */
   readonly proven?: boolean;
+  /** Topic filters of messages that wait for it while it is not there, such as when its bundle is damaged. Volatile ones do not. */
+  readonly filters?: readonly string[];
 }
 
 /** What a journal has to know before it goes on. */

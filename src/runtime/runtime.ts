@@ -13,6 +13,7 @@ import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
 import type { Pressure } from "./shedding.ts";
 import { Starts } from "./starts.ts";
+import { Resting } from "./resting.ts";
 import { RouteTable, type Trigger, type Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 
@@ -36,15 +37,22 @@ export interface RuntimeOptions {
   readonly changed?: () => void;
 }
 
+interface FunctionRecord {
+  readonly version: number;
+  readonly digest: string;
+  readonly from: number;
+  readonly filters?: readonly string[];
+  readonly proven?: boolean;
+}
+
 /** What the runtime needs of the journal beside what its functions need. */
 export interface DeploymentJournal extends RuntimeJournal {
   readonly nextSeq: number;
   /** The lowest seq that a function has to handle which was at work before the last start and for which `running` does not answer. */
   restingFloor(running: (name: string) => boolean): number;
-  functionRecord(
-    name: string,
-  ): { readonly version: number; readonly digest: string; readonly from: number; readonly proven?: boolean } | undefined;
-  saveFunction(name: string, record: { version: number; digest: string; from: number }, cursor: Cursor): Promise<void>;
+  functionRecord(name: string): FunctionRecord | undefined;
+  readonly functionRecords: ReadonlyMap<string, FunctionRecord>;
+  saveFunction(name: string, record: FunctionRecord, cursor: Cursor): Promise<void>;
   removeFunction(name: string): Promise<void>;
   /** Remembers whether the version that is on record for the function can be trusted with others. */
   saveProof(name: string, proven: boolean): Promise<void>;
@@ -75,6 +83,7 @@ export class Runtime implements AsyncDisposable {
   readonly #failures = new Map<string, Failure>();
   readonly #parts: FunctionParts;
   #routes = new RouteTable<DeployedFunction>([]);
+  readonly #resting: Resting;
   #head: number;
   /** Why no function may begin anything new. */
   readonly #holds = new Set<Hold>(["restore"]);
@@ -88,6 +97,7 @@ export class Runtime implements AsyncDisposable {
     this.#options = options;
     this.#journal = journal;
     this.#head = journal.nextSeq;
+    this.#resting = new Resting(() => journal.functionRecords);
     const { hosts: shared, ownHostsMax: ownMax, hostMemoryMax: memoryMax } = options;
     const limits = { ...(ownMax === undefined ? {} : { ownMax }), ...(memoryMax === undefined ? {} : { memoryMax }) };
     this.#hosts = new HostPool({ shared, ...limits }, logger);
@@ -135,6 +145,7 @@ export class Runtime implements AsyncDisposable {
 
   /** Whether a message with this topic wakes a function, and so belongs into the journal, and how. */
   matches(topic: string): Wake {
+    if (this.#resting.wants(topic)) return "durable";
     if (this.#pressure.over && this.#dropsNew(topic)) return "none";
     return this.#routes.wakes(topic);
   }
@@ -244,7 +255,9 @@ export class Runtime implements AsyncDisposable {
     const known = this.#journal.functionRecord(name);
     const same = known?.digest === digest && known.version === version;
     const from = same ? known.from : cursor.floor;
-    if (!same) await this.#journal.saveFunction(name, { version, digest, from }, cursor);
+    const filters = next.filters.filter((_, index) => next.manifest.triggers[index]?.durable !== false).map(({ source }) => source);
+    if (!same || known.filters === undefined)
+      await this.#journal.saveFunction(name, { ...(same ? known : {}), version, digest, from, filters }, cursor);
     if (this.#closing) {
       await next.stop();
       throw new MillraceError("JOURNAL_CLOSED", `the gateway is stopping; version ${version} of "${name}" takes over at the next start`);
@@ -276,6 +289,7 @@ export class Runtime implements AsyncDisposable {
       await deployed?.stop();
       if (this.#journal.functionRecord(name) === undefined) return;
       await this.#journal.removeFunction(name);
+      this.#resting.update((other) => this.#functions.has(other));
       await this.#journal.dropMarks(name);
     });
   }
@@ -283,6 +297,11 @@ export class Runtime implements AsyncDisposable {
   /** A version that never got as far as being loaded, such as one with a wrong digest; shown with the function until another takes over. */
   refuse(target: Target, error: unknown): void {
     this.#failures.set(target.name, { ...target, error: messageOf(error) });
+  }
+
+  /** The versions that handled messages last, whether they are at work now or not. */
+  get known(): readonly Target[] {
+    return [...this.#journal.functionRecords].map(([name, { version, digest }]) => ({ name, version, digest }));
   }
 
   /** What runs under this name. */
@@ -339,6 +358,7 @@ export class Runtime implements AsyncDisposable {
       });
     }
     this.#routes = new RouteTable(triggers);
+    this.#resting.update((name) => this.#functions.has(name));
   }
 
   #change(work: () => Promise<void>): Promise<void> {

@@ -18,6 +18,8 @@ export interface Deployer {
   /** The version was refused before it came to `deploy`, such as one with a wrong digest. */
   refuse(target: Target, error: string): void;
   reported(): readonly ReportedFunction[];
+  /** The versions that handled messages last, with which they go on; known also when a full disk kept the list of what was applied from being written. */
+  known(): readonly Target[];
 }
 
 export interface Restored {
@@ -69,7 +71,10 @@ export class Reconciler {
     const read = await readApplied(appliedPath);
     if (read === "corrupt")
       this.#deps.logger.error({ path: appliedPath }, "the list of functions to restore is damaged; the control plane sends it again");
-    this.#applied = read === "corrupt" || read === undefined ? NOTHING_APPLIED : read;
+    const applied = read === "corrupt" || read === undefined ? NOTHING_APPLIED : read;
+    const known = this.#parts.deployer.known();
+    const others = applied.functions.filter(({ name }) => !known.some((target) => target.name === name));
+    this.#applied = { ...applied, functions: [...known, ...others] };
     const active: string[] = [];
     for (const target of this.#applied.functions) {
       if (await this.#attempt(target, () => this.#restoreOne(target))) active.push(target.name);
@@ -230,7 +235,8 @@ export class Reconciler {
 
   async #prune(desired: Desired): Promise<void> {
     try {
-      await this.#parts.artifacts.keepOnly(new Set([...this.#applied.functions, ...desired.functions].map(({ digest }) => digest)));
+      const needed = [...this.#applied.functions, ...this.#parts.deployer.known(), ...desired.functions];
+      await this.#parts.artifacts.keepOnly(new Set(needed.map(({ digest }) => digest)));
     } catch (error) {
       this.#deps.logger.warn({ err: error }, "bundles that are no longer needed cannot be removed");
     }

@@ -10,6 +10,7 @@ const deployer = {
   remove: () => Promise.resolve(),
   refuse: () => undefined,
   reported: () => [],
+  known: () => [],
 };
 const options = { gateway: "gw-1", url, data: `${folder}/sync`, version: "0.1.0", labels: {} };
 const sync = startSync(options, { outbox: journal.outbox, deployer }, { logger: silentLogger });

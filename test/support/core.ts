@@ -160,6 +160,7 @@ function surrounded(journal: Journal, around: NonNullable<CoreOptions["around"]>
     loadState: (name, key) => journal.loadState(name, key),
     restingFloor: (running) => journal.restingFloor(running),
     functionRecord: (name) => journal.functionRecord(name),
+    functionRecords: journal.functionRecords,
     saveFunction: (name, record, cursor) => journal.saveFunction(name, record, cursor),
     removeFunction: (name) => journal.removeFunction(name),
     saveProof: (name, proven) => journal.saveProof(name, proven),

@@ -1,5 +1,5 @@
 import { execFile, spawnSync } from "node:child_process";
-import { mkdir, open, rm, statfs } from "node:fs/promises";
+import { cp, mkdir, open, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
@@ -51,6 +51,8 @@ export class SmallDisk implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.problem !== undefined) return;
+    // What was on it is gone with it, and a run that broke a promise has to be looked into.
+    await cp(this.path, `${this.path}-after`, { recursive: true });
     await run("umount", ["-l", this.path]);
     process.off("exit", this.#unmountNow);
   }

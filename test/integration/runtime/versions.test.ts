@@ -129,6 +129,26 @@ describe("a function that is removed", () => {
   });
 });
 
+describe("what is acknowledged for a function that is not there after a start", () => {
+  it("is journaled, and handled when the function is there again; volatile messages are not", async () => {
+    await using folder = await TempFolder.make();
+    const plan = { triggers: ["in/+k", "often/+k"], volatile: ["often/+k"] };
+    {
+      await using core = await Core.open({ folder: folder.path });
+      await core.deploy(version(1, plan));
+    }
+    await using core = await Core.open({ folder: folder.path });
+    expect(["in/k", "often/k", "else/k"].map((topic) => core.runtime.matches(topic))).toEqual(["durable", "none", "none"]);
+    await core.send("in/k", 7);
+    await core.deploy(version(2, plan));
+    expect(core.runtime.matches("often/k")).toBe("volatile");
+    await core.drained();
+    expect((await core.events()).map(({ version: by, data }) => [by, data])).toEqual([[2, [7, 1]]]);
+    await core.runtime.remove("f");
+    expect(core.runtime.matches("in/k")).toBe("none");
+  });
+});
+
 describe("what was acknowledged for a function that cannot be started again", () => {
   it("is not trimmed away, and is handled when it can", async () => {
     await using folder = await TempFolder.make();

@@ -1,4 +1,4 @@
-import { readdir, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { openEmbeddedLink } from "../../../src/control/embedded-link.ts";
@@ -202,6 +202,26 @@ describe("restoring", () => {
     await using sync = newSync({ ...parts, deployer });
     expect(await sync.restore()).toEqual({ active: ["celsius"], failed: [] });
     expect(deployer.running.get("celsius")).toMatchObject({ version: 1, digest: one.digest, code: one.bundle.code });
+  });
+
+  it("starts the version that handled messages last, also when a full disk kept it out of the list", async () => {
+    await deployOne();
+    const list = join(parts.data, "sync", "applied.json");
+    const before = await readFile(list);
+    {
+      await using sync = newSync(parts);
+      await sync.restore();
+      cloud.want(4, [two, 2]);
+      sync.connect();
+      await vi.waitFor(() => expect(cloud.last).toMatchObject({ revision: 4 }), patiently);
+    }
+    await writeFile(list, before);
+    await link.close();
+    const deployer = new RecordingDeployer();
+    deployer.handledLast = [{ name: "celsius", version: 2, digest: two.digest }];
+    await using sync = newSync({ ...parts, deployer });
+    expect(await sync.restore()).toEqual({ active: ["celsius"], failed: [] });
+    expect(deployer.running.get("celsius")).toMatchObject({ version: 2, digest: two.digest });
   });
 
   it("has nothing to restore on a new gateway", async () => {

@@ -72,6 +72,8 @@ export class RecordingDeployer implements Deployer {
   readonly running = new Map<string, Target & { code: string }>();
   readonly history: string[] = [];
   readonly refused: string[] = [];
+  /** What the journal of a real gateway knows. */
+  handledLast: readonly Target[] = [];
   before: (target: Target) => Promise<void> = () => Promise.resolve();
 
   async deploy({ name, version, digest }: Target, bundle: Bundle): Promise<void> {
@@ -89,6 +91,10 @@ export class RecordingDeployer implements Deployer {
 
   refuse({ name, version }: Target, error: string): void {
     this.refused.push(`${name} v${version}: ${error}`);
+  }
+
+  known(): readonly Target[] {
+    return this.handledLast;
   }
 
   reported(): ReportedFunction[] {
