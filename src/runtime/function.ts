@@ -235,8 +235,12 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   async load(events: InstanceEvents, trial: object | undefined): Promise<InstanceHandle> {
     await this.#standing.passed();
-    const place: Place = trial === undefined ? this.#standing.place : { kind: "own", owner: trial, lasting: false };
-    const handle = await this.#parts.hosts.load(this.#spec, events, place);
+    const { hosts } = this.#parts;
+    let place: Place = trial === undefined ? this.#standing.place : { kind: "own", owner: trial, lasting: false };
+    // Others may have taken the last one since; only who has asked for it has to wait then.
+    const isPossible = place.kind !== "own" || !place.lasting || this.manifest.isolation === "process" || hosts.hasRoom(this.name);
+    if (!isPossible) place = { kind: "probation" };
+    const handle = await hosts.load(this.#spec, events, place);
     this.starts.add(handle.started);
     return handle;
   }
@@ -291,7 +295,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     const text = `FUNCTION_QUARANTINED: nothing of it runs for ${ms / 1_000} s, because host processes keep dying of it; the last time: ${code}: ${message}`;
     this.#parts.logs.add({ level: "error", function: this.name, version: this.version, message: text });
     this.#parts.logger.error({ function: this.name, version: this.version, ms, code }, "a function is quarantined");
-    this.#parts.changed();
+    queueMicrotask(() => this.#changed());
   }
 
   /** What was under way when others like it were dropped may have failed. Not at once: the lane has to take back first what comes again. */

@@ -68,6 +68,8 @@ export class Lane {
 
   /** Sends what can be sent. Called after offering, so that what arrives together travels together. */
   pump(): void {
+    // Own hosts are few, and somebody else may be able to use it.
+    if (this.#instance.onTrial && this.#owner.held && this.#underWay.isEmpty) this.#instance.replace(false);
     while (!this.#stopped && !this.#owner.held && this.#arrange() && this.#queue.length > 0 && !this.#underWay.isFull) {
       const { handle } = this.#instance;
       if (handle === undefined) return;

@@ -46,6 +46,26 @@ describe("what a function publishes", () => {
     expect(core.published).toHaveLength(16);
   });
 
+  it("back and forth between two functions ends in the dead letters of the one whose turn it is, and both go on", async () => {
+    await using core = await Core.temporary();
+    await core.deploy(
+      functionOf({
+        name: "ping",
+        triggers: ["ping"],
+        handler: `if (event.data >= 0) ctx.publish('pong', event.data + 1); ctx.emit('ping', event.data);`,
+      }),
+      functionOf({ name: "pong", triggers: ["pong"], handler: `ctx.publish('ping', event.data + 1); ctx.emit('pong', event.data);` }),
+    );
+    await core.send("ping", "0");
+    await core.drained();
+    expect((await core.events("ping")).map(({ data }) => data)).toEqual([0, 2, 4, 6, 8, 10, 12, 14]);
+    expect((await core.events("pong")).map(({ data }) => data)).toEqual([1, 3, 5, 7, 9, 11, 13, 15]);
+    expect(await core.deadLetters()).toMatchObject([{ code: "LIMIT_HOPS", function: "ping", attempts: 1, topic: "ping" }]);
+    await core.send("ping", "-1");
+    await core.drained();
+    expect(core.stats("ping")).toMatchObject({ handled: 9, deadLettered: 1 });
+  });
+
   it("comes from the function at the time of its message, whatever the function says", async () => {
     await using core = await Core.temporary();
     await core.deploy(

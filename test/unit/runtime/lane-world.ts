@@ -45,7 +45,9 @@ interface FakeIsolate {
 export class LaneWorld implements LaneOwner {
   readonly manifest: Manifest;
   readonly place = "here";
-  readonly held = false;
+  held = false;
+  /** Isolates in own hosts. */
+  trials = 0;
   lettersFull = false;
   readonly messages: JournaledMessage[] = [];
   readonly settled = new Map<number, "done" | "dead" | "duplicate" | "dropped">();
@@ -155,7 +157,8 @@ export class LaneWorld implements LaneOwner {
     return false;
   }
 
-  async load(events: InstanceEvents): Promise<InstanceHandle> {
+  async load(events: InstanceEvents, trial: object | undefined): Promise<InstanceHandle> {
+    if (trial !== undefined) this.trials++;
     const handler = (event: { readonly seq: number }, ctx: Emitter): unknown => this.#attempt(event.seq, ctx);
     const options = { ...OPTIONS, strict: this.manifest.order === "strict" };
     const guest = createGuest({ default: { handler } }, options, { loadState: () => undefined });
@@ -165,7 +168,10 @@ export class LaneWorld implements LaneOwner {
       started: { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false },
       run: (batch, _limits, items) => void isolate.inbox.push({ batch, text: Buffer.concat(items).toString("latin1") }),
       stateLoaded: () => undefined,
-      unload: () => void this.#isolates.splice(0, Infinity, ...this.#isolates.filter((other) => other !== isolate)),
+      unload: () => {
+        if (trial !== undefined) this.trials--;
+        this.#isolates.splice(0, Infinity, ...this.#isolates.filter((other) => other !== isolate));
+      },
     };
   }
 

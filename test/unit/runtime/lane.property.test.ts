@@ -78,6 +78,26 @@ describe("messages of a lane", () => {
     expect(world.asked).toBeLessThanOrEqual(4 * pairs); // A first time and once more for either message of a pair.
   });
 
+  it("that are on trial are tried in an own host, which is given up while nothing of the function may run, and afterwards", async () => {
+    const world = new LaneWorld({ retry, limits: { cpuMs: 10_000 } });
+    await world.start();
+    for (let key = 0; key < 3; key++) await world.arrive({ key, id: undefined, attempts: [] });
+    expect(world.trials).toBe(0);
+    await world.die("possible");
+    expect(world.trials).toBe(1);
+    await world.handle();
+    world.held = true;
+    await world.answer();
+    expect(world.trials).toBe(0);
+    world.held = false;
+    world.lane.pump();
+    await world.pass(0);
+    expect(world.trials).toBe(1);
+    expect(await world.finish()).toBe(true);
+    expect(world.trials).toBe(0);
+    expect([...world.settled.values()]).toEqual(["done", "done", "done"]);
+  });
+
   it.each([
     ["strict", undefined],
     ["strict", idempotency],
