@@ -1,6 +1,6 @@
 import type { EventEmitter } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import type { Aedes, AedesOptions, Client, PublishPacket } from "aedes";
+import type { AedesOptions, Client, PublishPacket } from "aedes";
 import { messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
@@ -72,7 +72,7 @@ export class Broker implements AsyncDisposable {
   readonly close: () => Promise<void>;
   /** Resolves when it is closed, rejects when the disk refuses a session's write. */
   readonly stopped: Promise<void>;
-  readonly #aedes: Aedes;
+  readonly #aedes: Engine;
   readonly #store: SessionStore;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
@@ -206,6 +206,12 @@ export class Broker implements AsyncDisposable {
     to: { intake: Intake; options: BrokerOptions; callback: (error?: Error | null) => void },
   ): void {
     const { intake, options, callback } = to;
+    const ending = client === null || packet.messageId === undefined ? undefined : this.#open.ending(client.id);
+    if (client !== null && ending !== undefined) {
+      const go = (): void => (client.closed ? undefined : this.#take(client, packet, to));
+      ending.then(go, () => client.close());
+      return;
+    }
     const problem = this.#topics.problem(packet.topic) ?? payloadProblem(packet, options.payloadBytesMax);
     if (problem !== undefined) {
       callback(new Error(`topic "${packet.topic.slice(0, 100)}": ${problem}`));
@@ -232,6 +238,11 @@ export class Broker implements AsyncDisposable {
         return;
       }
       if (duplicate === true) Object.defineProperty(packet, DUPLICATE, { value: true });
+      else if (sent !== undefined && packet.qos === 1 && !sent.client.connecting && !sent.client.connected) {
+        // The engine publishes nothing whose PUBACK it cannot send. This is taken all the same, and sessions have copies that are due now.
+        this.#aedes.publish(packet, client);
+        return;
+      }
       callback(error);
     };
     const entry = message === undefined ? undefined : entryOf(message, wake === "volatile");

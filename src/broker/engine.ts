@@ -1,7 +1,7 @@
 import { Aedes, type AedesOptions, type Client, type PublishPacket } from "aedes";
 import { type StoredPacket, storedOf } from "./copies.ts";
 import type { TopicEmitter } from "./emitter.ts";
-import type { SessionStore } from "./session-store.ts";
+import { DUPLICATE, type SessionStore } from "./session-store.ts";
 
 type Done = (error?: Error) => void;
 
@@ -74,6 +74,8 @@ export class Engine extends Aedes {
   override publish(packet: PublishPacket, client: Client | Done | null, done?: Done): void {
     const callback = (typeof client === "function" ? client : done) ?? nothing;
     const from = typeof client === "function" ? null : client;
+    // A QoS 1 packet that was sent again is acknowledged again and has been published.
+    if (DUPLICATE in packet) return callback();
     const stored = storedOf(packet);
     if (stored !== undefined) {
       if (from !== null) stored.clientId = from.id;

@@ -24,6 +24,9 @@ export class OpenMessages {
   readonly #connections = new Map<string, Client>();
   /** Sessions whose end is not on disk yet. */
   readonly #ending = new Map<string, Promise<void>>();
+  /** Settle when those who have begun to connect with an id are known, or gone. */
+  readonly #turns = new Map<string, Promise<void>>();
+  readonly #endTurn = new WeakMap<Client, () => void>();
 
   constructor(ledger: Ledger, options: { readonly inflightMax: number }, logger: Logger) {
     this.#ledger = ledger;
@@ -33,7 +36,10 @@ export class OpenMessages {
 
   follow(aedes: Aedes): void {
     aedes.on("sessionExpired", (client) => this.#end(client.id));
-    aedes.on("client", (client) => this.#connections.set(client.id, client));
+    aedes.on("client", (client) => {
+      this.#connections.set(client.id, client);
+      this.#endTurn.get(client)?.();
+    });
     aedes.on("clientDisconnect", (client) => {
       // A connection that was taken over may end after the one that took its place has begun, and must not end that one's session.
       if (this.#connections.get(client.id) !== client) return;
@@ -43,11 +49,17 @@ export class OpenMessages {
     });
   }
 
+  /** What messages of a client have to wait for: until a session's end is on disk, packet ids of the next one could be taken for its own. */
+  ending(client: string): Promise<void> | undefined {
+    return this.#ending.size === 0 ? undefined : this.#ending.get(client);
+  }
+
   /**
    * Resolves when the client may be let in. One that starts anew has no message open, whatever it left behind (MQTT 5, 3.1.2.4), and nor has one
-   * that takes over a connection with which its session ends.
+   * that takes over a connection with which its session ends. Of several that come with one id at the same time each takes over the one before.
    */
   async begin(client: Client): Promise<void> {
+    await this.#turn(client);
     const before = this.#connections.get(client.id);
     const startsAnew = client.clean || Reflect.get(client, "_cleanStart") === true || before?.clean === true;
     if (!startsAnew) return this.#ending.get(client.id);
@@ -56,12 +68,30 @@ export class OpenMessages {
     await this.#clear(client.id);
   }
 
+  async #turn(client: Client): Promise<void> {
+    const { id, conn } = client;
+    const before = this.#turns.get(id);
+    const own = Promise.withResolvers<void>();
+    this.#endTurn.set(client, own.resolve);
+    if (conn.destroyed) own.resolve();
+    else conn.once("close", own.resolve);
+    const ended = Promise.all([before, own.promise]).then(() => undefined);
+    this.#turns.set(id, ended);
+    void ended.then(() => this.#turns.get(id) === ended && this.#turns.delete(id));
+    await before;
+  }
+
   #end(client: string): void {
-    const ending = this.#clear(client).finally(() => {
-      if (this.#ending.get(client) === ending) this.#ending.delete(client);
-    });
+    const ending = this.#clear(client);
     this.#ending.set(client, ending);
-    ending.catch((error: unknown) => this.#logger.error({ error: messageOf(error) }, "a session could not be cleared"));
+    const ended = (): void => {
+      if (this.#ending.get(client) === ending) this.#ending.delete(client);
+    };
+    // Before anybody who waits for it goes on.
+    ending.then(ended, (error: unknown) => {
+      ended();
+      this.#logger.error({ error: messageOf(error) }, "a session could not be cleared");
+    });
   }
 
   async #clear(client: string): Promise<void> {

@@ -1,3 +1,5 @@
+import { connect, type Socket } from "node:net";
+import { generate, parser } from "mqtt-packet";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Broker, Intake } from "../../../src/broker/broker.ts";
 import { openDatabase } from "../../../src/journal/database.ts";
@@ -44,6 +46,20 @@ const texts = (client: RawClient): string[] =>
   client.received.flatMap((packet) => (packet.cmd === "publish" ? [packet.payload.toString()] : []));
 const answers = (client: RawClient): string[] => client.received.map(({ cmd }) => cmd);
 
+/** A connection that sends a QoS 2 message with its CONNECT. */
+function eager(id: string, { topic, text }: { topic: string; text: string }, acknowledged: () => void): Socket {
+  const { hostname, port } = new URL(broker.address);
+  const socket = connect(Number(port), hostname);
+  socket.on("error", () => undefined); // One of them is cut off by the other.
+  const packets = parser();
+  packets.on("packet", ({ cmd }) => (cmd === "pubrec" ? acknowledged() : undefined));
+  socket.on("data", (chunk: Buffer) => void packets.parse(chunk));
+  const hello = { cmd: "connect", clientId: id, protocolId: "MQTT", protocolVersion: 4, clean: true, keepalive: 0 } as const;
+  const message = { cmd: "publish", topic, payload: text, qos: 2, messageId: 1, dup: false, retain: false } as const;
+  socket.write(Buffer.concat([generate(hello), generate(message)]));
+  return socket;
+}
+
 async function complete(client: RawClient, messageId: number): Promise<void> {
   await client.next("pubrec");
   client.send({ cmd: "pubrel", messageId });
@@ -68,6 +84,39 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
     client.publish(topic, "2", { qos: 2, messageId: 1 });
     await complete(client, 1);
     await vi.waitFor(() => expect(texts(away)).toEqual(["1", "2"]));
+  });
+
+  it("of a connection whose session ends meanwhile does not stand for one of the next session", async () => {
+    await using away = await subscribed("away", "#");
+    await using before = await RawClient.connect(broker.address, { id: "c", clean: true });
+    [intake.holding, holding] = [true, true];
+    before.publish(topic, "1", { qos: 2, messageId: 1 });
+    await vi.waitFor(() => expect(intake.held.length + held.length).toBe(1));
+    await using client = await RawClient.connect(broker.address, { id: "c", clean: true });
+    intake.holding = false;
+    release();
+    for (const journaled of intake.held.splice(0)) journaled();
+    await vi.waitFor(() => expect(texts(away)).toEqual(["1"]));
+    client.publish(topic, "2", { qos: 2, messageId: 1 });
+    await complete(client, 1);
+    await vi.waitFor(() => expect(texts(away)).toEqual(["1", "2"]));
+  });
+
+  it("behind the CONNECT of one of two connections with an id is not taken for the other one's", async () => {
+    await using connected = await RawClient.connect(broker.address, { id: "connected" });
+    connected.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos: 2 }] });
+    await connected.next("suback");
+    const acknowledged: string[] = [];
+    for (let round = 0; round < 20; round++) {
+      const id = `c${round}`;
+      const sockets = ["first", "second"].map((name) => {
+        const text = `${round} ${name}`;
+        return eager(id, { topic, text }, () => acknowledged.push(text));
+      });
+      await vi.waitFor(() => expect(acknowledged).toContain(`${round} second`));
+      for (const socket of sockets) socket.destroy();
+    }
+    await vi.waitFor(() => expect(acknowledged.filter((text) => !texts(connected).includes(text))).toEqual([]));
   });
 
   it("and those that follow it reach subscribers in the order in which they came", async () => {

@@ -7,11 +7,16 @@ import { TempFolder } from "../../support/temp-folder.ts";
 let folder: TempFolder;
 let intake: TestIntake;
 let broker: Broker;
+/** Syncs of the sessions that are not done yet, while `holdingSyncs` is set. */
+const heldSyncs: (() => void)[] = [];
+let holdingSyncs = false;
+
+const synced = (): Promise<void> => (holdingSyncs ? new Promise((resolve) => heldSyncs.push(resolve)) : Promise.resolve());
 
 beforeEach(async () => {
   folder = await TempFolder.make();
   intake = new TestIntake();
-  broker = await startBroker(intake, folder.path);
+  broker = await startBroker(intake, folder.path, { synced });
 });
 
 afterEach(async () => {
@@ -21,6 +26,9 @@ afterEach(async () => {
 
 const ids = (client: RawClient): (number | undefined)[] =>
   client.received.flatMap((packet) => (packet.cmd === "puback" ? [packet.messageId] : []));
+
+const texts = (client: RawClient): string[] =>
+  client.received.flatMap((packet) => (packet.cmd === "publish" ? [packet.payload.toString()] : []));
 
 async function gone(): Promise<void> {
   await vi.waitFor(() => expect(broker.clients).toBe(0));
@@ -58,6 +66,39 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
     intake.held[1]?.();
     await vi.waitFor(() => expect(ids(client)).toEqual([7, 8]));
     expect(intake.texts).toEqual(["in/a=1", "in/a=2"]);
+  });
+
+  it.each(["in/a", "out/a"])("reaches sessions at once when its publisher is gone, and not again (%s)", async (topic) => {
+    await using kept = await RawClient.connect(broker.address, { id: "kept", version, clean: false });
+    kept.onPacket = ({ cmd, messageId }) => {
+      if (cmd === "publish" && messageId !== undefined) kept.send({ cmd: "puback", messageId });
+    };
+    kept.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos: 1 }] });
+    await kept.next("suback");
+    [intake.holding, holdingSyncs] = [true, true];
+    {
+      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+      client.publish(topic, "1", { qos: 1, messageId: 7 });
+      await vi.waitFor(() => expect(intake.held.length + heldSyncs.length).toBe(1));
+    }
+    await vi.waitFor(() => expect(broker.clients).toBe(1));
+    [intake.holding, holdingSyncs] = [false, false];
+    for (const answer of [...intake.held.splice(0), ...heldSyncs.splice(0)]) answer();
+    await vi.waitFor(() => expect(texts(kept)).toEqual(["1"]));
+    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+    // What functions want is recognized; what is only brokered is another message after its connection was lost.
+    if (topic === "in/a") {
+      client.publish(topic, "1", { qos: 1, messageId: 7, dup: true });
+      await client.next("puback");
+    }
+    client.publish(topic, "2", { qos: 1, messageId: 8 });
+    await client.next("puback");
+    await vi.waitFor(() => expect(texts(kept)).toEqual(["1", "2"]));
+    await kept.ping();
+    await kept[Symbol.asyncDispose]();
+    await using back = await RawClient.connect(broker.address, { id: "kept", version, clean: false });
+    await back.ping();
+    expect(texts(back)).toEqual([]);
   });
 
   it("is another message after its PUBACK was sent, whatever DUP says, and without DUP in any case", async () => {
