@@ -21,6 +21,7 @@ import { Settling } from "./settling.ts";
 import { type Pressure, Shedding } from "./shedding.ts";
 import { Standing } from "./standing.ts";
 import { Starts } from "./starts.ts";
+import { stateAnswer } from "./state-answer.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
 
 /** What is the same for all functions. */
@@ -259,14 +260,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   async loadState(keys: readonly string[]): Promise<string> {
     await this.#settling.onDisk();
-    const answer: Record<string, [string, string][]> = Object.create(null) as Record<string, [string, string][]>;
-    await Promise.all(
-      keys.map(async (key) => {
-        const entries = await this.#parts.journal.loadState(this.name, key);
-        if (entries.length > 0) answer[key] = entries.map(({ name, value }) => [name, value.toString()]);
-      }),
-    );
-    return JSON.stringify(answer);
+    return stateAnswer(keys, (key) => this.#parts.journal.loadState(this.name, key));
   }
 
   prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined {

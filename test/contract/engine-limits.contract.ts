@@ -111,6 +111,16 @@ export function engineLimitsContract(make: () => Engine): void {
     });
   });
 
+  it("code that makes the guest ask for state again and again is cut, and most of it is not passed on", async () => {
+    using bench = await EngineBench.create(make(), {
+      handler: "Map.prototype.has = () => false; for (let i = 0; i < 5_000; i++) ctx.state.get('x');",
+    });
+    const outcome = await bench.outcome([{ topic: "in/a" }]);
+    expect(outcome).toMatchObject({ done: false, fault: { code: "LIMIT_CALLS" }, finished: 0 });
+    expect(bench.asked.length).toBeGreaterThan(100);
+    expect(bench.asked.length).toBeLessThanOrEqual(1_000);
+  });
+
   it("nothing of the process, of the engine or of shared memory is there", async () => {
     const names = [
       "process",

@@ -5,7 +5,8 @@
  *
  *   to the host    LOAD      JSON LoadSpec: make an isolate with this code
  *                  RUN       u32 batch · u32 timeout ms · u32 wall ms · items: handle them in order, one batch of an instance after another
- *                  STATE     u32 request · JSON {key: [[name, JSON text] …]}: the answer to STATE_GET
+ *                  STATE     u32 request · JSON {key: [[name, JSON text] …]}: the answer to STATE_GET; null for a key stands for too much
+ *                            at once, and that it has to be asked for again. The first key is never null.
  *                  UNLOAD    drop the isolate
  *                  PING      to be answered at once with PONG, by the thread that everything else in the host depends on
  *   to the gateway READY     the process has started

@@ -7,6 +7,8 @@ interface KeyState {
 }
 
 const STATE_KEYS_MAX = 10_000;
+/** Of what is remembered from one batch to the next. */
+const STATE_BYTES_MAX = 4 * 1024 * 1024;
 const STATE_KEY_BYTES_MAX = 1024 * 1024;
 
 /** State as the isolate knows it: whole keys, loaded once, written through with the message that changes them. */
@@ -16,6 +18,7 @@ export class StateCache {
   readonly #loading = new Map<number, { keys: string[]; resolve: () => void }>();
   readonly #asked = new Map<string, Promise<void>>();
   #request = 0;
+  #bytes = 0;
   /** Set by the first use; from then on the keys of a batch are asked for at its start, in one go. */
   used = false;
 
@@ -49,11 +52,15 @@ export class StateCache {
     const waiting = this.#loading.get(request);
     if (waiting === undefined) return;
     this.#loading.delete(request);
-    const answer = JSON.parse(text) as Record<string, readonly (readonly [string, string])[]>;
+    const answer = JSON.parse(text) as Record<string, readonly (readonly [string, string])[] | null>;
     for (const key of waiting.keys) {
       this.#asked.delete(key);
-      const entries = (Object.hasOwn(answer, key) ? answer[key] : undefined) ?? [];
-      this.#keys.set(key, { values: new Map(entries), bytes: entries.reduce((sum, [name, value]) => sum + name.length + value.length, 0) });
+      const entries = Object.hasOwn(answer, key) ? answer[key] : [];
+      // Too much for one answer: it is asked for when it is needed.
+      if (entries === null || entries === undefined) continue;
+      const bytes = entries.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+      this.#keys.set(key, { values: new Map(entries), bytes });
+      this.#bytes += bytes;
     }
     waiting.resolve();
   }
@@ -62,7 +69,9 @@ export class StateCache {
     const state = this.#keys.get(key);
     if (state === undefined) return;
     for (const [name, value] of writes) {
-      state.bytes += (value === undefined ? 0 : name.length + value.length) - StateCache.#sizeOf(state, name);
+      const grown = (value === undefined ? 0 : name.length + value.length) - StateCache.#sizeOf(state, name);
+      state.bytes += grown;
+      this.#bytes += grown;
       if (value === undefined) state.values.delete(name);
       else state.values.set(name, value);
     }
@@ -81,9 +90,10 @@ export class StateCache {
 
   /** Forgets the keys that were loaded first; they are in the database. */
   shrink(): void {
-    for (const key of this.#keys.keys()) {
-      if (this.#keys.size <= STATE_KEYS_MAX) return;
+    for (const [key, { bytes }] of this.#keys) {
+      if (this.#keys.size <= STATE_KEYS_MAX && this.#bytes <= STATE_BYTES_MAX) return;
       this.#keys.delete(key);
+      this.#bytes -= bytes;
     }
   }
 

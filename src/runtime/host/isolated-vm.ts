@@ -26,6 +26,9 @@ const MEMORY_MB_MIN = 8;
 const MEMORY_LOOK_MS = 2;
 const MEMORY_LOOK_BATCHES = 64;
 const COLLECT_TIMEOUT_MS = 1_000;
+/** A message needs its state once, and a batch has at most 256 messages. Characters of keys. */
+const ASKS_MAX = 1_000;
+const ASK_CHARS_MAX = 32 * 1024 * 1024;
 
 export interface IsolatedVmOptions {
   /** Called when an isolate cannot be stopped from inside the process. */
@@ -72,8 +75,15 @@ export class IsolatedVmEngine implements Engine, Disposable {
 type GuestFunctions = Readonly<Record<(typeof GUEST_FUNCTIONS)[number], ivm.Reference>>;
 const GUEST_FUNCTIONS = ["start", "take", "finish", "stateLoaded", "salvage"] as const;
 
+/** How often and with how much the function may still ask the gateway in this batch. */
+interface Asks {
+  left: number;
+  charsLeft: number;
+}
+
 /** An isolate that has become a function's. */
 interface Made {
+  readonly asks: Asks;
   readonly guest: GuestFunctions;
   readonly collect: ivm.Reference;
   readonly memoryMb: number;
@@ -107,17 +117,18 @@ class IsolatedVmInstance implements Instance {
     const memoryMb = Math.max(MEMORY_MB_MIN, Math.ceil(spec.memoryBytes / 2 ** 20));
     const { blank, pooled } = parts.pool.take(memoryMb);
     const { isolate, context, collect } = blank;
+    const asks: Asks = { left: ASKS_MAX, charsLeft: ASK_CHARS_MAX };
     try {
       const isolateMs = performance.now() - startedAt;
       const { script, cached } = await parts.codes.compile(isolate, spec.code, `${spec.name}.js`);
       const compileMs = performance.now() - startedAt - isolateMs;
       // Both at once, which spares a change of thread: what an isolate is asked for it does in order.
-      const loading = Promise.all([script.run(context, { timeout: LOAD_TIMEOUT_MS }), specialise(blank.create, spec, ways)]);
+      const loading = Promise.all([script.run(context, { timeout: LOAD_TIMEOUT_MS }), specialise(blank.create, spec, counted(ways, asks))]);
       const [, guest] = await parts.calls.watch(loading, isolate, { timeoutMs: LOAD_TIMEOUT_MS, stuck: ways.stuck });
       for (const done of [script, blank.create, context]) done.release();
       const initMs = performance.now() - startedAt - isolateMs - compileMs;
       const started = { isolateMs, compileMs, initMs, pooled, cached };
-      return new IsolatedVmInstance(isolate, { guest, collect, memoryMb, started, calls: parts.calls, stuck: ways.stuck });
+      return new IsolatedVmInstance(isolate, { asks, guest, collect, memoryMb, started, calls: parts.calls, stuck: ways.stuck });
     } catch (error) {
       if (!isolate.isDisposed) isolate.dispose();
       throw new Error(loadErrorOf(error, { timeoutMs: LOAD_TIMEOUT_MS, memoryMb }), { cause: error });
@@ -130,17 +141,21 @@ class IsolatedVmInstance implements Instance {
     try {
       const timeout = limits.timeoutMs;
       this.#timeoutMs = timeout;
+      this.#made.asks.left = ASKS_MAX;
+      this.#made.asks.charsLeft = ASK_CHARS_MAX;
       if (this.#pace.quick) this.#guest.start.applySync(undefined, [batch], { timeout });
       else await this.#watched(this.#guest.start.apply(undefined, [batch], { timeout }));
       const tookMs = performance.now() - startedAt;
       this.#pace.took(tookMs);
       const results = this.#guest.take.applySync(undefined, [], { timeout: SALVAGE_TIMEOUT_MS });
       const outcome: RunOutcome = typeof results === "string" ? { done: true, results } : await this.#finish(limits);
+      if (this.#hasAskedTooOften) return this.#refuse();
       if (outcome.done && (tookMs >= MEMORY_LOOK_MS || ++this.#unlooked >= MEMORY_LOOK_BATCHES)) await this.#lookAtMemory();
       return outcome;
     } catch (error) {
       this.#pace.took(performance.now() - startedAt);
       const message = error instanceof Error ? error.message : String(error);
+      if (this.#hasAskedTooOften) return this.#refuse();
       if (this.#isolate.isDisposed) return this.#cut("LIMIT_MEMORY", `needed more than limits.memory, ${this.#made.memoryMb} MB`);
       const timedOut = /execution timed out/i.test(message);
       // The library goes by the clock on the wall, and on a busy machine that is not what the code has had.
@@ -152,9 +167,20 @@ class IsolatedVmInstance implements Instance {
     }
   }
 
-  #watched<T>(running: Promise<T>): Promise<T> {
+  /** Whatever it says that it has finished: it has not had the state that it asked for. */
+  #refuse(): RunOutcome {
+    this.dispose();
+    const fault = { code: "LIMIT_CALLS", message: `asked for state more than ${ASKS_MAX} times in one batch` };
+    return { done: false, fault, finished: 0, elapsedMs: 0, results: "" };
+  }
+
+  get #hasAskedTooOften(): boolean {
+    return this.#made.asks.left < 0 || this.#made.asks.charsLeft < 0;
+  }
+
+  #watched<T>(running: Promise<T>, timeoutMs = this.#timeoutMs): Promise<T> {
     const { calls, stuck } = this.#made;
-    return calls.watch(running, this.#isolate, { timeoutMs: this.#timeoutMs, stuck });
+    return calls.watch(running, this.#isolate, { timeoutMs, stuck });
   }
 
   /** @throws Error when the isolate is ended, because what is left without garbage is too much */
@@ -163,7 +189,7 @@ class IsolatedVmInstance implements Instance {
     const { used_heap_size: used, externally_allocated_size: external } = this.#isolate.getHeapStatisticsSync();
     const bytesMax = this.#made.memoryMb * 2 ** 20;
     if (used + external <= bytesMax) return;
-    await this.#watched(this.#made.collect.apply(undefined, [2 * bytesMax], { timeout: COLLECT_TIMEOUT_MS }));
+    await this.#watched(this.#made.collect.apply(undefined, [2 * bytesMax], { timeout: COLLECT_TIMEOUT_MS }), COLLECT_TIMEOUT_MS);
   }
 
   /** The batch waits for something; so does this, within the wall limit. */
@@ -224,6 +250,17 @@ class IsolatedVmInstance implements Instance {
 }
 
 const WALL = Symbol("wall");
+
+/** Lets only so many calls through. The guest asks for a key once, but its code may have broken that. */
+function counted(ways: InstanceWays, asks: Asks): InstanceWays {
+  return {
+    ...ways,
+    loadState: (request, keys) => {
+      asks.charsLeft -= keys.length;
+      if (--asks.left >= 0 && asks.charsLeft >= 0) ways.loadState(request, keys);
+    },
+  };
+}
 
 /** Makes the guest of a function whose code has run. Its properties are its own, so that reading them runs nothing. */
 async function specialise(create: ivm.Reference, spec: LoadSpec, ways: InstanceWays): Promise<GuestFunctions> {

@@ -4,8 +4,8 @@ import type { Fault } from "./frames.ts";
 const LOOK_INTERVAL_MS = 50;
 /** How much longer than it may code computes before it counts as unstopped. */
 const GRACE_MS = 50;
-/** An isolate that is ended takes a moment to stop. */
-const ENDING_MS = 100;
+/** An isolate that is ended takes a while to stop: its garbage is collected first. The process has computed for half of this at least. */
+const ENDING_MS = 1_000;
 
 /** A call into an isolate, off the host's thread. */
 interface Call {
@@ -16,8 +16,8 @@ interface Call {
   /** What the isolate had computed before, in nanoseconds. */
   readonly before: bigint;
   readonly startedAt: number;
-  /** When it was first seen that the isolate is ended. */
-  endedAt: number | undefined;
+  /** When it was first seen that the isolate is ended, and what the process had computed then. */
+  ended: { readonly at: number; readonly cpuMs: number } | undefined;
 }
 
 /**
@@ -31,7 +31,7 @@ export class UnstoppedCalls implements Disposable {
   /** `stuck` is told when only the end of the process ends the call. */
   async watch<T>(running: Promise<T>, isolate: ivm.Isolate, { timeoutMs, stuck }: Pick<Call, "timeoutMs" | "stuck">): Promise<T> {
     const before = isolate.isDisposed ? 0n : isolate.cpuTime;
-    const call: Call = { isolate, timeoutMs, stuck, before, startedAt: performance.now(), endedAt: undefined };
+    const call: Call = { isolate, timeoutMs, stuck, before, startedAt: performance.now(), ended: undefined };
     this.#calls.add(call);
     this.#timer ??= setInterval(() => this.#look(), LOOK_INTERVAL_MS).unref();
     try {
@@ -45,9 +45,9 @@ export class UnstoppedCalls implements Disposable {
     if (this.#calls.size === 0) this[Symbol.dispose]();
     const now = performance.now();
     for (const call of this.#calls) {
-      if (call.isolate.isDisposed) call.endedAt ??= now;
-      if (call.endedAt !== undefined) {
-        if (now < call.endedAt + ENDING_MS) continue;
+      if (call.isolate.isDisposed) call.ended ??= { at: now, cpuMs: processMs() };
+      if (call.ended !== undefined) {
+        if (now < call.ended.at + ENDING_MS || processMs() < call.ended.cpuMs + ENDING_MS / 2) continue;
         this.#tell(call, { code: "LIMIT_MEMORY", message: "needed more than limits.memory, and cannot be stopped" });
       } else if (now > call.startedAt + call.timeoutMs + GRACE_MS && computedMs(call.isolate, call.before) > call.timeoutMs) {
         const message = `computed for more than ${call.timeoutMs} ms without a pause, and cannot be interrupted`;
@@ -72,4 +72,9 @@ export class UnstoppedCalls implements Disposable {
 /** Milliseconds that an isolate has computed since it had computed `before` nanoseconds. */
 export function computedMs(isolate: ivm.Isolate, before: bigint): number {
   return isolate.isDisposed ? 0 : Number(isolate.cpuTime - before) / 1e6;
+}
+
+function processMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1_000;
 }

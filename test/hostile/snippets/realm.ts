@@ -34,6 +34,11 @@ export const REALM: readonly Snippet[] = [
     expects: ITSELF,
     handler: "Map.prototype.get = () => 1; Map.prototype.has = () => true; await ctx.state.get('x');",
   },
+  {
+    name: "pollutes-map-to-ask-for-ever",
+    expects: ["LIMIT_CALLS", "LIMIT_CPU"],
+    handler: "Map.prototype.has = () => false; for (let i = 0; i < 5_000; i++) ctx.state.get('x');",
+  },
   { name: "pollutes-string", expects: ITSELF, handler: "String.prototype.charCodeAt = () => 255; String.prototype.substring = () => 'x';" },
   { name: "pollutes-clock", expects: ITSELF, handler: "Date.now = () => { for (;;); };" },
   {

@@ -49,6 +49,31 @@ describe("state", () => {
     ]);
   });
 
+  it("of keys that are too large together for one answer is there for each of them", async () => {
+    await using core = await Core.temporary();
+    const large = functionOf({
+      name: "large",
+      handler: `
+        const parts = 14;
+        let sum = 0;
+        for (let i = 0; i < parts; i++) {
+          const text = (await ctx.state.get('part' + i)) ?? '0' + 'x'.repeat(60_000);
+          const count = Number.parseInt(text, 10) + 1;
+          sum += count;
+          ctx.state.set('part' + i, count + 'x'.repeat(60_000));
+        }
+        ctx.emit('sum', sum / parts, { subject: event.params.k });`,
+    });
+    await core.deploy(large);
+    for (const round of [1, 2, 3]) {
+      await Promise.all(Array.from({ length: 20 }, (_, i) => core.send(`in/k${i % 10}`, round)));
+      await core.drained();
+    }
+    const events = await core.bySubject();
+    for (let key = 0; key < 10; key++) expect(events[`k${key}`], `k${key}`).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(core.stats("large")).toMatchObject({ handled: 60, failed: 0 });
+  });
+
   it("can be deleted, and holds every JSON value under every name", async () => {
     await using core = await Core.temporary();
     await core.deploy(
