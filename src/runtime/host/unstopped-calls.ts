@@ -2,8 +2,8 @@ import type ivm from "isolated-vm";
 import type { Fault } from "./frames.ts";
 
 const LOOK_INTERVAL_MS = 50;
-/** How much longer than it may code computes before it counts as unstopped. */
-const GRACE_MS = 50;
+/** How much later than it should code is stopped on a machine where the thread that does it has to wait for a processor. */
+const GRACE_MS = 120;
 /** An isolate that is ended takes a while to stop: its garbage is collected first. The process has computed for half of this at least. */
 const ENDING_MS = 1_000;
 
@@ -49,7 +49,10 @@ export class UnstoppedCalls implements Disposable {
       if (call.ended !== undefined) {
         if (now < call.ended.at + ENDING_MS || processMs() < call.ended.cpuMs + ENDING_MS / 2) continue;
         this.#tell(call, { code: "LIMIT_MEMORY", message: "needed more than limits.memory, and cannot be stopped" });
-      } else if (now > call.startedAt + call.timeoutMs + GRACE_MS && computedMs(call.isolate, call.before) > call.timeoutMs) {
+      } else if (
+        now > call.startedAt + call.timeoutMs + GRACE_MS &&
+        computedMs(call.isolate, call.before) > call.timeoutMs + GRACE_MS / 2
+      ) {
         const message = `computed for more than ${call.timeoutMs} ms without a pause, and cannot be interrupted`;
         this.#tell(call, { code: "LIMIT_CPU", message });
       }
