@@ -1,6 +1,7 @@
 import { statfs } from "node:fs/promises";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
+import { Compaction } from "./compaction.ts";
 import { type Database, describeWriteFailure } from "./database.ts";
 import { type Freed, overgrown, type Stock } from "./freed.ts";
 import { numberKey } from "./keys.ts";
@@ -63,6 +64,7 @@ export class Keeper {
   readonly #options: KeeperOptions;
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
+  readonly #compaction: Compaction;
   #consumers: Consumers | undefined;
   /** Whether messages wait because the disk is nearly full. */
   #low = false;
@@ -77,9 +79,11 @@ export class Keeper {
     this.#parts = parts;
     this.#options = options;
     this.#clock = clock;
+    this.#compaction = new Compaction(parts.database, this.#stopping.signal);
     this.stop = once(async () => {
       this.#stopping.abort();
       await this.#work;
+      await this.#compaction.ended();
     });
   }
 
@@ -87,8 +91,8 @@ export class Keeper {
   async start(consumers: Consumers): Promise<void> {
     this.#consumers = consumers;
     await this.#run(() => this.#look(consumers));
+    void this.#run(() => this.#giveBackEarlier());
     void this.#run(async () => {
-      await this.#exclusive(() => this.#giveBackEarlier());
       for (;;) {
         await this.#clock.sleep(LOOK_INTERVAL_MS, this.#stopping.signal);
         await this.#look(consumers);
@@ -104,7 +108,7 @@ export class Keeper {
     this.#low = low;
     this.#parts.writer.hold("space", low);
     await this.trim(consumers.consumed());
-    await this.#exclusive(() => this.#giveBackFreed());
+    this.#giveBack();
   }
 
   /** Deletes what need not be kept, given that everything below `consumed` is done with. */
@@ -160,32 +164,35 @@ export class Keeper {
     segments.forget(count);
     this.#deletedBytes += keep.bytes - first.bytes;
     this.#deletedTo = keep.first;
-    if (this.#deletedBytes >= this.#compactBytes) await this.#giveBack();
+    this.#giveBack();
   }
 
   get #compactBytes(): number {
     return this.#low ? COMPACT_BYTES_URGENT : COMPACT_BYTES;
   }
 
-  async #giveBackFreed(): Promise<void> {
-    const { database, freed, writer } = this.#parts;
-    const ranges = freed.take(this.#compactBytes);
+  /** Begins to give back what was deleted when that is enough; nobody waits for it, least of all those who wait for room. */
+  #giveBack(): void {
+    if (this.#compaction.busy) return;
+    const ranges = this.#parts.freed.take(this.#compactBytes);
+    if (this.#deletedBytes >= this.#compactBytes) {
+      this.#deletedBytes = 0;
+      ranges.push({ from: numberKey("j", 0), to: numberKey("j", this.#deletedTo) });
+    }
+    if (ranges.length > 0) void this.#run(() => this.#rewrite(ranges));
+  }
+
+  async #rewrite(ranges: readonly { from: Buffer; to: Buffer }[]): Promise<void> {
     // The deletions may still be on their way.
-    if (ranges.length > 0) await writer.settled();
-    for (const { from, to } of ranges) await database.compactRange(from, to);
+    await this.#parts.writer.settled();
+    await Promise.all(ranges.map((range) => this.#compaction.rewrite(range)));
   }
 
   /** What was deleted before the start is not counted anywhere. */
   async #giveBackEarlier(): Promise<void> {
     const { database, stocks } = this.#parts;
-    for (const { from, to } of await overgrown(database, stocks(), COMPACT_BYTES)) {
-      if (!this.#stopping.signal.aborted) await database.compactRange(from, to);
-    }
-  }
-
-  async #giveBack(): Promise<void> {
-    this.#deletedBytes = 0;
-    await this.#parts.database.compactRange(numberKey("j", 0), numberKey("j", this.#deletedTo));
+    const ranges = await overgrown(database, stocks(), COMPACT_BYTES);
+    await Promise.all(ranges.map((range) => this.#compaction.rewrite(range)));
   }
 
   /** Deletions come one after another. */

@@ -79,7 +79,7 @@ describe("trimming a journal that keeps nothing for replay", () => {
     expect(await bytesOnDisk(folder.join("journal"))).toBeGreaterThan(30 * MB);
     await journal.trim(journal.nextSeq);
     // LevelDB deletes a file when nothing reads from it any more.
-    await vi.waitFor(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(4 * MB));
+    await vi.waitFor(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(4 * MB), { timeout: 20_000 });
     expect(await journal.loadState("f", "k")).toHaveLength(1);
   });
 });
