@@ -18,6 +18,7 @@ declare module "aedes-persistence-level/asyncPersistence.js" {
     removeSubscriptions(client: Client, topics: readonly string[]): Promise<void>;
     subscriptionsByTopic(topic: string): Promise<object[]>;
     createRetainedStreamCombi(patterns: readonly string[]): Readable;
+    outgoingStream(client: Client): Readable;
     delWill(client: { readonly id: string }): Promise<object | undefined>;
     outgoingEnqueueCombi(subscriptions: readonly object[], packet: object): Promise<void>;
     outgoingEnqueue(subscription: { readonly clientId: string }, packet: object): Promise<void>;

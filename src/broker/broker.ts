@@ -16,7 +16,7 @@ import { readInOrder } from "./incoming.ts";
 import { KnownTopics } from "./known-topics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
-import { messageOfPacket, packetOfRecord } from "./packet.ts";
+import { dropAlias, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 import { TopicTexts } from "./topic-texts.ts";
 
@@ -218,10 +218,12 @@ export class Broker implements AsyncDisposable {
       return;
     }
     this.counters.received++;
+    dropAlias(packet);
     const wake = intake.matches(packet.topic);
     // A will has no packet id, whatever its QoS.
     const sent =
       client === null || packet.messageId === undefined || packet.qos === 0 ? undefined : { client, packet, id: packet.messageId };
+    if (sent !== undefined && this.#store.hasNoLocal) setOrigin(packet, sent.client.id);
     if (wake === "none" && (sent === undefined || (packet.qos === 1 && !this.#copies.wanted(packet)))) {
       callback();
       return;

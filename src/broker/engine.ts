@@ -1,6 +1,7 @@
 import { Aedes, type AedesOptions, type Client, type PublishPacket } from "aedes";
 import { type StoredPacket, storedOf } from "./copies.ts";
 import type { TopicEmitter } from "./emitter.ts";
+import { originOf } from "./packet.ts";
 import { DUPLICATE, type SessionStore } from "./session-store.ts";
 
 type Done = (error?: Error) => void;
@@ -55,7 +56,9 @@ export class Engine extends Aedes {
   }
 
   /** A packet as the engine would make it of one that a client sent. */
-  number({ topic, payload, qos, retain, properties }: PublishPacket): StoredPacket {
+  number(packet: PublishPacket): StoredPacket {
+    const { topic, payload, qos, retain, properties } = packet;
+    const clientId = originOf(packet);
     const expirySeconds = properties?.messageExpiryInterval ?? 0;
     return {
       cmd: "publish",
@@ -66,6 +69,7 @@ export class Engine extends Aedes {
       qos,
       retain,
       dup: false,
+      ...(clientId === undefined ? {} : { clientId }),
       ...(properties === undefined ? {} : { properties }),
       ...(expirySeconds > 0 ? { messageExpiry: Date.now() + expirySeconds * 1_000 } : {}),
     };

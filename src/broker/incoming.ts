@@ -41,7 +41,7 @@ const ANSWERS = new Set(["puback", "pubrec", "pubcomp", "pingreq"]);
 export function readInOrder(connected: object, messagesMax: number): void {
   const client = connected as ReadingClient;
   const incoming = new Incoming(client, messagesMax);
-  client.once("connected", () => incoming.begin());
+  client.resume = () => incoming.resume();
 }
 
 class Incoming {
@@ -80,15 +80,12 @@ class Incoming {
       this.#isReadable = true;
       this.#advance();
     });
-    client.resume = () => {
-      Reflect.set(client, "_paused", false);
-      this.#advance();
-    };
   }
 
-  /** The client is connected, and has got what waited for it. */
-  begin(): void {
-    if (this.#state === "connecting") this.#state = "ready";
+  /** The engine calls it when the client has its CONNACK. */
+  resume(): void {
+    Reflect.set(this.#client, "_paused", false);
+    if (this.#state === "connecting" && this.#client.connackSent) this.#state = "ready";
     this.#advance();
   }
 

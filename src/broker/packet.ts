@@ -2,6 +2,25 @@ import type { PublishPacket } from "aedes";
 import { locateMessage, type Message, type MessageProperties } from "../core/message.ts";
 import type { TopicTexts } from "./topic-texts.ts";
 
+const ORIGIN = Symbol("origin");
+
+/** Notes who published a packet, for subscriptions that leave out what is their own client's. */
+export function setOrigin(packet: object, clientId: string): void {
+  Object.defineProperty(packet, ORIGIN, { value: clientId });
+}
+
+export function originOf(packet: object): string | undefined {
+  return Reflect.get(packet, ORIGIN) as string | undefined;
+}
+
+/** An alias is its connection's; the engine leaves its name without a value, which a stored packet must not have, as it could not be sent. */
+export function dropAlias(packet: PublishPacket): void {
+  if (packet.properties === undefined || !("topicAlias" in packet.properties)) return;
+  const { topicAlias: _, ...properties } = packet.properties;
+  if (Object.keys(properties).length > 0) packet.properties = properties;
+  else delete packet.properties;
+}
+
 /** What arrived, as a message. `source` is the client's id. */
 export function messageOfPacket(source: string, packet: PublishPacket): Message {
   const { topic, qos, retain } = packet;

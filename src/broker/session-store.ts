@@ -1,6 +1,5 @@
 import type { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
-import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import { asError, type StoredPacket } from "./copies.ts";
@@ -9,6 +8,7 @@ import { LogFiles } from "./log-files.ts";
 import { LogSync } from "./log-sync.ts";
 import { receiveOf } from "./receives.ts";
 import { describeFailure, openSessionDatabase, type SessionDatabase } from "./session-database.ts";
+import { StoredSessions } from "./stored-sessions.ts";
 
 interface PacketReference {
   readonly cmd?: string;
@@ -57,7 +57,7 @@ export const DUPLICATE = Symbol("duplicate");
  * ids of journaled QoS 2 messages live in the journal only, written together with the message; a session that ends with its connection has
  * nothing stored, so its acknowledgements need no look-up; and topics that no stored session subscribes to are remembered.
  */
-export class SessionStore extends AsyncLevelPersistence {
+export class SessionStore extends StoredSessions {
   /** Rejects when the disk refuses a write: nothing can be stored any more. */
   readonly failed: Promise<never>;
   readonly #database: SessionDatabase;
@@ -196,6 +196,8 @@ export class SessionStore extends AsyncLevelPersistence {
     try {
       await super.outgoingUpdate(client, packet);
     } catch (error) {
+      // A message that was sent because it is kept for later subscribers has no copy, and PUBREC is answered all the same (MQTT 5, 4.3.3).
+      if (packet.cmd === "pubrel" && this.#database.status === "open") return;
       if (packet.cmd !== "publish" || packet.brokerId === undefined || this.#database.status !== "open") throw error;
       await this.outgoingEnqueue({ clientId: client.id }, packet);
       await super.outgoingUpdate(client, packet);

@@ -1,0 +1,108 @@
+import { createRequire } from "node:module";
+import { Readable } from "node:stream";
+import type { Aedes, Client } from "aedes";
+import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
+import { z } from "zod";
+import type { StoredPacket } from "./copies.ts";
+import type { SessionDatabase } from "./session-database.ts";
+import { type StoredSubscription, SubscriptionIndex } from "./subscription-index.ts";
+
+/** How the library writes values. */
+interface Codec {
+  encode(value: object): Buffer;
+  decode(bytes: Buffer): unknown;
+}
+
+const codec = createRequire(import.meta.resolve("aedes-persistence-level/asyncPersistence.js"))("msgpack-lite") as Codec;
+
+const storedSubscription = z.object({ clientId: z.string(), topic: z.string(), qos: z.number(), nl: z.boolean().nullish() });
+
+/**
+ * The library's store with four things mended: a session with overlapping filters keeps every one of them; a subscription of QoS 0 gets no copies,
+ * and one with no-local none of its own client's messages [MQTT-3.8.3-3]; copies keep their properties [MQTT-3.3.2-17] and when they expire
+ * [MQTT-3.3.2-5]; and of kept packets come no properties without a value, which cannot be sent.
+ */
+export class StoredSessions extends AsyncLevelPersistence {
+  readonly #database: SessionDatabase;
+  readonly #index = new SubscriptionIndex();
+
+  constructor(database: SessionDatabase) {
+    super(database);
+    this.#database = database;
+  }
+
+  override async setup(broker: Aedes): Promise<void> {
+    await super.setup(broker);
+    for await (const bytes of this.#database.values({ gte: "subscriptions:", lt: "subscriptions;" }))
+      this.#index.set(storedSubscription.parse(codec.decode(bytes)));
+  }
+
+  /** Whether any stored session leaves out what its own client published. */
+  get hasNoLocal(): boolean {
+    return this.#index.hasNoLocal;
+  }
+
+  /** Those that get copies. */
+  override async subscriptionsByTopic(topic: string): Promise<object[]> {
+    return this.#index.match(topic);
+  }
+
+  override async addSubscriptions(client: Client, subscriptions: readonly object[]): Promise<void> {
+    for (const subscription of subscriptions) this.#index.set(storedSubscription.parse({ ...subscription, clientId: client.id }));
+    await super.addSubscriptions(client, subscriptions);
+  }
+
+  override async removeSubscriptions(client: Client, topics: readonly string[]): Promise<void> {
+    for (const topic of topics) this.#index.delete(client.id, topic);
+    await super.removeSubscriptions(client, topics);
+  }
+
+  override async outgoingEnqueueCombi(subscriptions: readonly object[], packet: object): Promise<void> {
+    const from = Reflect.get(packet, "clientId") as string | undefined;
+    const clients = new Set<string>();
+    for (const { clientId, nl } of subscriptions as readonly StoredSubscription[])
+      if (nl !== true || clientId !== from) clients.add(clientId);
+    await Promise.all([...clients].map((clientId) => this.outgoingEnqueue({ clientId }, packet)));
+  }
+
+  override async outgoingEnqueue({ clientId }: { readonly clientId: string }, packet: object): Promise<void> {
+    const { brokerId, brokerCounter } = packet as StoredPacket;
+    // The number has the width of the largest there is, so that keys are in the order of numbers.
+    const key = `outgoing:${encodeURIComponent(clientId)}:${brokerId}:${String(brokerCounter).padStart(16, "0")}`;
+    await this.#database.put(key, codec.encode(copyOf(packet as StoredPacket)));
+  }
+
+  override createRetainedStreamCombi(patterns: readonly string[]): Readable {
+    return Readable.from(withoutNulls(super.createRetainedStreamCombi(patterns)));
+  }
+
+  override outgoingStream(client: Client): Readable {
+    return Readable.from(withoutNulls(super.outgoingStream(client)));
+  }
+}
+
+/** What of a packet is kept in a queue. */
+function copyOf({ brokerId, brokerCounter, topic, payload, qos, retain, properties, messageExpiry, clientId }: StoredPacket): object {
+  return {
+    cmd: "publish",
+    brokerId,
+    brokerCounter,
+    topic,
+    payload,
+    qos,
+    retain,
+    dup: false,
+    ...(clientId === undefined ? {} : { clientId }),
+    ...(properties === undefined ? {} : { properties }),
+    ...(messageExpiry === undefined ? {} : { messageExpiry }),
+  };
+}
+
+/** Packets that were kept by earlier versions may have properties without a value. */
+async function* withoutNulls(packets: AsyncIterable<object>): AsyncGenerator<object> {
+  for await (const packet of packets) {
+    const properties: unknown = Reflect.get(packet, "properties");
+    if (typeof properties !== "object" || properties === null) yield packet;
+    else yield { ...packet, properties: Object.fromEntries(Object.entries(properties).filter(([, value]) => value !== null)) };
+  }
+}

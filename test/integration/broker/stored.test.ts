@@ -1,0 +1,171 @@
+import { ClassicLevel } from "classic-level";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Broker } from "../../../src/broker/broker.ts";
+import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { TempFolder } from "../../support/temp-folder.ts";
+
+let folder: TempFolder;
+let broker: Broker;
+
+beforeEach(async () => {
+  folder = await TempFolder.make();
+  broker = await startBroker(new TestIntake(), folder.path);
+});
+
+afterEach(async () => {
+  await broker.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+type Filter = { topic: string; qos: 0 | 1 | 2; nl?: boolean };
+
+async function stored(id: string, version: 4 | 5, ...filters: readonly Filter[]): Promise<RawClient> {
+  const client = await RawClient.connect(broker.address, { id, version, clean: false });
+  for (const filter of filters) {
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [filter] });
+    await client.next("suback");
+  }
+  return client;
+}
+
+/** Leaves when everything that it sent was taken. */
+async function leave(client: RawClient): Promise<void> {
+  await client.ping();
+  await client[Symbol.asyncDispose]();
+}
+
+function heard(client: RawClient): string[] {
+  return client.received.flatMap((packet) => (packet.cmd === "publish" ? [`${packet.topic}=${packet.payload.toString()}`] : []));
+}
+
+async function publish(topics: readonly string[], more: object = {}): Promise<void> {
+  await using client = await RawClient.connect(broker.address, { id: "publisher", version: 5 });
+  for (const topic of topics) {
+    client.publish(topic, "x", { qos: 1, messageId: 1, ...more });
+    await client.next("puback");
+  }
+}
+
+async function copiesOf(id: string): Promise<number> {
+  await broker.close();
+  await using database = new ClassicLevel(folder.join("sessions"));
+  return (await database.keys({ gte: `outgoing:${id}:`, lt: `outgoing:${id};` }).all()).length;
+}
+
+describe.each([false, true])("a stored session whose filters overlap, after a restart: %s,", (restarted) => {
+  const wide = { topic: "a/#", qos: 1 } as const;
+
+  it.each([
+    { name: "gets what only the wider one matches", filters: [wide, { topic: "a/b", qos: 2 }], gone: [], expected: ["a/b=x", "a/c=x"] },
+    {
+      name: "gets what the narrower one matches when the wider is gone",
+      filters: [wide, { topic: "a/b", qos: 1 }],
+      gone: ["a/#"],
+      expected: ["a/b=x"],
+    },
+    {
+      name: "gets what the wider one matches when the narrower is gone",
+      filters: [{ topic: "a/b", qos: 1 }, wide],
+      gone: ["a/b"],
+      expected: ["a/b=x", "a/c=x"],
+    },
+    {
+      name: "gets what the wider one matches beside one of QoS 0",
+      filters: [wide, { topic: "a/b", qos: 0 }],
+      gone: [],
+      expected: ["a/b=x", "a/c=x"],
+    },
+    {
+      name: "gets nothing for a filter that became QoS 0",
+      filters: [wide, { topic: "a/#", qos: 0 }, { topic: "a/c", qos: 1 }],
+      gone: [],
+      expected: ["a/c=x"],
+    },
+  ] as const)("$name", async ({ filters, gone, expected }) => {
+    const client = await stored("away", 4, ...filters);
+    for (const filter of gone) {
+      client.send({ cmd: "unsubscribe", messageId: 2, unsubscriptions: [filter] });
+      await client.next("unsuback");
+    }
+    await leave(client);
+    if (restarted) {
+      await broker.close();
+      broker = await startBroker(new TestIntake(), folder.path);
+    }
+    await publish(["a/b", "a/c", "b"]);
+    await using back = await stored("away", 4);
+    await vi.waitFor(() => expect(heard(back)).toEqual(expected));
+    await back.ping();
+    expect(heard(back)).toEqual(expected);
+  });
+});
+
+it("a session keeps no copies of what it subscribes to at QoS 0", async () => {
+  await leave(await stored("one", 4, { topic: "q/#", qos: 1 }));
+  await using zero = await stored("zero", 4, { topic: "q/#", qos: 0 });
+  await publish(Array.from({ length: 20 }, () => "q/a"));
+  await vi.waitFor(() => expect(heard(zero)).toHaveLength(20));
+  await leave(zero);
+  expect(await copiesOf("zero")).toBe(0);
+  expect(await copiesOf("one")).toBe(20);
+});
+
+it("a session with no-local gets what others publish, and no copies of what its own client does [MQTT-3.8.3-3]", async () => {
+  const bridge = await stored("bridge", 5, { topic: "q/#", qos: 1, nl: true });
+  for (let id = 1; id <= 20; id++) {
+    bridge.publish("q/a", "mine", { qos: 1, messageId: id });
+    await bridge.next("puback");
+  }
+  await leave(bridge);
+  await publish(["q/b"]);
+  await using back = await stored("bridge", 5);
+  await vi.waitFor(() => expect(heard(back)).toEqual(["q/b=x"]));
+  await leave(back);
+  expect(await copiesOf("bridge")).toBe(1);
+});
+
+describe("a version 5 message", () => {
+  it("with properties has them for those who were away, until it expires", async () => {
+    await leave(await stored("away", 5, { topic: "a", qos: 1 }));
+    const kept = { contentType: "text/plain", responseTopic: "r", userProperties: { u: ["1", "2"], constructor: "c" } };
+    await publish(["a"], { properties: { ...kept, messageExpiryInterval: 1_000 } });
+    await using back = await stored("away", 5);
+    await vi.waitFor(() => expect(heard(back)).toEqual(["a=x"]));
+    const { properties } = (await back.next("publish")) as { properties: { userProperties: object; messageExpiryInterval: number } };
+    expect({ ...properties, userProperties: { ...properties.userProperties } }).toEqual({
+      ...kept,
+      messageExpiryInterval: expect.any(Number),
+    });
+    expect(properties.messageExpiryInterval).toBeLessThanOrEqual(1_000);
+  });
+
+  it("that came with a topic alias reaches everybody, now and later, also as a kept message and after it was not acknowledged", async () => {
+    await leave(await stored("away", 5, { topic: "a/#", qos: 1 }));
+    await using live = await stored("live", 5, { topic: "a/#", qos: 1 });
+    await publish(["a/b"], { retain: true, properties: { topicAlias: 3 } });
+    await publish(["a/c"], { retain: true, properties: { topicAlias: 3, contentType: "text/plain" } });
+    await vi.waitFor(() => expect(heard(live)).toHaveLength(2));
+    await leave(live);
+    await broker.close();
+    broker = await startBroker(new TestIntake(), folder.path);
+    for (const id of ["away", "live", "fresh"]) {
+      await using client = await stored(id, 5, ...(id === "fresh" ? [{ topic: "a/#", qos: 1 } as const] : []));
+      await vi.waitFor(() => expect(heard(client)).toEqual(["a/b=x", "a/c=x"]));
+      await client.ping();
+    }
+  });
+});
+
+it("a session that subscribes at QoS 2 to a kept message of QoS 2 gets its PUBREL and stays", async () => {
+  await using publisher = await RawClient.connect(broker.address, { id: "publisher" });
+  publisher.publish("a/b", "x", { qos: 2, messageId: 1, retain: true });
+  await publisher.next("pubrec");
+  publisher.send({ cmd: "pubrel", messageId: 1 });
+  await publisher.next("pubcomp");
+  await using client = await stored("c", 4, { topic: "a/#", qos: 2 });
+  const { messageId = 0 } = await client.next("publish");
+  client.send({ cmd: "pubrec", messageId });
+  expect(await client.next("pubrel")).toMatchObject({ messageId });
+  client.send({ cmd: "pubcomp", messageId });
+  await client.ping();
+});
