@@ -46,30 +46,30 @@ export const GUEST_CODES = [
 
 /**
  * Reads the results of a batch of `max` items. They come from a process that runs user code, so nothing is taken for granted: a result that
- * is cut short, has a size out of bounds or is one too many throws.
+ * is cut short, has a size out of bounds or is one too many throws, and so does one that is deferred where nothing may be.
  * @throws RangeError, SyntaxError
  */
-export function decodeResults(bytes: Buffer, max: number): ItemResult[] {
+export function decodeResults(bytes: Buffer, max: number, mayDefer = true): ItemResult[] {
   const reader = new Reader(bytes);
   const results: ItemResult[] = [];
   while (reader.more) {
     if (results.length === max) throw new RangeError(`there are more than ${max} results`);
-    results.push(decodeResult(reader));
+    results.push(decodeResult(reader, mayDefer));
   }
   return results;
 }
 
 /** The same; undefined when the bytes make no sense. */
-export function tryDecode(bytes: Buffer, max: number): ItemResult[] | undefined {
+export function tryDecode(bytes: Buffer, max: number, mayDefer: boolean): ItemResult[] | undefined {
   try {
-    return decodeResults(bytes, max);
+    return decodeResults(bytes, max, mayDefer);
   } catch {
     // What comes out of a host is not trusted; the caller treats it as a fault of the function.
     return undefined;
   }
 }
 
-function decodeResult(reader: Reader): ItemResult {
+function decodeResult(reader: Reader, mayDefer: boolean): ItemResult {
   const status = reader.u8();
   if (status === 0) {
     const logs = reader.list(readLog, LOGS_MAX);
@@ -85,7 +85,7 @@ function decodeResult(reader: Reader): ItemResult {
     const error = readError(reader.text(length));
     return { status: status === 1 ? "retry" : "failed", logs: reader.list(readLog, LOGS_MAX), error };
   }
-  if (status === 3) return { status: "deferred" };
+  if (status === 3 && mayDefer) return { status: "deferred" };
   throw new RangeError(`a result has status ${status}`);
 }
 

@@ -211,7 +211,7 @@ export class Feed {
         this.#aside.refill();
       }
     } catch (error) {
-      this.#owner.logger.error({ function: this.#owner.name, error: messageOf(error) }, "the journal cannot be read");
+      if (!this.#stopping) this.#owner.logger.error({ function: this.#owner.name, error: messageOf(error) }, "messages cannot be brought");
     } finally {
       this.#reading = false;
     }

@@ -1,4 +1,5 @@
 import type { Bundle } from "../core/bundle.ts";
+import type { Clock } from "../core/clock.ts";
 import type { Cursor } from "../core/cursor.ts";
 import type { Drops } from "../core/drops.ts";
 import { messageOf } from "../core/errors.ts";
@@ -15,6 +16,7 @@ import type { Item } from "./item.ts";
 import { Lane } from "./lane.ts";
 import type { LaneOwner, Outcome } from "./lane-owner.ts";
 import type { LogRing } from "./logs.ts";
+import { PatientJournal } from "./patient-journal.ts";
 import { laneOf, type Route, type Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { Settling } from "./settling.ts";
@@ -27,6 +29,7 @@ import { FunctionVersion, loadSpec } from "./version.ts";
 /** What is the same for all functions. */
 export interface FunctionParts {
   readonly gateway: string;
+  readonly clock: Clock;
   readonly hosts: HostPool;
   readonly journal: RuntimeJournal;
   readonly logs: LogRing;
@@ -62,6 +65,8 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   readonly #shedding: Shedding;
   readonly #log: FunctionLog;
   readonly #standing: Standing;
+  readonly #journal: PatientJournal;
+  readonly #stopping = new AbortController();
   #from = 0;
 
   constructor(target: { readonly name: string; readonly version: number; readonly digest: string }, bundle: Bundle, parts: FunctionParts) {
@@ -72,9 +77,15 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
     this.#idempotency = manifest.idempotency === undefined ? undefined : new Idempotency(manifest.idempotency);
     this.#log = new FunctionLog({ function: manifest.name, version: target.version, ring: parts.logs, drops: parts.drops });
+    const journal = new PatientJournal(parts.journal, {
+      clock: parts.clock,
+      stopping: this.#stopping.signal,
+      failed: (error) => parts.logger.error({ function: manifest.name, error: messageOf(error) }, "the journal cannot be read"),
+    });
+    this.#journal = journal;
     this.#settling = new Settling(this, {
       gateway: parts.gateway,
-      journal: parts.journal,
+      journal,
       log: this.#log,
       idempotency: this.#idempotency,
       wakes: (topic) => parts.wakes(topic),
@@ -91,13 +102,13 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       quarantined: (ms, fault) => this.#tellQuarantine(ms, fault),
     });
     this.#lanes = Array.from({ length: manifest.concurrency }, () => new Lane(this));
-    this.#shedding = new Shedding({ overflow: manifest.overflow, journal: parts.journal, head: () => parts.head(), route });
+    this.#shedding = new Shedding({ overflow: manifest.overflow, journal, head: () => parts.head(), route });
     this.#feed = new Feed({
       name: manifest.name,
       routing: this.routing,
       strict: manifest.order === "strict",
       pendingMax: parts.pendingMax,
-      journal: parts.journal,
+      journal,
       logger: parts.logger,
       head: () => parts.head(),
       route,
@@ -122,7 +133,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     return this.#standing.quarantine !== undefined || this.#parts.held() || (this.#settling.emitted & this.#parts.outboxPressure()) !== 0;
   }
   get lettersFull(): boolean {
-    return this.manifest.overflow === "block" && this.#parts.journal.deadLettersFull;
+    return this.manifest.overflow === "block" && this.#journal.deadLettersFull;
+  }
+  get cannotRead(): boolean {
+    return this.#journal.isFailing;
   }
   get from(): number {
     return this.#from;
@@ -147,9 +161,8 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   /** Takes up what the version before it remembered. */
   async remember(): Promise<void> {
-    const { journal } = this.#parts;
-    if (this.#idempotency === undefined) await journal.dropMarks(this.name);
-    else this.#idempotency.load(await journal.state.marks(this.name));
+    if (this.#idempotency === undefined) await this.#journal.dropMarks(this.name);
+    else this.#idempotency.load(await this.#journal.state.marks(this.name));
   }
 
   /** Begins with the first message that the cursor does not call done. `from` is where this version took over. */
@@ -161,6 +174,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   /** Finishes what is under way and hands over the cursor; whatever follows it is for the next version. */
   async stop(): Promise<Cursor | undefined> {
     this.#feed.stop();
+    this.#stopping.abort();
     this.#standing.close();
     await Promise.all(this.#lanes.map((lane) => lane.stop()));
     await this.#settling.onDisk();
@@ -260,7 +274,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   async loadState(keys: readonly string[]): Promise<string> {
     await this.#settling.onDisk();
-    return stateAnswer(keys, (key) => this.#parts.journal.loadState(this.name, key));
+    return stateAnswer(keys, (key) => this.#journal.loadState(this.name, key));
   }
 
   prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined {

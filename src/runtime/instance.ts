@@ -10,6 +10,8 @@ interface InstanceListener {
   result(batch: number, results: Buffer): void;
   cut(batch: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void;
   lost(loss: Loss): void;
+  /** The function stops before something can be read that is needed for what is under way. */
+  unread(): void;
   /** There is one again, or another one. */
   ready(): void;
 }
@@ -142,7 +144,10 @@ export class Instance {
       settle();
       for (const event of events) this.#inTurn(event);
     };
-    preparing.then(go, () => undefined); // The journal has failed and the gateway is stopping; the messages are handled again after that.
+    preparing.then(go, () => {
+      this.#unheard = undefined;
+      this.#listener.unread();
+    });
   }
 
   #unload(): void {
@@ -177,8 +182,7 @@ export class Instance {
   #stateGet(made: Made, request: number, keys: readonly string[]): void {
     this.#owner.loadState(keys).then(
       (entries) => made.handle?.stateLoaded(request, entries),
-      // The journal has failed and the gateway is stopping; the message is handled again after that.
-      () => undefined,
+      () => this.#inTurn(() => this.#listener.unread()),
     );
   }
 

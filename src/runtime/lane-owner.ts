@@ -29,10 +29,12 @@ export interface LaneOwner {
    * refused: what the isolate remembers is then not what is stored, so it has to be replaced, and nothing behind that item was taken.
    */
   settle(outcomes: readonly Outcome[]): Item | undefined;
-  /** To be asked before results are settled; when it answers with a promise, settling has to wait for that. */
+  /** To be asked before results are settled; when it answers with a promise, settling has to wait for that. It rejects only when the function stops. */
   prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined;
-  /** State as of everything settled so far. */
+  /** State as of everything settled so far. Rejects only when the function stops. */
   loadState(keys: readonly string[]): Promise<string>;
+  /** State that was asked for may be missing, because it cannot be read. */
+  readonly cannotRead: boolean;
   /** A message that cannot be handled has to wait, because there is no room for it among the dead letters. */
   readonly lettersFull: boolean;
   /** Nothing new is to be sent for now; `pump` follows when that has changed. */

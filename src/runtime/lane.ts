@@ -42,6 +42,7 @@ export class Lane {
       result: (id, results) => this.#result(id, results),
       cut: (id, cut) => this.#cut(id, cut),
       lost: (loss) => this.#lostHost(loss),
+      unread: () => this.#leaveOff(),
       ready: () => this.pump(),
     });
     this.stop = once(async () => {
@@ -172,7 +173,8 @@ export class Lane {
   #result(id: number, bytes: Buffer): void {
     const batch = this.#underWay.answered(id);
     if (batch === undefined) return;
-    const results = tryDecode(bytes, batch.items.length);
+    // Nothing waits for an earlier message where order does not matter.
+    const results = tryDecode(bytes, batch.items.length, this.#strict);
     if (results === undefined || results.length !== batch.items.length) {
       this.#lost({ code: "FUNCTION_THREW", message: "the isolate gave an answer that cannot be read" }, batch.items.length === 1);
       return;
@@ -187,6 +189,12 @@ export class Lane {
     });
   }
 
+  /** What is under way is left to whoever reads the journal next. */
+  #leaveOff(): void {
+    this.#underWay.takeAll();
+    this.#next();
+  }
+
   /** A new isolate, and whatever was under way in the old one again. */
   #replace(): void {
     this.#requeue(this.#underWay.takeAll());
@@ -196,22 +204,23 @@ export class Lane {
   #cut(id: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void {
     const batch = this.#underWay.answered(id);
     if (batch === undefined) return;
-    if (cut.fault.code !== "HOST_STARVED") this.#owner.wasCut();
-    const results = tryDecode(cut.results, batch.items.length) ?? [];
+    const isInnocent = cut.fault.code === "HOST_STARVED" || (cut.fault.code === "LIMIT_WALL" && this.#owner.cannotRead);
+    if (!isInnocent) this.#owner.wasCut();
+    const results = tryDecode(cut.results, batch.items.length, this.#strict) ?? [];
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
     const rest = batch.items.slice(finished.length);
     this.#underWay.learn(batch, finished.length);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, finished), () => {
       this.#underWay.leave(rest);
       const refused = finished.length > 0 && this.#settle(batch.items, finished);
-      this.#charge(batch, cut, refused);
+      if (isInnocent) this.#again();
+      else this.#charge(batch, cut, refused);
     });
   }
 
   #charge(batch: Batch, cut: { fault: Fault; elapsedMs: number }, refused: boolean): void {
     // Many items that were each within the limit may exceed it together; then nobody is to blame.
     const { cpuMs, wallMs } = this.#owner.manifest.limits;
-    if (cut.fault.code === "HOST_STARVED") return this.#again();
     const ownMs = { LIMIT_CPU: cpuMs, LIMIT_WALL: wallMs / 2 }[cut.fault.code] ?? Infinity;
     this.#lost(cut.fault, !refused && (batch.items.length === 1 || cut.elapsedMs >= ownMs));
   }
@@ -281,9 +290,8 @@ export class Lane {
       if (result.status === "deferred") deferred.push(item);
       else if (!dead && (result.status !== "done" || (item === refused && item.giveUp === "never"))) this.#block(item);
     }
-    // What their key waits for may have been taken out meanwhile; then they are the line. With relaxed order no honest guest defers.
-    if (this.#strict) for (const item of deferred) this.#line(item);
-    else this.#requeue(deferred);
+    // What their key waits for may have been taken out meanwhile; then they are the line.
+    for (const item of deferred) this.#line(item);
     for (const { item, result, dead } of outcomes.slice(0, taken)) {
       if ((result.status === "done" || dead) && this.#waiting.isEased(item.key)) this.#owner.goOn(item.key);
     }

@@ -88,6 +88,8 @@ export class Runtime implements AsyncDisposable {
   /** Why no function may begin anything new. */
   readonly #holds = new Set<Hold>(["restore"]);
   #changes: Promise<unknown> = Promise.resolve();
+  /** The version that is about to take over. */
+  #taking: DeployedFunction | undefined;
   #outboxPressure = 0;
   #closing = false;
   /** Whether the journal is at its quota, also for versions that take over meanwhile. */
@@ -103,6 +105,7 @@ export class Runtime implements AsyncDisposable {
     this.#hosts = new HostPool({ shared, ...limits }, logger);
     this.#parts = {
       gateway: options.gateway,
+      clock: systemClock,
       pendingMax: options.pendingMax,
       hosts: this.#hosts,
       journal,
@@ -123,7 +126,8 @@ export class Runtime implements AsyncDisposable {
     };
     this.close = once(async () => {
       this.#closing = true;
-      const stopped = Promise.all([...this.#functions.values()].map((deployed) => deployed.stop()));
+      const all = this.#taking === undefined ? this.#functions.values() : [...this.#functions.values(), this.#taking];
+      const stopped = Promise.all([...all].map((deployed) => deployed.stop()));
       // Whatever takes longer is handled again after the next start.
       const late = new AbortController();
       await Promise.race([stopped, systemClock.sleep(CLOSE_MS_MAX, late.signal)]).finally(() => late.abort());
@@ -262,7 +266,8 @@ export class Runtime implements AsyncDisposable {
       await next.stop();
       throw new MillraceError("JOURNAL_CLOSED", `the gateway is stopping; version ${version} of "${name}" takes over at the next start`);
     }
-    await next.remember();
+    this.#taking = next;
+    await next.remember().finally(() => (this.#taking = undefined));
     Object.assign(next.counters, before?.counters);
     if (before !== undefined) next.starts.merge(before.starts.stats);
     this.#functions.set(name, next);

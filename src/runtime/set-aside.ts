@@ -17,6 +17,7 @@ export interface SetAsideOwner {
   readonly routing: string;
   /** Whether messages of one key are settled in order. */
   readonly strict: boolean;
+  /** Its reads reject only when the function stops. */
   readonly journal: TailJournal;
   readonly logger: Logger;
   /** Seq after the newest message that came in. */
@@ -189,7 +190,8 @@ export class SetAside {
         this.#owner.pump();
       }
     } catch (error) {
-      this.#owner.logger.error({ function: this.#owner.name, error: messageOf(error) }, "the journal cannot be read");
+      if (this.#cursor !== undefined)
+        this.#owner.logger.error({ function: this.#owner.name, error: messageOf(error) }, "what was set aside cannot be brought");
     } finally {
       this.#reading = false;
     }

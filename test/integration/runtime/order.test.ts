@@ -203,3 +203,17 @@ describe("after a stop and a start", () => {
     expect(await core.bySubject()).toEqual(expectedNumbers(2_000, 5));
   });
 });
+
+describe("a guest that puts everything off", () => {
+  it("with relaxed order, where nothing waits for an earlier message, gets its messages into the dead letters", async () => {
+    await using core = await Core.temporary();
+    await core.deploy(functionOf({ order: "relaxed", prelude: "Set.prototype.has = () => true;", handler: "ctx.emit('x', 1)" }));
+    await Promise.all([core.send("in/a", 1), core.send("in/b", 2)]);
+    await core.drained();
+    const letters = await core.deadLetters();
+    expect(letters.map(({ topic, code, attempts }) => `${topic} ${code} ${attempts}`).toSorted()).toEqual([
+      "in/a FUNCTION_THREW 3",
+      "in/b FUNCTION_THREW 3",
+    ]);
+  });
+});

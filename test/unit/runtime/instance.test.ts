@@ -37,6 +37,7 @@ beforeEach(() => {
     result: (batch) => void seen.push(`result ${batch}`),
     cut: () => undefined,
     lost: () => instance.replace(false),
+    unread: () => void seen.push("unread"),
     ready: () => void seen.push("ready"),
   });
 });
@@ -61,6 +62,19 @@ describe("the isolate of a lane", () => {
     look.resolve();
     await rest();
     expect(seen).toEqual(["settled 1", "result 2", "read k", "answered {}"]);
+  });
+
+  it("says that the function stops, and nothing else, when it cannot be read what settling has to wait for", async () => {
+    const warm = instance.warm();
+    loads[0]?.succeed();
+    await warm;
+    seen = [];
+    const look = Promise.withResolvers<void>();
+    instance.settleAfter(look.promise, () => void seen.push("settled"));
+    loads[0]?.events.result(2, Buffer.alloc(0));
+    look.reject(new Error("no"));
+    await rest();
+    expect(seen).toEqual(["unread"]);
   });
 
   it("is made once when the function starts without it while it is being made", async () => {

@@ -48,6 +48,7 @@ export class LaneWorld implements LaneOwner {
   held = false;
   /** Isolates in own hosts. */
   trials = 0;
+  readonly cannotRead = false;
   lettersFull = false;
   readonly messages: JournaledMessage[] = [];
   readonly settled = new Map<number, "done" | "dead" | "duplicate" | "dropped">();
