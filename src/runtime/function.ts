@@ -30,7 +30,7 @@ import { FunctionVersion, loadSpec } from "./version.ts";
 export interface FunctionParts {
   readonly gateway: string;
   readonly clock: Clock;
-  readonly hosts: HostPool;
+  readonly hosts: Pick<HostPool, "load" | "hasRoom">;
   readonly journal: RuntimeJournal;
   readonly logs: LogRing;
   readonly logger: Logger;
