@@ -17,6 +17,7 @@ import { KnownTopics } from "./known-topics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
 import { dropAlias, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
+import { SessionEnds } from "./session-ends.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 import { TopicTexts } from "./topic-texts.ts";
 
@@ -82,10 +83,12 @@ export class Broker implements AsyncDisposable {
   readonly #texts = new TopicTexts();
   readonly #open: OpenMessages;
   readonly #copies: Copies;
+  readonly #ends: SessionEnds;
   #endpoint: Endpoint;
 
-  private constructor(parts: { aedes: Engine; store: SessionStore; open: OpenMessages }, options: BrokerOptions) {
-    const { aedes, store, open } = parts;
+  private constructor(parts: { aedes: Engine; store: SessionStore; open: OpenMessages; ends: SessionEnds }, options: BrokerOptions) {
+    const { aedes, store, open, ends } = parts;
+    this.#ends = ends;
     this.#aedes = aedes;
     this.#store = store;
     this.#endpoint = options.endpoint;
@@ -105,6 +108,7 @@ export class Broker implements AsyncDisposable {
       await new Promise<void>((resolve) => aedes.close(resolve));
       for (const socket of this.#sockets) socket.destroy();
       await closed;
+      await ends.close();
       await store.close();
       end.resolve();
     });
@@ -119,11 +123,15 @@ export class Broker implements AsyncDisposable {
     installPacketDecoder();
     const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });
     const clear = async (client: string): Promise<void> => {
-      await Promise.all([intake.ledger.clear(client), store.cleanIncoming({ id: client })]);
+      await Promise.all([intake.ledger.clear(client), store.cleanIncoming({ id: client }), store.cleanOutgoing({ id: client })]);
     };
-    const broker = new Broker({ aedes, store, open: new OpenMessages({ clear }, options, logger) }, options);
+    const broker = new Broker(
+      { aedes, store, open: new OpenMessages({ clear }, options, logger), ends: new SessionEnds(store, logger) },
+      options,
+    );
     broker.#guard(options, intake, logger);
     await aedes.listen();
+    await broker.#ends.follow(aedes, Date.now());
     return broker;
   }
 

@@ -270,6 +270,15 @@ export class SessionStore extends StoredSessions {
     if (failed !== undefined) throw failed;
   }
 
+  /** Once closing has begun they stay, as the packet ids do. */
+  override async cleanOutgoing(client: { readonly id: string }): Promise<void> {
+    try {
+      await super.cleanOutgoing(client);
+    } catch (error) {
+      if (this.#database.status === "open") throw error;
+    }
+  }
+
   /** The packet ids of QoS 2 messages that were only brokered. Once closing has begun they stay, and go when the client begins its next session. */
   override async cleanIncoming(client: { readonly id: string }): Promise<void> {
     try {

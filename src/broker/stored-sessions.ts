@@ -5,6 +5,7 @@ import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
 import { z } from "zod";
 import type { StoredPacket } from "./copies.ts";
 import type { SessionDatabase } from "./session-database.ts";
+import type { SessionEnd } from "./session-ends.ts";
 import { type StoredSubscription, SubscriptionIndex } from "./subscription-index.ts";
 
 /** How the library writes values. */
@@ -16,6 +17,8 @@ interface Codec {
 const codec = createRequire(import.meta.resolve("aedes-persistence-level/asyncPersistence.js"))("msgpack-lite") as Codec;
 
 const storedSubscription = z.object({ clientId: z.string(), topic: z.string(), qos: z.number(), nl: z.boolean().nullish() });
+
+const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.number().optional() });
 
 /**
  * The library's store with four things mended: a session with overlapping filters keeps every one of them; a subscription of QoS 0 gets no copies,
@@ -72,6 +75,26 @@ export class StoredSessions extends AsyncLevelPersistence {
     await this.#database.put(key, codec.encode(copyOf(packet as StoredPacket)));
   }
 
+  /** Forgets what waits for a session that has ended. The library forgets only what was sent before. */
+  async cleanOutgoing({ id }: { readonly id: string }): Promise<void> {
+    const name = encodeURIComponent(id);
+    await this.#database.clear({ gte: `outgoing:${name}:`, lt: `outgoing:${name};` });
+    await this.#database.clear({ gte: `outgoing-id:${name}:`, lt: `outgoing-id:${name};` });
+  }
+
+  async storeEnd({ id, seconds, since }: SessionEnd): Promise<void> {
+    const end = since === undefined ? { id, seconds } : { id, seconds, since };
+    await this.#database.put(endKey(id), codec.encode(end));
+  }
+
+  async deleteEnd(id: string): Promise<void> {
+    await this.#database.del(endKey(id));
+  }
+
+  async *ends(): AsyncGenerator<SessionEnd> {
+    for await (const bytes of this.#database.values({ gte: "expiry:", lt: "expiry;" })) yield sessionEnd.parse(codec.decode(bytes));
+  }
+
   override createRetainedStreamCombi(patterns: readonly string[]): Readable {
     return Readable.from(withoutNulls(super.createRetainedStreamCombi(patterns)));
   }
@@ -79,6 +102,10 @@ export class StoredSessions extends AsyncLevelPersistence {
   override outgoingStream(client: Client): Readable {
     return Readable.from(withoutNulls(super.outgoingStream(client)));
   }
+}
+
+function endKey(id: string): string {
+  return `expiry:${encodeURIComponent(id)}`;
 }
 
 /** What of a packet is kept in a queue. */

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect as connectSocket, type Socket } from "node:net";
-import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
+import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { generate, type Packet, parser } from "mqtt-packet";
 import { Broker, type BrokerOptions, type Intake } from "../../src/broker/broker.ts";
 import { silentLogger } from "../../src/core/log.ts";
@@ -90,8 +90,14 @@ export interface TestClient extends AsyncDisposable {
 /** A client that keeps what it hears as `topic=text`. */
 export async function connectClient(address: string, options: IClientOptions = {}): Promise<TestClient> {
   const heard: string[] = [];
-  const mqtt = await connectAsync(address, { reconnectPeriod: 0, ...options });
+  // Listens before it connects: what waits for the client may come in one chunk with the CONNACK.
+  const mqtt = connect(address, { reconnectPeriod: 0, ...options });
   mqtt.on("message", (topic, payload) => heard.push(`${topic}=${payload.toString()}`));
+  await new Promise<void>((resolve, reject) => {
+    mqtt.once("connect", () => resolve());
+    mqtt.once("error", reject);
+    mqtt.once("close", () => reject(new Error("the connection was closed")));
+  });
   return { mqtt, heard, [Symbol.asyncDispose]: () => mqtt.endAsync(true) };
 }
 
