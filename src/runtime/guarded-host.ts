@@ -57,7 +57,7 @@ export class GuardedHost {
   readonly #watch: HostWatch;
   #process: HostProcess | undefined;
   /** Why it was killed, and because of whom, if that is known. */
-  #sentence: { readonly fault: Fault; readonly culprit?: number; readonly blind?: true } | undefined;
+  #sentence: { readonly fault: Fault; readonly culprit?: number } | undefined;
   /** It holds nothing but instances of one function that nobody trusts with others. */
   #isOwn = false;
 
@@ -66,7 +66,7 @@ export class GuardedHost {
     this.#watch = new HostWatch(this.#instances, {
       memoryMax: options.memoryMax,
       ping: () => this.#process?.send(FRAME.PING, 0),
-      kill: (fault, blind) => this.#kill({ fault, ...(blind ? { blind } : {}) }),
+      kill: (fault) => this.#kill({ fault }),
     });
     this.ready = this.#start(options.delayMs);
     this.ready.catch(() => undefined); // Whoever loads an instance sees it, and `died` was called.
@@ -86,7 +86,7 @@ export class GuardedHost {
     if (delayMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, delayMs).unref());
     const started = await HostProcess.start({
       frame: (kind, id, body) => this.#receive(kind, id, body),
-      died: (reason, signal) => this.#died(reason, signal),
+      died: (reason) => this.#died(reason),
       spawned: (pid) => stepBack(pid, STEP_BACK.start),
     });
     stepBack(started.pid, STEP_BACK.start); // Its threads, too.
@@ -160,14 +160,14 @@ export class GuardedHost {
     }
   }
 
-  #kill(sentence: { fault: Fault; culprit?: number; blind?: true }): void {
+  #kill(sentence: { fault: Fault; culprit?: number }): void {
     this.#sentence ??= sentence;
     this.#process?.kill(sentence.fault.message);
   }
 
-  #died(reason: string, signal: NodeJS.Signals | null): void {
+  #died(reason: string): void {
     this.#watch.stop();
-    const losses = this.#losses(reason, signal);
+    const losses = this.#losses(reason);
     this.#instances.clear();
     this.#options.died(this, reason);
     for (const [instance, loss] of losses) {
@@ -178,14 +178,11 @@ export class GuardedHost {
     }
   }
 
-  #losses(reason: string, signal: NodeJS.Signals | null): (readonly [Loaded, Loss])[] {
-    const { fault, culprit, blind } = this.#sentence ?? {
-      fault: { code: "HOST_CRASHED", message: `the host process died: ${reason}` },
-      // Somebody else has killed it: the kernel, for want of memory, or a person.
-      blind: signal === "SIGKILL",
-    };
-    const busy = [...this.#instances.values()].filter(({ deadlines }) => deadlines.length > 0);
-    const isKnown = busy.length === 1 && (blind !== true || (this.#isOwn && this.#instances.size === 1));
+  /** Being the only one at work proves nothing where others have been: what they leave behind may end or block a host later. */
+  #losses(reason: string): (readonly [Loaded, Loss])[] {
+    const crash: Fault = { code: "HOST_CRASHED", message: `the host process died: ${reason}` };
+    const { fault, culprit } = this.#sentence ?? { fault: crash, culprit: undefined };
+    const isKnown = this.#isOwn && this.#instances.size === 1;
     return [...this.#instances].map(([id, instance]) => {
       if (instance.deadlines.length === 0 || (culprit !== undefined && culprit !== id)) return [instance, { fault, guilt: "none" }];
       return [instance, { fault, guilt: isKnown || culprit === id ? "certain" : "possible" }];

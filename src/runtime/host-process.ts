@@ -13,7 +13,7 @@ const STDERR_BYTES_MAX = 16 * 1024;
 export interface HostEvents {
   frame(kind: number, instance: number, body: Buffer): void;
   /** The process is gone; nothing that was under way will be answered. Called once, not after `close`. */
-  died(reason: string, signal: NodeJS.Signals | null): void;
+  died(reason: string): void;
   /** There is a process; it has not started to do anything. */
   spawned?(pid: number): void;
 }
@@ -48,7 +48,7 @@ export class HostProcess {
     this.#gone = new Promise((resolve) => {
       child.once("close", (code, signal) => {
         pipe.destroy();
-        if (!this.#closing) events.died(this.#describe(code, signal), signal);
+        if (!this.#closing) events.died(this.#describe(code, signal));
         resolve();
       });
     });
@@ -71,9 +71,9 @@ export class HostProcess {
     if (!(pipe instanceof Duplex)) throw new Error("a pipe of a child process is a duplex stream");
     const host = new HostProcess(child, pipe, {
       frame: (kind, instance, body) => (kind === FRAME.READY ? resolve() : events.frame(kind, instance, body)),
-      died: (reason, signal) => {
+      died: (reason) => {
         reject(new MillraceError("HOST_CRASHED", `a host process did not start: ${reason}`));
-        events.died(reason, signal);
+        events.died(reason);
       },
     });
     await promise;

@@ -25,8 +25,7 @@ interface HostWatchOptions {
   readonly memoryMax: number;
   /** Asks the host for a sign of life; `heard` follows if it is able to give one. */
   ping(): void;
-  /** `blind`: whose doing it was, cannot be told from what is under way. */
-  kill(fault: Fault, blind: boolean): void;
+  kill(fault: Fault): void;
 }
 
 /**
@@ -87,7 +86,7 @@ export class HostWatch {
 
   #tooLarge(bytes: number): void {
     const message = `the host process took ${megabytes(bytes)} of memory, at most ${megabytes(this.#options.memoryMax)} are allowed (runtime.host_memory_max)`;
-    this.#options.kill({ code: "LIMIT_MEMORY", message }, true);
+    this.#options.kill({ code: "LIMIT_MEMORY", message });
   }
 
   /** A host that reacts and whose time is over has had a processor and does not come to an end; one that does not react may be waiting for one. */
@@ -96,10 +95,10 @@ export class HostWatch {
       this.#asked = { at: now, computedMs: mainThreadMs(this.pid), answered: false };
       this.#options.ping();
     } else if (this.#asked.answered) {
-      if (overdue) this.#options.kill({ code: "LIMIT_WALL", message: "a batch was not answered in time" }, false);
+      if (overdue) this.#options.kill({ code: "LIMIT_WALL", message: "a batch was not answered in time" });
     } else if (this.#silentMs(now, this.#asked) >= PONG_MS) {
       const message = `computed for more than ${patienceMs} ms without a pause, and cannot be interrupted`;
-      this.#options.kill({ code: "LIMIT_CPU", message }, false);
+      this.#options.kill({ code: "LIMIT_CPU", message });
     }
   }
 
