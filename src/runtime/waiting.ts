@@ -114,8 +114,9 @@ export class Waiting {
       this.#leave(item);
     }
     for (const { items, timer } of this.#keys.values()) {
-      const first = timer === undefined ? undefined : items.find((item) => wanted(item));
-      if (first === undefined || !this.#strict) continue;
+      const [first] = items;
+      // What is behind the first waits for that one.
+      if (!this.#strict || timer === undefined || first === undefined || !wanted(first)) continue;
       clearTimeout(timer);
       due.push(first);
     }
