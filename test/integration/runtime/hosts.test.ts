@@ -31,6 +31,21 @@ async function open(options: Partial<ConstructorParameters<typeof HostPool>[0]> 
   return { pool, [Symbol.asyncDispose]: () => pool.close() };
 }
 
+/**
+ * Runs an instance that is quick for so long that it comes to run on the thread that everything depends on, and stays there. Where a busy machine makes
+ * one of its batches slow it runs on another thread, and is named by its host.
+ */
+async function stick(pool: HostPool, place: Place): Promise<Loss | undefined> {
+  const { events, results, losses } = listen();
+  const code = "globalThis.n = (globalThis.n ?? 0) + 1; if (globalThis.n > 40) 3n ** (2n ** 28n);";
+  const instance = await pool.load(spec(code), events, place);
+  for (let n = 1; n <= 41; n++) {
+    instance.run(n, LIMITS, batch());
+    await vi.waitUntil(() => results.length === n || losses.length > 0, { interval: 1, timeout: 5_000 });
+  }
+  return losses[0];
+}
+
 const own = (owner: string, lasting = false): Place => ({ kind: "own", owner, lasting });
 
 const PLACES = {
@@ -81,22 +96,15 @@ describe("the hosts of a gateway", () => {
   it("that do not react are found by what their main thread computes; only in an own host somebody is to blame", async () => {
     await using hosts = await open();
     const { pool } = hosts;
-    const [heard, idle, alone] = [listen(), listen(), listen()];
-    // Quick for so long that it runs on the thread that everything depends on.
-    const code = "globalThis.n = (globalThis.n ?? 0) + 1; if (globalThis.n > 40) 3n ** (2n ** 28n);";
-    await pool.load(SPEC, idle.events);
-    for (const [{ events, results, losses }, place, guilt] of [
-      [heard, PLACES.probation, "possible"],
-      [alone, PLACES.trial, "certain"],
-    ] as const) {
-      const instance = await pool.load(spec(code), events, place);
-      for (let n = 1; n <= 41; n++) {
-        instance.run(n, LIMITS, batch());
-        await vi.waitUntil(() => results.length === n || losses.length > 0, { interval: 1, timeout: 5_000 });
-      }
-      expect(losses).toMatchObject([{ fault: { code: "LIMIT_CPU" }, guilt }]);
+    let [idle, loss] = [listen(), undefined as Loss | undefined];
+    for (let tries = 0; tries < 20 && loss?.guilt !== "possible"; tries++) {
+      idle = listen();
+      await pool.load(SPEC, idle.events);
+      loss = await stick(pool, PLACES.probation);
     }
+    expect(loss).toMatchObject({ fault: { code: "LIMIT_CPU" }, guilt: "possible" });
     expect(idle.losses).toMatchObject([{ guilt: "none" }]);
+    expect(await stick(pool, PLACES.trial)).toMatchObject({ fault: { code: "LIMIT_CPU" }, guilt: "certain" });
   });
 
   it("say which isolate cannot be stopped, so that nobody else is under suspicion", async () => {
