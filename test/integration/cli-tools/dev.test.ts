@@ -127,7 +127,7 @@ describe("dev", () => {
   });
 
   it("is seen by the commands that look", async () => {
-    expect((await control("functions")).stdout).toMatch(/doubler +v1 +[0-9a-f]{12} +1 +0 +in\/\+device\/v/);
+    expect((await control("functions")).stdout).toMatch(/doubler +v1 +[0-9a-f]{12} +1 +0 +0 +in\/\+device\/v/);
     const stats = await cli("stats", "--gateway", at.http, "--json");
     expect(JSON.parse(stats.stdout)).toMatchObject({ gateway: "bench-1", functions: [{ name: "doubler", version: 1, handled: 1 }] });
     expect((await cli("stats", "--gateway", at.http)).stdout).toMatch(/total +1 +0/);
