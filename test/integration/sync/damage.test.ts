@@ -62,7 +62,7 @@ it("takes nothing of damaged and oversized batches, goes on with the next good o
     (await log.page({ limit: 10_000, order: "asc", gateway: GATEWAY })).events.map(({ id }) => id);
 
   await outbox.add(BATCHES * BATCH_EVENTS);
-  await using sync = newSync({ url: link.address, data: own.path, outbox, clock: fastClock(20) });
+  await using sync = newSync({ url: link.address, data: own.path, outbox, clock: fastClock(6) });
   sync.connect();
   const patiently = { timeout: 25_000, interval: 20 };
   // Nobody answers what is sent again, until the first round has been looked at.
