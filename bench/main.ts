@@ -3,6 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MillraceError } from "../src/core/errors.ts";
+import { runAgainst } from "./against.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { Children } from "./children.ts";
 import { coldstart } from "./coldstart.ts";
@@ -31,7 +32,8 @@ async function run(name: string, benchmark: Benchmark, options: BenchOptions): P
       process.exit(130);
     });
   }
-  return { bench: name, machine: machine(), rows: await benchmark(options, children, folder) };
+  const rows = options.against === "" ? await benchmark(options, children, folder) : await runAgainst(name, options, folder);
+  return { bench: name, machine: machine(), rows };
 }
 
 try {

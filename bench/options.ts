@@ -15,6 +15,8 @@ export interface BenchOptions {
   readonly events: number;
   /** Only cases whose name contains this; empty = all. */
   readonly only: string;
+  /** A commit whose benchmark is run in turn with this checkout's, to compare; empty = none. */
+  readonly against: string;
 }
 
 const FLAGS = {
@@ -26,6 +28,7 @@ const FLAGS = {
   window: { type: "string", default: "1000" },
   events: { type: "string", default: "100000" },
   only: { type: "string", default: "" },
+  against: { type: "string", default: "" },
 } as const;
 
 const USAGE = `usage: npm run bench -- NAME [flags]
@@ -36,6 +39,7 @@ const USAGE = `usage: npm run bench -- NAME [flags]
   --window N    unacknowledged publishes of one publisher (1000)
   --events N    events in the outbox that is drained (100000)
   --only TEXT   only the cases whose name contains TEXT
+  --against REV compare with the commit REV: both are run in turn, each row gets a ratio
   --json        one JSON object on standard output
 `;
 
@@ -60,6 +64,7 @@ export function parseOptions(parameters: readonly string[], names: readonly stri
     window: number("window", 30_000),
     events: number("events", 10_000_000),
     only: values.only,
+    against: values.against,
   };
   return { name, options };
 }
