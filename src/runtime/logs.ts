@@ -1,3 +1,4 @@
+import { Arrivals } from "../core/arrivals.ts";
 import { type LogLevel, LOG_LEVELS, type LogRecord } from "../core/stats.ts";
 
 export interface LogQuery {
@@ -18,7 +19,7 @@ export class LogRing {
   readonly #records: (LogRecord | undefined)[] = [];
   readonly #max: number;
   readonly #charsMax: number;
-  readonly #waiting = new Set<() => void>();
+  readonly #arrivals = new Arrivals();
   #oldest = 1;
   #next = 1;
   #chars = 0;
@@ -33,7 +34,7 @@ export class LogRing {
     this.#chars += record.message.length;
     while (this.#oldest < n && (n - this.#oldest >= this.#max || this.#chars > this.#charsMax)) this.#drop(this.#oldest++);
     this.#records[n % this.#max] = { n, time: Date.now(), ...record };
-    for (const wake of this.#waiting) wake();
+    this.#arrivals.announce();
   }
 
   #drop(n: number): void {
@@ -63,16 +64,6 @@ export class LogRing {
   /** Resolves once a record with a higher `n` exists; rejects with the signal's reason. */
   async more(after: number, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
-    if (this.#next - 1 > after) return;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const abort = (): void => reject(signal.reason instanceof Error ? signal.reason : new Error("aborted"));
-    this.#waiting.add(resolve);
-    signal.addEventListener("abort", abort, { once: true });
-    try {
-      await promise;
-    } finally {
-      this.#waiting.delete(resolve);
-      signal.removeEventListener("abort", abort);
-    }
+    while (this.#next - 1 <= after) await this.#arrivals.next(signal);
   }
 }

@@ -127,11 +127,14 @@ function createState({ effects, stored, manifest }: Invocation, spend: Spend): F
 
 const LOG_LINES_MAX = 100;
 
+/** As on a gateway, the last line says how many are left out. */
 function createLog({ logs }: Effects): FunctionLog {
+  let leftOut = 0;
   const line =
     (level: LogLevel) =>
     (message: string, fields?: Readonly<Record<string, unknown>>): void => {
       if (logs.length < LOG_LINES_MAX) logs.push({ level, message, ...(fields === undefined ? {} : { fields }) });
+      else logs[LOG_LINES_MAX] = { level: "warn", message: `LIMIT_LOG: ${++leftOut} more lines of this message are left out` };
     };
   return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
 }

@@ -108,6 +108,20 @@ it("what gateways dropped stands in their list, in sum and one by one", () => {
   expect(text).toContain("milan: f dropped 1,200 (outbox-expired)\nmilan: g dropped 3 (outbox-overflow)\n");
 });
 
+it("functions that do not run on a gateway stand below the list, each on one short line", () => {
+  const error = `HOST_CRASHED: \u001b[2Jgone\n${"x".repeat(500)}`;
+  const text = gatewaysTable([
+    gateway("milan", [
+      { name: "f", version: 1, digest: "a", state: "active" },
+      { name: "g", version: 2, digest: "b", state: "quarantined", error },
+    ]),
+    gateway("rome", [{ name: "f", version: 1, digest: "a", state: "failed", error: "boom" }]),
+  ]);
+  expect(text).toMatch(/^milan: g v2 is quarantined: HOST_CRASHED: {2}?\[2Jgone x{1,200}…$/m);
+  expect(text).toContain("rome: f v1 failed: boom\n");
+  expect(text).not.toContain("f v1 is");
+});
+
 describe("lines", () => {
   it("of an event and of a log record are one line, whatever they hold", () => {
     const event = {

@@ -51,5 +51,6 @@ describe("the ring of log records", () => {
     control.abort(new Error("enough"));
     await expect(inVain).rejects.toThrow("enough");
     await expect(ring.more(9, control.signal)).rejects.toThrow("enough");
+    await expect(ring.more(0, control.signal)).rejects.toThrow("enough");
   });
 });

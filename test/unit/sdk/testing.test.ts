@@ -187,6 +187,21 @@ describe("testFunction", () => {
     expect(run.all.events.map(({ data }) => data)).toEqual([{ count: 1 }, { count: 4 }]);
   });
 
+  it("says in a last line how many lines of a message are left out, and counts anew for the next", async () => {
+    const chatty = defineFunction<{ lines: number }>({
+      handler: (event, ctx) => {
+        for (let n = 1; n <= event.data.lines; n++) ctx.log.info(`line ${n}`);
+      },
+    });
+    const run = testFunction(chatty);
+    const { logs } = await run.send({ topic: "a", payload: { lines: 250 } });
+    expect(logs).toHaveLength(101);
+    expect(logs.at(-2)).toEqual({ level: "info", message: "line 100" });
+    expect(logs.at(-1)).toEqual({ level: "warn", message: "LIMIT_LOG: 150 more lines of this message are left out" });
+    expect((await run.send({ topic: "a", payload: { lines: 100 } })).logs.at(-1)).toEqual({ level: "info", message: "line 100" });
+    expect((await run.send({ topic: "a", payload: { lines: 101 } })).logs.at(-1)?.message).toMatch(/^LIMIT_LOG: 1 more/);
+  });
+
   it("refuses a topic that wakes nothing", async () => {
     await expect(harness().send({ topic: "other", payload: {} })).rejects.toThrow('no trigger of function "counter" matches topic "other"');
   });
