@@ -123,7 +123,7 @@ export class Broker implements AsyncDisposable {
     installPacketDecoder();
     const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });
     const clear = async (client: string): Promise<void> => {
-      await Promise.all([intake.ledger.clear(client), store.cleanIncoming({ id: client }), store.cleanOutgoing({ id: client })]);
+      await Promise.all([intake.ledger.clear(client), store.clear(client)]);
     };
     const broker = new Broker(
       { aedes, store, open: new OpenMessages({ clear }, options, logger), ends: new SessionEnds(store, logger) },

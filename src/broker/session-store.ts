@@ -71,6 +71,8 @@ export class SessionStore extends StoredSessions {
   readonly #updated = new WeakMap<Client, InOrder>();
   readonly #looked = new WeakMap<Client, InOrder>();
   readonly #stored = new WeakMap<Client, InOrder>();
+  /** Packet ids that are free again as soon as that is on disk. */
+  readonly #releasing = new Map<string, Promise<void>>();
   #generation = 0;
   #broken = false;
 
@@ -251,7 +253,10 @@ export class SessionStore extends StoredSessions {
     if (DUPLICATE in packet) return Promise.resolve(packet);
     const known = receiveOf(packet)?.state ?? "unknown";
     if (known !== "unknown") return Promise.reject(NOT_STORED);
-    if (packet.cmd === "pubrel" && this.#ledger.has(client.id, packet.messageId ?? 0)) return Promise.resolve(packet);
+    // One that is being released counts as stored until that is on disk: a release that is sent again waits for it too.
+    const isOpen =
+      packet.cmd === "pubrel" && (this.#ledger.has(client.id, packet.messageId ?? 0) || this.#releasing.has(idOf(client, packet)));
+    if (isOpen) return Promise.resolve(packet);
     return orderOf(this.#looked, client).after(super.incomingGetPacket(client, packet));
   }
 
@@ -270,34 +275,51 @@ export class SessionStore extends StoredSessions {
     if (failed !== undefined) throw failed;
   }
 
-  /** Once closing has begun they stay, as the packet ids do. */
-  override async cleanOutgoing(client: { readonly id: string }): Promise<void> {
+  /**
+   * Forgets the packet ids of QoS 2 messages that were only brokered, and what waits for a session that has ended. Once closing has begun both stay,
+   * and go when the client begins its next session.
+   */
+  async clear(client: string): Promise<void> {
     try {
-      await super.cleanOutgoing(client);
-    } catch (error) {
-      if (this.#database.status === "open") throw error;
-    }
-  }
-
-  /** The packet ids of QoS 2 messages that were only brokered. Once closing has begun they stay, and go when the client begins its next session. */
-  override async cleanIncoming(client: { readonly id: string }): Promise<void> {
-    try {
-      await super.cleanIncoming(client);
+      if (!(await this.clearSession(client))) return;
+      this.#sync.written();
+      await this.secure();
     } catch (error) {
       if (this.#database.status === "open") throw error;
     }
   }
 
   override async incomingDelPacket(client: Client, packet: PacketReference): Promise<void> {
+    const id = idOf(client, packet);
     try {
-      await this.#ledger.release(client.id, packet.messageId ?? 0);
-      await super.incomingDelPacket(client, packet);
+      let releasing = this.#releasing.get(id);
+      if (releasing === undefined) {
+        releasing = this.#release(client, packet).finally(() => this.#releasing.delete(id));
+        this.#releasing.set(id, releasing);
+      }
+      await releasing;
     } catch (error) {
       // PUBCOMP must not go out for an id that is still taken; without a connection it cannot, and the client releases again.
       this.#logger.error({ client: client.id, error: messageOf(error) }, "a QoS 2 message could not be released");
       client.close();
     }
   }
+
+  /**
+   * The client may use the packet id for another message after PUBCOMP. One that came back with a power cut would make that message look like one
+   * that is known, and it would be lost.
+   */
+  async #release(client: Client, packet: PacketReference): Promise<void> {
+    await this.#ledger.release(client.id, packet.messageId ?? 0);
+    if (!(await this.hasIncoming(client, packet))) return;
+    await super.incomingDelPacket(client, packet);
+    this.#sync.written();
+    await this.secure();
+  }
+}
+
+function idOf(client: Client, { messageId = 0 }: PacketReference): string {
+  return `${messageId} ${client.id}`;
 }
 
 function orderOf(orders: WeakMap<Client, InOrder>, client: Client): InOrder {

@@ -75,11 +75,23 @@ export class StoredSessions extends AsyncLevelPersistence {
     await this.#database.put(key, codec.encode(copyOf(packet as StoredPacket)));
   }
 
-  /** Forgets what waits for a session that has ended. The library forgets only what was sent before. */
-  async cleanOutgoing({ id }: { readonly id: string }): Promise<void> {
+  /** Whether the packet id of a client's QoS 2 message is here. */
+  async hasIncoming({ id }: { readonly id: string }, { messageId = 0 }: { readonly messageId?: number }): Promise<boolean> {
+    const key = `incoming:${encodeURIComponent(id)}:${String(messageId).padStart(16, "0")}`;
+    return (await this.#database.get(key)) !== undefined;
+  }
+
+  /** Forgets what a session has left beside its subscriptions; the library forgets only what was sent before. False when there was nothing. */
+  async clearSession(id: string): Promise<boolean> {
     const name = encodeURIComponent(id);
-    await this.#database.clear({ gte: `outgoing:${name}:`, lt: `outgoing:${name};` });
-    await this.#database.clear({ gte: `outgoing-id:${name}:`, lt: `outgoing-id:${name};` });
+    const kinds = ["incoming", "outgoing", "outgoing-id"];
+    const cleared = kinds.map(async (kind) => {
+      const range = { gte: `${kind}:${name}:`, lt: `${kind}:${name};` };
+      const [any] = await this.#database.keys({ ...range, limit: 1 }).all();
+      if (any !== undefined) await this.#database.clear(range);
+      return any !== undefined;
+    });
+    return (await Promise.all(cleared)).includes(true);
   }
 
   async storeEnd({ id, seconds, since }: SessionEnd): Promise<void> {

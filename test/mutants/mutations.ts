@@ -119,6 +119,12 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: "",
   },
   {
+    name: "the packet id of a QoS 2 message that no function wants is released without a sync",
+    file: "src/broker/session-store.ts",
+    find: "    await super.incomingDelPacket(client, packet);\n    this.#sync.written();\n",
+    replace: "    await super.incomingDelPacket(client, packet);\n",
+  },
+  {
     name: "the journal forgets a delivery before the sessions that have it are on disk",
     file: "src/broker/log-sync.ts",
     find: "    if (this.#secured === this.#written) return done();",

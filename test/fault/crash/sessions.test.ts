@@ -1,5 +1,5 @@
 import { cp } from "node:fs/promises";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
 import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { entryOf } from "../../support/journal.ts";
@@ -7,7 +7,7 @@ import { TempFolder } from "../../support/temp-folder.ts";
 
 /**
  * The invariant: a power cut takes nothing from a session that the world outside was told is there: a subscription after its SUBACK, a client's
- * message after its PUBACK or PUBREC, a function's after the journal was told that it need not keep it.
+ * message after its PUBACK or PUBREC, a packet id that is free after its PUBCOMP, a function's message after the journal was told that it need not keep it.
  *
  * The power cut is the worst that there can be: what was written after the last sync is gone.
  */
@@ -80,6 +80,48 @@ it.each(["plain/a", "in/a", "volatile/a"])("a message to %s that was acknowledge
     await cutPower();
   }
   expect(await heard(2)).toEqual([`${topic}=1`, `${topic}=2`]);
+});
+
+/** Leaves the packet id 1 on disk. */
+async function receiveTwo(client: RawClient): Promise<void> {
+  client.publish("plain/a", "1", { qos: 2, messageId: 1 });
+  await client.next("pubrec");
+  client.publish("plain/a", "2", { qos: 1, messageId: 2 });
+  await client.next("puback");
+}
+
+describe("the packet id of a QoS 2 message that no function wants", () => {
+  it("is free after PUBCOMP: the next message with it is no duplicate", async () => {
+    await subscribe("plain/a");
+    {
+      await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+      await receiveTwo(client);
+      client.send({ cmd: "pubrel", messageId: 1 });
+      await client.next("pubcomp");
+      await cutPower();
+    }
+    await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+    client.publish("plain/a", "3", { qos: 2, messageId: 1 });
+    await client.next("pubrec");
+    expect((await heard(3)).toSorted()).toEqual(["plain/a=1", "plain/a=2", "plain/a=3"]);
+  });
+
+  it("is free in a session that began anew", async () => {
+    await subscribe("plain/a");
+    {
+      await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+      await receiveTwo(client);
+    }
+    {
+      await using again = await RawClient.connect(broker.address, { id: "c", clean: true });
+      expect(again.closed).toBe(false);
+      await cutPower();
+    }
+    await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+    client.publish("plain/a", "3", { qos: 2, messageId: 1 });
+    await client.next("pubrec");
+    expect((await heard(3)).toSorted()).toEqual(["plain/a=1", "plain/a=2", "plain/a=3"]);
+  });
 });
 
 it("a retained message that was acknowledged is still there, and is the newest", async () => {
