@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { digestOf, encodeBundle } from "../../src/core/bundle.ts";
+import { type Bundle, digestOf, encodeBundle } from "../../src/core/bundle.ts";
 import { buildFunction } from "../../src/runtime/build/build.ts";
 import type { Child, Children } from "../children.ts";
 
@@ -34,7 +34,10 @@ export function controlFlags(data: string): string[] {
 
 /** Builds the function in `folder` and publishes it to the control plane at `control`. */
 export async function publishFunction(folder: string, control: string): Promise<void> {
-  const bundle = await buildFunction(folder);
+  await publishBundle(await buildFunction(folder), control);
+}
+
+export async function publishBundle(bundle: Bundle, control: string): Promise<void> {
   const bytes = encodeBundle(bundle);
   const url = `${control}/v1/functions/${bundle.manifest.name}`;
   const answer = await fetch(url, { method: "PUT", body: new Uint8Array(bytes), headers: { "x-millrace-digest": digestOf(bytes) } });

@@ -1,0 +1,121 @@
+import { cpSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import type { Bundle } from "../../src/core/bundle.ts";
+import { encodeMessage } from "../../src/core/message.ts";
+import { Journal } from "../../src/journal/journal.ts";
+import { buildFunction } from "../../src/runtime/build/build.ts";
+import type { Child, Children } from "../children.ts";
+import { type Addresses, controlFlags, gatewayFlags, publishBundle, startProgram } from "./programs.ts";
+
+const FUNCTION = fileURLToPath(new URL("../fair", import.meta.url));
+/** With so many messages a version has proved that it can be trusted with others. */
+const PROOF_MESSAGES = 1_100;
+const IN_FLIGHT = 8_192;
+const PATIENCE_MS = 120_000;
+const POLL_MS = 50;
+
+const statsSchema = z.object({
+  functions: z.array(z.object({ name: z.string(), state: z.string(), backlog: z.int(), handled: z.int(), error: z.string().optional() })),
+});
+export type FunctionRow = z.infer<typeof statsSchema>["functions"][number];
+
+/** One function of the crowd. */
+export interface Member {
+  readonly name: string;
+  readonly filter: string;
+  /** Where its results go; empty when it has none. */
+  readonly out: string;
+}
+
+/** Messages that wait in the journal for functions when the gateway starts. */
+export interface Backlog {
+  readonly topics: readonly string[];
+  readonly messages: number;
+  /** Turns of the loop that each of them costs. */
+  readonly turns: number;
+}
+
+/** A gateway with many functions, each of which has proved itself. */
+export class Crowd {
+  readonly #children: Children;
+  readonly #folder: string;
+  readonly #prepared: string;
+  #copies = 0;
+
+  private constructor(children: Children, folder: string) {
+    this.#children = children;
+    this.#folder = folder;
+    this.#prepared = join(folder, "prepared");
+  }
+
+  /** No gateway is running afterwards. */
+  static async prepare(members: readonly Member[], children: Children, folder: string): Promise<Crowd> {
+    const crowd = new Crowd(children, folder);
+    const data = crowd.#prepared;
+    mkdirSync(data, { recursive: true });
+    const control = await startProgram(children, "control", controlFlags(join(folder, "control")));
+    const linked = await startProgram(children, "gateway", gatewayFlags(data, control.ready["mqtt"] ?? ""));
+    const bundle = await buildFunction(FUNCTION);
+    for (const member of members) await publishBundle(dressed(bundle, member), control.ready["http"] ?? "");
+    await until(linked.ready, (functions) => functions.length === members.length && functions.every(({ state }) => state === "active"));
+    await linked.stop();
+    await control.stop();
+    const topics = members.map(({ filter }) => filter.replace("+", "sensor-0000"));
+    await fill(data, { topics, messages: members.length * PROOF_MESSAGES, turns: 0 });
+    const proving = await startProgram(children, "gateway", gatewayFlags(data, ""));
+    await until(proving.ready, (functions) => functions.every(({ handled }) => handled >= PROOF_MESSAGES));
+    await proving.stop();
+    return crowd;
+  }
+
+  /** A gateway as it was prepared, with these messages waiting, alone and without a link. */
+  async start(backlog: Backlog | undefined): Promise<Child<Addresses>> {
+    const data = join(this.#folder, `gateway-${++this.#copies}`);
+    cpSync(this.#prepared, data, { recursive: true });
+    if (backlog !== undefined) await fill(data, backlog);
+    const gateway = await startProgram(this.#children, "gateway", gatewayFlags(data, ""));
+    await until(gateway.ready, (functions) => functions.every(({ state }) => state === "active"));
+    return gateway;
+  }
+
+  static async functions(gateway: Addresses): Promise<readonly FunctionRow[]> {
+    return statsSchema.parse(await (await fetch(`${gateway["http"] ?? ""}/v1/stats`)).json()).functions;
+  }
+}
+
+function dressed(bundle: Bundle, { name, filter, out }: Member): Bundle {
+  return { ...bundle, manifest: { ...bundle.manifest, name, triggers: [{ mqtt: filter, durable: true }], env: { OUT: out } } };
+}
+
+async function fill(data: string, { topics, messages, turns }: Backlog): Promise<void> {
+  await using journal = await Journal.open({ location: join(data, "journal"), batchMax: 1_024 });
+  let sent = 0;
+  const worker = async (): Promise<void> => {
+    while (sent < messages) {
+      const n = sent++;
+      const topic = topics[n % topics.length] ?? "";
+      const time = Date.now();
+      const payload = Buffer.from(JSON.stringify({ n: "sensor-0000", v: 20 + Math.random(), t: 0, turns }));
+      const record = encodeMessage({ topic, payload, qos: 1, retain: false, time, source: "fill", hops: 0 });
+      await new Promise<void>((resolve, reject) =>
+        journal.append({ topic, time, hops: 0, record }, (error) => (error === undefined ? resolve() : reject(error))),
+      );
+    }
+  };
+  await Promise.all(Array.from({ length: IN_FLIGHT }, worker));
+}
+
+async function until(gateway: Addresses, done: (functions: readonly FunctionRow[]) => boolean): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    const functions = await Crowd.functions(gateway);
+    if (done(functions)) return;
+    const failed = functions.find(({ state }) => state === "failed");
+    if (failed !== undefined) throw new Error(`${failed.name} failed to load: ${failed.error ?? ""}`);
+    if (performance.now() > deadline) throw new Error(`not done within ${PATIENCE_MS} ms`);
+    await sleep(POLL_MS);
+  }
+}
