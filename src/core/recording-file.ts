@@ -1,5 +1,4 @@
-import { type FileHandle, open } from "node:fs/promises";
-import { MillraceError, messageOf, systemCode } from "./errors.ts";
+import { openInput, unreadable } from "./input-file.ts";
 import { invalid, parseHeader, parseLine, type RecordedMessage, type RecordingHeader } from "./recording.ts";
 
 /** A message of the largest size that a broker can be set to (256MB), in base64, and its properties. */
@@ -23,7 +22,7 @@ export interface RecordingFile {
  * @throws MillraceError FILE_UNREADABLE, RECORDING_INVALID naming file and line; `messages` throws the same.
  */
 export async function openRecording(file: string): Promise<RecordingFile> {
-  const { handle, bytes } = await openFile(file);
+  const { handle, bytes } = await openInput(file);
   const stream = handle.createReadStream({ highWaterMark: READ_BYTES });
   const position = { bytes: 0 };
   try {
@@ -44,25 +43,6 @@ export async function openRecording(file: string): Promise<RecordingFile> {
     stream.destroy();
     throw error;
   }
-}
-
-/** `bytes` is 0 for what has no size. */
-async function openFile(file: string): Promise<{ handle: FileHandle; bytes: number }> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(file);
-    const stats = await handle.stat();
-    if (stats.isDirectory()) throw new MillraceError("FILE_UNREADABLE", `${file} is a folder, not a file`);
-    return { handle, bytes: stats.isFile() ? stats.size : 0 };
-  } catch (error) {
-    await handle?.close();
-    throw error instanceof MillraceError ? error : unreadable(file, error);
-  }
-}
-
-function unreadable(file: string, cause: unknown): MillraceError {
-  const reason = systemCode(cause) === "ENOENT" ? "there is no such file" : messageOf(cause);
-  return new MillraceError("FILE_UNREADABLE", `cannot read ${file}: ${reason}`, { cause });
 }
 
 interface Line {

@@ -1,7 +1,7 @@
 import type { ReadStream } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
 import { CsvError, Parser } from "csv-parse";
-import { MillraceError, messageOf, systemCode } from "../../core/errors.ts";
+import { MillraceError } from "../../core/errors.ts";
+import { openInput, unreadable } from "../../core/input-file.ts";
 
 /** Also the bound on what an unclosed quote can make the parser hold. */
 const ROW_BYTES_MAX = 1024 * 1024;
@@ -32,7 +32,7 @@ export interface CsvFile {
  */
 export async function openCsv(file: string, delimiter = ","): Promise<CsvFile> {
   const position = { bytes: 0 };
-  const { handle, bytes } = await openFile(file);
+  const { handle, bytes } = await openInput(file);
   const stream = handle.createReadStream({ highWaterMark: READ_BYTES });
   try {
     const all = parseRows(stream, { file, delimiter, position });
@@ -56,25 +56,6 @@ interface ParseOptions {
   readonly file: string;
   readonly delimiter: string;
   readonly position: { bytes: number };
-}
-
-/** `bytes` is 0 for what has no size, such as a pipe. */
-async function openFile(file: string): Promise<{ handle: FileHandle; bytes: number }> {
-  let handle: FileHandle | undefined;
-  try {
-    handle = await open(file);
-    const stats = await handle.stat();
-    if (stats.isDirectory()) throw new MillraceError("FILE_UNREADABLE", `${file} is a folder, not a file`);
-    return { handle, bytes: stats.isFile() ? stats.size : 0 };
-  } catch (error) {
-    await handle?.close();
-    throw error instanceof MillraceError ? error : unreadable(file, error);
-  }
-}
-
-function unreadable(file: string, cause: unknown): MillraceError {
-  const reason = systemCode(cause) === "ENOENT" ? "there is no such file" : messageOf(cause);
-  return new MillraceError("FILE_UNREADABLE", `cannot read ${file}: ${reason}`, { cause });
 }
 
 /** Rows that were complete before an error are still handed out first. */
