@@ -173,9 +173,8 @@ export class Lane {
   #result(id: number, bytes: Buffer): void {
     const batch = this.#underWay.answered(id);
     if (batch === undefined) return;
-    // Nothing waits for an earlier message where order does not matter.
-    const results = tryDecode(bytes, batch.items.length, this.#strict);
-    if (results === undefined || results.length !== batch.items.length) {
+    const results = this.#read(batch, bytes);
+    if (results?.length !== batch.items.length) {
       this.#lost({ code: "FUNCTION_THREW", message: "the isolate gave an answer that cannot be read" }, batch.items.length === 1);
       return;
     }
@@ -187,6 +186,15 @@ export class Lane {
       if (this.#settle(batch.items, results)) this.#replace();
       this.#next();
     });
+  }
+
+  /** Undefined when the isolate has not kept to what it may say. */
+  #read(batch: Batch, bytes: Buffer): ItemResult[] | undefined {
+    // Nothing waits for an earlier message where order does not matter.
+    const results = tryDecode(bytes, batch.items.length, this.#strict);
+    // Without this an isolate could hold back the first message of a key for ever.
+    const isStuck = (item: Item): boolean => results?.[batch.items.indexOf(item)]?.status === "deferred";
+    return batch.resumed.some(isStuck) ? undefined : results;
   }
 
   /** What is under way is left to whoever reads the journal next. */
@@ -206,7 +214,7 @@ export class Lane {
     if (batch === undefined) return;
     const isInnocent = cut.fault.code === "HOST_STARVED" || (cut.fault.code === "LIMIT_WALL" && this.#owner.cannotRead);
     if (!isInnocent) this.#owner.wasCut();
-    const results = tryDecode(cut.results, batch.items.length, this.#strict) ?? [];
+    const results = this.#read(batch, cut.results) ?? [];
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
     const rest = batch.items.slice(finished.length);
     this.#underWay.learn(batch, finished.length);

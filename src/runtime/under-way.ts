@@ -7,6 +7,8 @@ const BATCH_ITEMS_MAX = 256;
 export interface Batch {
   readonly id: number;
   readonly items: readonly Item[];
+  /** Those with which their key goes on: the isolate has no reason to hold them back. */
+  readonly resumed: readonly Item[];
   readonly sentAt: number;
 }
 
@@ -38,7 +40,8 @@ export class UnderWay {
   }
 
   begin(items: readonly Item[]): Batch {
-    const batch = { id: this.#nextId++, items, sentAt: performance.now() };
+    const resumed = items.filter(({ resume }) => resume);
+    const batch = { id: this.#nextId++, items, resumed, sentAt: performance.now() };
     this.#batches.push(batch);
     return batch;
   }
@@ -63,7 +66,7 @@ export class UnderWay {
 
   /** Of the oldest batch these are under way after all; their isolate does not answer any more. */
   putBack(items: readonly Item[]): void {
-    if (items.length > 0) this.#batches.unshift({ id: 0, items, sentAt: 0 });
+    if (items.length > 0) this.#batches.unshift({ id: 0, items, resumed: [], sentAt: 0 });
   }
 
   /** Everything, in order; nothing is under way any more. */

@@ -78,6 +78,19 @@ describe("messages of a lane", () => {
     expect(world.asked).toBeLessThanOrEqual(4 * pairs); // A first time and once more for either message of a pair.
   });
 
+  it("that a hostile isolate holds back for no reason are given up after their attempts, and come through when it does not", async () => {
+    const world = new LaneWorld({ order: "strict", retry, limits: { cpuMs: 10_000 } });
+    await world.start();
+    world.defersAll = true;
+    for (const key of [0, 1, 0, 1]) await world.arrive({ key, id: undefined, attempts: [] });
+    expect(await world.finish()).toBe(true);
+    expect([...world.settled.values()]).toEqual(["dead", "dead", "dead", "dead"]);
+    world.defersAll = false;
+    for (const key of [0, 1]) await world.arrive({ key, id: undefined, attempts: [] });
+    expect(await world.finish()).toBe(true);
+    expect([...world.settled.values()].slice(4)).toEqual(["done", "done"]);
+  });
+
   it("that are on trial are tried in an own host, which is given up while nothing of the function may run, and afterwards", async () => {
     const world = new LaneWorld({ retry, limits: { cpuMs: 10_000 } });
     await world.start();
