@@ -119,7 +119,12 @@ export class Feed {
   /** The item is left out, which others of its key before it need not be. */
   dropped(item: Item): void {
     this.#leave(item);
+    this.#breakOrder();
+  }
+
+  #breakOrder(): void {
     this.#cursor?.breakOrder();
+    this.#aside.orderBroken();
   }
 
   /** Takes an item of a key that waits out of memory; false when no more keys can be set aside. A volatile one cannot be read again and is lost. */
@@ -164,7 +169,7 @@ export class Feed {
     const aside = this.#aside.take(message, route.key);
     if (aside || this.#owner.drops(message, route.key)) {
       this.#passOver(message);
-      if (!aside) this.#cursor?.breakOrder();
+      if (!aside) this.#breakOrder();
       return;
     }
     const start = this.#offered;

@@ -58,6 +58,8 @@ export class SetAside {
   readonly #tail: Tail;
   /** Keys that go on. */
   readonly #free = new Set<string>();
+  /** Where keys were set aside by an earlier run. Nothing of them was done from there on, whatever order was kept. */
+  readonly #untouched = new Map<string, number>();
   #cursor: Cursor | undefined;
   #former: Former | undefined;
   #reading = false;
@@ -86,9 +88,10 @@ export class SetAside {
       this.#former = { keyOf: keyOf(routing), end: cursor.end };
       return cursor.floor;
     }
-    for (const key of keys.keys()) {
+    for (const [key, seq] of keys) {
       this.#bytes += Buffer.byteLength(key);
       this.#free.add(key);
+      this.#untouched.set(key, seq);
     }
     return cursor.front;
   }
@@ -97,6 +100,11 @@ export class SetAside {
   stop(): void {
     this.#cursor = undefined;
     this.#free.clear();
+  }
+
+  /** A message was left out, which others of its key before it need not be. */
+  orderBroken(): void {
+    this.#untouched.clear();
   }
 
   /** How many messages are waiting; at least one as long as there is a key. */
@@ -152,7 +160,7 @@ export class SetAside {
     if (cursor === undefined || this.#former !== undefined) return false;
     const { keys } = cursor.aside;
     const known = keys.get(key);
-    if (seq < Math.min(known ?? Infinity, cursor.orderedFrom)) return false;
+    if (seq < Math.min(known ?? Infinity, cursor.orderedFrom, this.#untouched.get(key) ?? Infinity)) return false;
     const bytes = Buffer.byteLength(key);
     if (known === undefined && (keys.size >= ASIDE_KEYS_MAX || this.#bytes + bytes > ASIDE_BYTES_MAX)) return false;
     if (known === undefined) this.#bytes += bytes;
@@ -217,6 +225,7 @@ export class SetAside {
       this.#messages = Math.max(0, this.#messages - 1);
       if (this.#owner.drops(message, route.key)) {
         cursor.breakOrder();
+        this.orderBroken();
         continue;
       }
       cursor.reopen(message.seq);
@@ -237,6 +246,7 @@ export class SetAside {
       }
       this.#cursor?.release(key);
       this.#free.delete(key);
+      this.#untouched.delete(key);
       this.#bytes -= Buffer.byteLength(key);
     }
     if (this.#cursor?.aside.keys.size === 0) this.#messages = 0;

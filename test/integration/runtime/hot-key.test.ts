@@ -72,6 +72,28 @@ describe("a key that waits for a retry and gets half of all messages", () => {
     expect((await core.events()).length).toBe(4_000);
   });
 
+  it.each(["strict", "relaxed"] as const)("does not stop the others after a restart either, with order %s", async (order) => {
+    await using folder = await TempFolder.make();
+    const never = functionOf({
+      order,
+      retry: { attempts: 2, minMs: 3_600_000, maxMs: 3_600_000 },
+      handler: `if (event.params.k === 'hot') throw new Error('no'); ctx.emit('seen', event.data.n, { subject: event.params.k });`,
+    });
+    for (let round = 0; round < 3; round++) {
+      await using core = await Core.open({ folder: folder.path, pendingMax: 1_024 });
+      await core.deploy(never);
+      await sendHalfHot(core, 4_000);
+      await vi.waitFor(() => expect(core.stats("f").handled).toBe(2_000), 10_000);
+    }
+    const patiently = functionOf({ version: 2, order, handler: "ctx.emit('seen', event.data.n, { subject: event.params.k });" });
+    await using core = await Core.open({ folder: folder.path, pendingMax: 1_024 });
+    await core.deploy(patiently);
+    await core.drained();
+    expect((await core.events()).length).toBe(12_000);
+    const hot = (await core.bySubject())["hot"]?.map(Number) ?? [];
+    expect(hot.toSorted((x, y) => x - y)).toEqual(numbers(2_000, 2).flatMap((n) => [n, n, n]));
+  });
+
   it("keeps its messages when the next version has another key", async () => {
     await using core = await Core.temporary({ pendingMax: 64 });
     const handler = `ctx.emit('seen', event.data.n, { subject: event.topic });`;
