@@ -19,9 +19,9 @@ export const command = defineCommand({
   usage: "[flags]",
   flags: FLAGS,
   details: `
-Counters begin with the gateway process. "backlog" is what waits in the journal for a function, "start ms" what its isolates took to start on average,
-"pending" the events that the cloud has not confirmed. With --json one object, and with --watch one object on each line. The same figures for
-Prometheus are at /metrics of the gateway.`,
+Counters begin with the gateway process. "backlog" is what waits in the journal for a function, "isolates" how many it has,
+"start ms" what they took to start on average, "pending" the events that the cloud has not confirmed. With --json one object, and with
+--watch one object on each line. The same figures for Prometheus are at /metrics of the gateway.`,
   examples: ["millrace stats --watch", "millrace stats --json"],
   run,
 });
@@ -53,8 +53,8 @@ export function statsText(stats: GatewayStats): string {
   return `${head.join("\n")}\n\n${body}`;
 }
 
-const NUMBERS = ["handled", "failed", "retried", "deadLettered", "emitted", "published", "backlog"] as const;
-const HEADINGS = ["handled", "failed", "retried", "dead", "emitted", "published", "backlog"];
+const NUMBERS = ["handled", "failed", "retried", "deadLettered", "emitted", "published", "backlog", "instances"] as const;
+const HEADINGS = ["handled", "failed", "retried", "dead", "emitted", "published", "backlog", "isolates"];
 
 function functionTable(functions: GatewayStats["functions"]): string {
   const rows = functions.map((each) => [

@@ -49,6 +49,10 @@ export const manifestSchema = z.strictObject({
     )
     .default([]),
   concurrency: z.int().min(1).max(64),
+  /** Isolates that are kept when there is nothing to do. */
+  warm: z.int().min(0).max(64).default(0),
+  /** The others are dropped when there has been nothing to do for that long. */
+  idleMs: z.int().positive().default(60_000),
   /** `process`: in a host process with nothing else. */
   isolation: z.enum(ISOLATIONS).default("shared"),
   limits: z.strictObject({

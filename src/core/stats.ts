@@ -70,6 +70,8 @@ export interface FunctionStats {
   readonly emitted: number;
   readonly published: number;
   readonly backlog: number;
+  /** Isolates that it has. */
+  readonly instances: number;
   readonly starts: StartStats;
 }
 

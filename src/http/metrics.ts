@@ -38,6 +38,7 @@ const FUNCTION: readonly Metric<FunctionStats>[] = [
   gauge("function_active", "Whether the version that was asked for is the one that runs: 1 or 0.", (f) => (f.state === "active" ? 1 : 0)),
   gauge("function_version", "Number of the version that runs.", (f) => f.version),
   gauge("function_backlog", "Messages that wait for the function.", (f) => f.backlog),
+  gauge("function_instances", "Isolates that the function has.", (f) => f.instances),
   counter("function_handled_total", "Messages that the function handled.", (f) => f.handled),
   counter("function_failed_total", "Tries of the function that failed.", (f) => f.failed),
   counter("function_retried_total", "Tries that were repetitions.", (f) => f.retried),

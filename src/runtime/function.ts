@@ -68,6 +68,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   readonly #journal: PatientJournal;
   readonly #stopping = new AbortController();
   #from = 0;
+  #loadError: string | undefined;
 
   constructor(target: { readonly name: string; readonly version: number; readonly digest: string }, bundle: Bundle, parts: FunctionParts) {
     super(target, bundle);
@@ -101,7 +102,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       changed: () => queueMicrotask(() => this.#changed()),
       quarantined: (ms, fault) => this.#tellQuarantine(ms, fault),
     });
-    this.#lanes = Array.from({ length: manifest.concurrency }, () => new Lane(this));
+    this.#lanes = Array.from({ length: manifest.concurrency }, (_, index) => new Lane(this, index < manifest.warm));
     this.#shedding = new Shedding({ overflow: manifest.overflow, journal, head: () => parts.head(), route });
     this.#feed = new Feed({
       name: manifest.name,
@@ -151,7 +152,16 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
   async warm(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.warm()));
+    await Promise.all(this.#lanes.slice(0, Math.max(1, this.manifest.warm)).map((lane) => lane.warm()));
+  }
+
+  /** Isolates that it has. */
+  get instances(): number {
+    return this.#lanes.filter((lane) => lane.hasInstance).length;
+  }
+  /** Why it has no isolate although it needs one. */
+  get loadError(): string | undefined {
+    return this.#loadError;
   }
 
   /** For a version that ran before and does not start now: it keeps its messages and tries again. */
@@ -256,6 +266,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     const isPossible = place.kind !== "own" || !place.lasting || this.manifest.isolation === "process" || hosts.hasRoom(this.name);
     if (!isPossible) place = { kind: "probation" };
     const handle = await hosts.load(this.#spec, events, place);
+    this.#failing(undefined);
     this.starts.add(handle.started);
     return handle;
   }
@@ -270,6 +281,13 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   loadFailed(error: unknown): void {
     this.#log.add({ level: "error", message: messageOf(error) });
+    this.#failing(messageOf(error));
+  }
+
+  #failing(error: string | undefined): void {
+    const isNews = error !== this.#loadError;
+    this.#loadError = error;
+    if (isNews) this.#parts.changed();
   }
 
   async loadState(keys: readonly string[]): Promise<string> {

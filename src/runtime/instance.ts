@@ -81,7 +81,13 @@ export class Instance {
     this.#listener.ready(); // The function may have started meanwhile, because another of its lanes did not load.
   }
 
-  /** Makes it as soon as that succeeds, however long it takes; also when the attempt of `warm` is still under way and fails. */
+  /** Makes one as soon as that succeeds, however long it takes, unless there is one or it is being made. */
+  want(onTrial: boolean): void {
+    if (!this.#loading && this.#made === undefined) this.#onTrial = onTrial;
+    this.recover();
+  }
+
+  /** As `want`, where it was wanted last; also when the attempt of `warm` is still under way and fails. */
   recover(): void {
     this.#wanted = true;
     if (this.#made === undefined && !this.#closed && !this.#loading) void this.#reload();
@@ -92,6 +98,12 @@ export class Instance {
     this.#unload();
     this.#onTrial = onTrial;
     this.recover();
+  }
+
+  /** Gives it up; there is none until it is wanted. Nothing may be under way. */
+  drop(): void {
+    this.#wanted = false;
+    this.#unload();
   }
 
   /** Makes another one where it belongs. `ready` follows. */

@@ -2,6 +2,7 @@ import { backoffMs } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
 import { type GuestError, type ItemResult, tryDecode } from "./effects.ts";
 import type { Fault } from "./host/frames.ts";
+import { Idle } from "./idle.ts";
 import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
 import type { LaneOwner } from "./lane-owner.ts";
@@ -12,8 +13,8 @@ import { Waiting } from "./waiting.ts";
 const BATCH_BYTES_MAX = 1024 * 1024;
 
 /**
- * One isolate of a function and the messages of the keys that belong to it. With strict order the messages of one key are handled in order:
- * while one waits for its retry, those behind it wait too. Those of other keys go on in any case.
+ * The messages of some keys of a function, and the isolate that handles them while there are any. With strict order the messages of one key
+ * are handled in order: while one waits for its retry, those behind it wait too. Those of other keys go on in any case.
  */
 export class Lane {
   readonly #owner: LaneOwner;
@@ -24,6 +25,9 @@ export class Lane {
   readonly #due = new Set<string>();
   readonly #underWay = new UnderWay();
   readonly #instance: Instance;
+  /** Whether the isolate is there when there is nothing to do, too. */
+  readonly #kept: boolean;
+  readonly #idle: Idle;
   /** Sends nothing more and waits for what is under way. What was not handled is left to whoever reads the journal next. */
   readonly stop: () => Promise<void>;
   #stopped = false;
@@ -31,8 +35,9 @@ export class Lane {
   #trying = false;
   #quiet: (() => void) | undefined;
 
-  constructor(owner: LaneOwner) {
+  constructor(owner: LaneOwner, kept: boolean) {
     this.#owner = owner;
+    this.#kept = kept;
     this.#strict = owner.manifest.order === "strict";
     this.#waiting = new Waiting(this.#strict, {
       due: (item) => this.#retry(item),
@@ -43,12 +48,18 @@ export class Lane {
       cut: (id, cut) => this.#cut(id, cut),
       lost: (loss) => this.#lostHost(loss),
       unread: () => this.#leaveOff(),
-      ready: () => this.pump(),
+      ready: () => this.#ready(),
+    });
+    this.#idle = new Idle({
+      idleMs: owner.manifest.idleMs,
+      isBusy: () => this.#kept || this.#queue.length > 0 || !this.#underWay.isEmpty,
+      idle: () => this.#instance.drop(),
     });
     this.stop = once(async () => {
       this.#stopped = true;
       if (!this.#underWay.isEmpty) await new Promise<void>((resolve) => (this.#quiet = resolve));
       this.#waiting.clear();
+      this.#idle.stop();
       this.#instance.close();
     });
   }
@@ -58,9 +69,13 @@ export class Lane {
     await this.#instance.warm();
   }
 
-  /** Makes the isolate as soon as that succeeds, however long it takes; until then messages wait. */
+  /** After `warm` has failed: makes the isolate as soon as it is needed and that succeeds; until then messages wait. */
   recover(): void {
-    this.#instance.recover();
+    if (this.#kept) this.#instance.recover();
+  }
+
+  get hasInstance(): boolean {
+    return this.#instance.handle !== undefined;
   }
 
   offer(item: Item): void {
@@ -73,7 +88,7 @@ export class Lane {
     if (this.#instance.onTrial && this.#owner.held && this.#underWay.isEmpty) this.#instance.replace(false);
     while (!this.#stopped && !this.#owner.held && this.#arrange() && this.#queue.length > 0 && !this.#underWay.isFull) {
       const { handle } = this.#instance;
-      if (handle === undefined) return;
+      if (handle === undefined) return this.#instance.want(this.#queue[0]?.trial === true);
       if (!this.#underWay.isEmpty && (this.#trying || this.#queue[0]?.suspect === true)) return;
       const items = this.#take();
       if (items.length > 0) this.#send(handle, items);
@@ -164,6 +179,7 @@ export class Lane {
       else item.giveUp = item.attempt >= retry.attempts || item.message.time < tooOld ? "always" : "for good";
       parts.push(itemHead(item), item.keyBytes, item.message.record);
     }
+    this.#idle.busy();
     const { id } = this.#underWay.begin(items);
     this.#trying = items[0]?.suspect === true;
     for (const item of items) item.resume = false;
@@ -203,10 +219,17 @@ export class Lane {
     this.#next();
   }
 
-  /** A new isolate, and whatever was under way in the old one again. */
+  /** A new isolate as soon as it is needed, and whatever was under way in the old one again. */
   #replace(): void {
     this.#requeue(this.#underWay.takeAll());
-    this.#instance.replace(this.#queue[0]?.trial === true);
+    if (this.#kept || this.#queue.length > 0) this.#instance.replace(this.#queue[0]?.trial === true);
+    else this.#instance.drop();
+  }
+
+  /** The isolate is there. It may be of no use any more, or never have been, as that of a version that has just been deployed. */
+  #ready(): void {
+    this.#idle.busy();
+    this.pump();
   }
 
   #cut(id: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void {

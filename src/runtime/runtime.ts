@@ -221,8 +221,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   /**
-   * Makes `target` the version that handles the function's messages. It is warmed first; then the version before it finishes what it has
-   * under way, and the new one goes on from exactly there. Changes are made one after another.
+   * Makes `target` the version that handles the function's messages. It is warmed first, unless it ran before the gateway was started. Then
+   * the version before it finishes what it has under way, and the new one goes on from exactly there. Changes are made one after another.
    * @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED; what ran before goes on
    */
   deploy(target: Target, bundle: Bundle): Promise<void> {
@@ -234,7 +234,7 @@ export class Runtime implements AsyncDisposable {
       }
       const next = new DeployedFunction(target, bundle, this.#parts);
       try {
-        await next.warm();
+        if (before !== undefined || next.manifest.warm > 0 || !this.#ranBefore(next)) await next.warm();
       } catch (error) {
         this.#failures.set(target.name, { ...target, error: messageOf(error) });
         await this.#giveUp(before, next);
@@ -245,10 +245,13 @@ export class Runtime implements AsyncDisposable {
     });
   }
 
+  #ranBefore({ name, digest }: Target): boolean {
+    return this.#journal.functionRecord(name)?.digest === digest;
+  }
+
   /** The version before goes on. One that ran before the last stop takes its place all the same: its messages are to be journaled and to wait. */
   async #giveUp(before: DeployedFunction | undefined, next: DeployedFunction): Promise<void> {
-    const ran = this.#journal.functionRecord(next.name)?.digest === next.digest;
-    if (before !== undefined || !ran) return next.stop().then(() => undefined);
+    if (before !== undefined || !this.#ranBefore(next)) return next.stop().then(() => undefined);
     await this.#switch(undefined, next);
     next.recover();
   }
@@ -326,16 +329,27 @@ export class Runtime implements AsyncDisposable {
 
   stats(): { hosts: number; hostRestarts: number; functions: FunctionStats[] } {
     const functions: FunctionStats[] = [...this.#functions.values()].map((deployed) => {
-      const { name, version, digest, from, backlog, counters, starts, quarantine } = deployed;
-      const error = quarantine === undefined ? this.#failures.get(name)?.error : `${quarantine.code}: ${quarantine.message}`;
+      const { name, version, digest, from, backlog, counters, instances, starts, quarantine, loadError } = deployed;
+      const error = quarantine === undefined ? (loadError ?? this.#failures.get(name)?.error) : `${quarantine.code}: ${quarantine.message}`;
       const state = quarantine === undefined ? "active" : "quarantined";
-      const about = { name, version, digest, from, backlog, state, ...(error === undefined ? {} : { error }) } as const;
+      const about = { name, version, digest, from, backlog, instances, state, ...(error === undefined ? {} : { error }) } as const;
       return { ...about, ...counters, starts: starts.stats };
     });
     for (const { name, version, digest, error } of this.#failures.values()) {
       if (this.#functions.has(name)) continue;
       const counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
-      functions.push({ name, version, digest, error, state: "failed", from: 0, backlog: 0, ...counters, starts: new Starts().stats });
+      functions.push({
+        name,
+        version,
+        digest,
+        error,
+        state: "failed",
+        from: 0,
+        backlog: 0,
+        instances: 0,
+        ...counters,
+        starts: new Starts().stats,
+      });
     }
     return { hosts: this.#hosts.size, hostRestarts: this.#hosts.restarts, functions };
   }

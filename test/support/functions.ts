@@ -14,6 +14,8 @@ export interface FunctionPlan {
   readonly outbox?: Manifest["outbox"];
   readonly key?: string;
   readonly concurrency?: number;
+  readonly warm?: number;
+  readonly idleMs?: number;
   readonly isolation?: Manifest["isolation"];
   readonly limits?: Partial<Manifest["limits"]>;
   readonly retry?: Partial<Manifest["retry"]>;
@@ -45,6 +47,8 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     overflow: plan.overflow,
     outbox: plan.outbox,
     concurrency,
+    warm: plan.warm,
+    idleMs: plan.idleMs,
     isolation: plan.isolation,
     limits: { cpuMs: 200, wallMs: 5_000, memoryBytes: 32 * 2 ** 20, outputBytes: 2 ** 20, stateValueBytes: 65_536, ...plan.limits },
     retry: { attempts: 3, minMs: 1, maxMs: 20, maxAgeMs: 3_600_000, ...plan.retry },

@@ -32,6 +32,7 @@ const functionStats = z.object({
   emitted: counter,
   published: counter,
   backlog: counter,
+  instances: counter.default(0),
   starts: startStats.default(NO_STARTS),
 }) satisfies z.ZodType<FunctionStats>;
 

@@ -73,6 +73,8 @@ function normalize(file: ManifestFile): Manifest {
     overflow,
     outbox,
     concurrency,
+    warm,
+    idle,
     isolation,
     limits,
     retry,
@@ -97,6 +99,8 @@ function normalize(file: ManifestFile): Manifest {
       overflow: at,
     })),
     concurrency,
+    warm,
+    idleMs: idle,
     isolation,
     limits: {
       cpuMs: limits.cpu,
@@ -212,8 +216,9 @@ function envMistakes(value: unknown): Found[] {
   return found ? [{ path: ["env", "__proto__"], problem: "is not allowed as a name" }] : [];
 }
 
-function limitMistakes({ limits }: ManifestFile): Found[] {
+function limitMistakes({ limits, warm, concurrency }: ManifestFile): Found[] {
   const mistakes: Found[] = [];
+  if (warm > concurrency) mistakes.push({ path: ["warm"], problem: `must not be above concurrency, which is ${concurrency}` });
   if (limits.wall < limits.cpu) mistakes.push({ path: ["limits", "wall"], problem: "must not be below limits.cpu" });
   if (limits.state < limits.stateValue) {
     const problem = "must not be below limits.stateValue, which bounds one value; limits.state bounds everything the function keeps";

@@ -237,7 +237,11 @@ export const manifestFileSchema = z
       "At the journal's quota: `block` makes publishers wait; `drop-oldest`, `drop-newest` and `keep-latest` (of each key) drop messages, counted.",
     ),
     outbox: outboxSchema,
-    concurrency: z.int().min(1).max(64).prefault(1).meta({ description: "Isolates that share the keys. 1 to 64." }),
+    concurrency: z.int().min(1).max(64).prefault(1).meta({ description: "Isolates that share the keys, at most. 1 to 64." }),
+    warm: z.int().min(0).max(64).prefault(0).meta({
+      description: "Isolates that are kept ready when there is nothing to do; not above `concurrency`. 0 to 64.",
+    }),
+    idle: quantity(DURATION, "60s", { min: "1s", max: "1d" }, "The other isolates are dropped after so long without a message."),
     isolation: choice(
       ISOLATIONS,
       "shared",
@@ -264,7 +268,7 @@ export type ManifestFile = z.infer<typeof manifestFileSchema>;
 
 /** Keys of the design that later versions understand, by the path they stand at (`[]` for a list's items). */
 export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
-  "": ["batch", "warm", "idle", "secrets"],
+  "": ["batch", "secrets"],
   "triggers[]": ["schedule", "http", "event", "state"],
   permissions: ["http", "secrets"],
 };

@@ -43,6 +43,7 @@ export const STATS: GatewayStats = {
       emitted: 404,
       published: 0,
       backlog: 22,
+      instances: 2,
       starts: { count: 4, pooled: 3, cached: 2, isolateMs: 2.5, compileMs: 1.25, initMs: 6 },
     },
   ],

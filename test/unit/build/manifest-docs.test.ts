@@ -37,6 +37,8 @@ describe("what is written down about manifests", async () => {
       "overflow",
       ...outbox,
       "concurrency",
+      "warm",
+      "idle",
       "isolation",
       ...limits,
       ...retry,

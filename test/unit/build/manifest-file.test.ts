@@ -29,6 +29,8 @@ describe("parseManifest", () => {
       overflow: "block",
       outbox: [],
       concurrency: 1,
+      warm: 0,
+      idleMs: 60_000,
       isolation: "shared",
       limits: {
         cpuMs: 50,
@@ -59,6 +61,8 @@ outbox:
   - {types: [alarm, com.example.*], priority: 9, ttl: 1h, overflow: drop-oldest}
   - {types: ["*"]}
 concurrency: 4
+warm: 2
+idle: 5m
 limits: {cpu: 0.5s, wall: 1m, memory: 64MB, output: 512KB, state: 2MB, stateValue: 1KB}
 retry: {attempts: 1, backoff: 100ms..1m, maxAge: 2d}
 permissions: {publish: ["cmd/#"], emit: [measurement, com.example.*]}
@@ -83,6 +87,8 @@ env: {HIGH: "80", EMPTY: ""}
           { types: ["*"], priority: 5, overflow: "block" },
         ],
         concurrency: 4,
+        warm: 2,
+        idleMs: 300_000,
         isolation: "shared",
         limits: {
           cpuMs: 500,
@@ -104,13 +110,13 @@ env: {HIGH: "80", EMPTY: ""}
   });
 
   it("reports every mistake at once, in the order of the file", () => {
-    const text = "nam: a\napi: 2\ntriggers:\n  - mqtt: a#\nkey: b\nlimits:\n  cpu: 50 ms\nwarm: 0\n";
+    const text = "nam: a\napi: 2\ntriggers:\n  - mqtt: a#\nkey: b\nlimits:\n  cpu: 50 ms\nbatch: 0\n";
     expect(mistakesOf(text)).toEqual([
       '1: nam: is not a key of a manifest; did you mean "name"?',
       "2: api: must be 1, the only contract version of this Millrace",
       '4: triggers[0].mqtt: topic filter "a#": level 1 "a#" mixes a wildcard with other text; "+" and "+name" stand alone, "#" too',
       '7: limits.cpu: "50 ms" is not a number with a unit (ms, s, m, h, d); try "50ms"',
-      "8: warm: is not supported by this version of Millrace",
+      "8: batch: is not supported by this version of Millrace",
     ]);
   });
 
@@ -136,6 +142,10 @@ env: {HIGH: "80", EMPTY: ""}
     ["triggers:\n  - mqtt: a/+topic\nkey: topic", 'give the wildcard "+topic" another name'],
     ["concurrency: 0", "concurrency: must be at least 1"],
     ["concurrency: 65", "concurrency: must be at most 64"],
+    ["warm: 2", "warm: must not be above concurrency, which is 1"],
+    ["warm: -1", "warm: must be at least 0"],
+    ["idle: 10", 'idle: 10 has no unit; try "10ms"'],
+    ["idle: 100ms", 'idle: "100ms" is out of bounds: 1s to 1d are allowed'],
     ["concurrency: 1.5", "concurrency: must be a whole number, not 1.5"],
     ["limits:", "limits: must be a group of keys, not nothing"],
     ["limits: {cpu: 50}", 'limits.cpu: 50 has no unit; try "50ms"'],

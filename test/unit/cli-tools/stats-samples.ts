@@ -1,7 +1,17 @@
 import type { FunctionStats, GatewayStats } from "../../../src/core/stats.ts";
 
 export function functionStats(name: string, change: Partial<FunctionStats> = {}): FunctionStats {
-  const counters = { handled: 12_345, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0, backlog: 0 };
+  const counters = {
+    handled: 12_345,
+    failed: 0,
+    retried: 0,
+    deadLettered: 0,
+    duplicates: 0,
+    emitted: 0,
+    published: 0,
+    backlog: 0,
+    instances: 0,
+  };
   const starts = { count: 2, pooled: 1, cached: 0, isolateMs: 1.5, compileMs: 0.5, initMs: 0.25 };
   return { name, version: 3, digest: "ab", state: "active", from: 0, ...counters, starts, ...change };
 }

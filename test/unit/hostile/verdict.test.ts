@@ -18,6 +18,7 @@ const stats = {
   emitted: 0,
   published: 0,
   backlog: 0,
+  instances: 0,
   starts: { count: 1, pooled: 1, cached: 0, isolateMs: 0, compileMs: 0, initMs: 0 },
 } as const;
 

@@ -31,6 +31,8 @@ export interface Version {
   readonly key?: string;
   readonly order: Manifest["order"];
   readonly lanes: number;
+  readonly warm: number;
+  readonly idleMs: number;
 }
 
 export interface Arrival {
@@ -169,6 +171,8 @@ export class FunctionWorld {
       ...(version.key === undefined ? {} : { key: version.key }),
       order: version.order,
       concurrency: version.lanes,
+      warm: version.warm,
+      idleMs: version.idleMs,
       overflow,
       idempotency: idempotent ? { key: "data.id", windowMs: 1e12, entries: 100_000 } : undefined,
       limits: { cpuMs: 10_000, stateBytes },

@@ -25,8 +25,14 @@ const setting: fc.Arbitrary<Setting> = fc.record({
   proven: fc.boolean(),
 });
 const version: fc.Arbitrary<Version> = fc
-  .record({ way: fc.constantFrom(...WAYS), order: fc.constantFrom("strict", "strict", "relaxed"), lanes: fc.constantFrom(1, 2, 4, 8) })
-  .map(({ way, ...more }) => ({ ...way, ...more }));
+  .record({
+    way: fc.constantFrom(...WAYS),
+    order: fc.constantFrom("strict", "strict", "relaxed"),
+    lanes: fc.constantFrom(1, 2, 4, 8),
+    warm: fc.constantFrom(0, 0, 1, 2, 8),
+    idleMs: fc.constantFrom(10, 60, 60_000),
+  })
+  .map(({ way, ...more }) => ({ ...way, ...more, warm: Math.min(more.warm, more.lanes) }));
 const attempt = fc.constantFrom<Attempt>("throws", "throws", "throws", "throws for good", "hangs", "is refused", "done");
 const topic = fc.tuple(fc.nat(2), fc.nat(2)).map(([a, b]) => `${a}/${b}`);
 const arrival: fc.Arbitrary<Arrival> = fc.record({

@@ -71,7 +71,7 @@ export class LaneWorld implements LaneOwner {
   constructor(plan: Omit<FunctionPlan, "handler">) {
     this.manifest = functionOf({ ...plan, handler: "" }).bundle.manifest;
     this.#idempotency = this.manifest.idempotency === undefined ? undefined : new Idempotency(this.manifest.idempotency);
-    this.lane = new Lane(this);
+    this.lane = new Lane(this, this.manifest.warm > 0);
     this.#feed = new Feed({
       name: "f",
       routing: "r",
@@ -89,6 +89,11 @@ export class LaneWorld implements LaneOwner {
       },
       missed: () => undefined,
     });
+  }
+
+  /** Isolates that are there. */
+  get isolates(): number {
+    return this.#isolates.length;
   }
 
   async start(): Promise<void> {

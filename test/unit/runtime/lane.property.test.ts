@@ -111,6 +111,35 @@ describe("messages of a lane", () => {
     expect([...world.settled.values()]).toEqual(["done", "done", "done"]);
   });
 
+  it("have an isolate as long as there is something to do, and not much longer", async () => {
+    const world = new LaneWorld({ retry: { ...retry, minMs: 500, maxMs: 500, maxAgeMs: 10_000 }, idleMs: 100, limits: { cpuMs: 10_000 } });
+    await world.start();
+    expect(world.isolates).toBe(1);
+    for (let part = 0; part < 4; part++) await world.pass(50);
+    expect(world.isolates).toBe(0);
+    await world.arrive({ key: 0, id: undefined, attempts: ["throws", "throws"] });
+    expect(world.isolates).toBe(1);
+    for (let part = 0; part < 4; part++) await world.pass(50);
+    expect(world.isolates).toBe(1); // The message is under way.
+    await world.handle();
+    await world.answer();
+    for (let part = 0; part < 4; part++) await world.pass(50);
+    expect(world.isolates).toBe(0); // It waits for its retry.
+    for (let part = 0; part < 6; part++) await world.pass(50);
+    expect(world.isolates).toBe(1);
+    expect(await world.finish()).toBe(true);
+    expect([...world.settled.values()]).toEqual(["done"]);
+  });
+
+  it("keep their isolate when it is to be kept warm", async () => {
+    const world = new LaneWorld({ warm: 1, idleMs: 100, limits: { cpuMs: 10_000 } });
+    await world.start();
+    for (let part = 0; part < 40; part++) await world.pass(50);
+    expect(world.isolates).toBe(1);
+    await world.die("none");
+    expect(world.isolates).toBe(1);
+  });
+
   it.each([
     ["strict", undefined],
     ["strict", idempotency],
@@ -118,9 +147,9 @@ describe("messages of a lane", () => {
     ["relaxed", idempotency],
   ] as const)("are settled once each, with strict order key by key, whatever happens: order %s, idempotency %o", async (order, keys) => {
     await fc.assert(
-      fc.asyncProperty(steps, async (list) => {
+      fc.asyncProperty(steps, fc.constantFrom(10, 60, 60_000), fc.nat(1), async (list, idleMs, warm) => {
         vi.clearAllTimers();
-        const world = new LaneWorld({ order, retry, idempotency: keys, limits: { cpuMs: 10_000 } });
+        const world = new LaneWorld({ order, retry, idempotency: keys, idleMs, warm, limits: { cpuMs: 10_000 } });
         await world.start();
         for (const step of list) await take(world, step);
         expect(await world.finish()).toBe(true);

@@ -1,0 +1,66 @@
+import { expect, it, vi } from "vitest";
+import { Core } from "../../support/core.ts";
+import { functionOf } from "../../support/functions.ts";
+import { TempFolder } from "../../support/temp-folder.ts";
+
+const COUNT = { handler: "const n = ((await ctx.state.get('n')) ?? 0) + 1; ctx.state.set('n', n); ctx.emit('seen', [event.data, n]);" };
+
+it("a function without messages has no isolate after a while, and one as soon as there is a message; its state stays", async () => {
+  await using core = await Core.temporary();
+  await core.deploy(functionOf({ ...COUNT, idleMs: 50 }));
+  expect(core.stats("f").starts.count).toBe(1);
+  for (let n = 1; n <= 3; n++) {
+    await vi.waitUntil(() => core.stats("f").instances === 0);
+    await core.send("in/a", n);
+    await core.drained();
+    expect(core.stats("f").starts.count).toBe(1 + n);
+  }
+  expect((await core.events("seen")).map(({ data }) => data)).toEqual([
+    [1, 1],
+    [2, 2],
+    [3, 3],
+  ]);
+});
+
+it("as many isolates as are to be kept warm are there at once, and stay", async () => {
+  await using core = await Core.temporary();
+  await core.deploy(functionOf({ ...COUNT, concurrency: 4, warm: 2, idleMs: 1 }));
+  expect(core.stats("f").instances).toBe(2);
+  for (let n = 0; n < 32; n++) await core.send(`in/${n}`, n);
+  await core.drained();
+  await vi.waitUntil(() => core.stats("f").instances === 2);
+  expect(core.stats("f").handled).toBe(32);
+});
+
+it("a version that does not load does not take over from one that has no isolate", async () => {
+  await using core = await Core.temporary();
+  await core.deploy(functionOf({ ...COUNT, idleMs: 1 }));
+  await vi.waitUntil(() => core.stats("f").instances === 0);
+  const broken = functionOf({ version: 2, prelude: "throw new Error('no');", handler: "" });
+  await expect(core.runtime.deploy(broken.target, broken.bundle)).rejects.toMatchObject({ code: "FUNCTION_LOAD_FAILED" });
+  await core.send("in/a", 1);
+  await core.drained();
+  expect(core.stats("f")).toMatchObject({ version: 1, handled: 1 });
+});
+
+it("after a start of the gateway functions have no isolates until there is something to do", async () => {
+  await using folder = await TempFolder.make();
+  const functions = Array.from({ length: 20 }, (_, n) => functionOf({ name: `f${n}`, triggers: [`${n}/+k`], ...COUNT }));
+  const warm = functionOf({ name: "warm", triggers: ["warm"], warm: 1, ...COUNT });
+  {
+    await using core = await Core.open({ folder: folder.path });
+    await core.deploy(...functions, warm);
+    await core.send("7/a", 1);
+    await core.drained();
+  }
+  await using core = await Core.open({ folder: folder.path });
+  await core.deploy(...functions, warm);
+  expect(core.runtime.stats().functions.map(({ instances }) => instances)).toEqual([...Array<number>(20).fill(0), 1]);
+  await core.send("7/a", 2);
+  await core.drained();
+  expect(core.runtime.stats().functions.reduce((sum, { starts }) => sum + starts.count, 0)).toBe(2);
+  expect((await core.events("seen")).map(({ data }) => data)).toEqual([
+    [1, 1],
+    [2, 2],
+  ]);
+});
