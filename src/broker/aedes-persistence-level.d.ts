@@ -16,6 +16,7 @@ declare module "aedes-persistence-level/asyncPersistence.js" {
     destroy(): Promise<void>;
     addSubscriptions(client: Client, subscriptions: readonly object[]): Promise<void>;
     removeSubscriptions(client: Client, topics: readonly string[]): Promise<void>;
+    cleanSubscriptions(client: Client): Promise<void>;
     subscriptionsByTopic(topic: string): Promise<object[]>;
     createRetainedStreamCombi(patterns: readonly string[]): Readable;
     outgoingStream(client: Client): Readable;

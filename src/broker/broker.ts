@@ -100,7 +100,7 @@ export class Broker implements AsyncDisposable {
       holdWrites(socket);
       const client = aedes.handle(socket);
       readInOrder(client, options.inflightMax);
-      forwardTogether(client);
+      forwardTogether(client, (connected) => store.queueOf(connected));
     });
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {

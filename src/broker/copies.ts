@@ -14,7 +14,7 @@ export interface StoredPacket extends PublishPacket {
 interface Shelf {
   /** True when it is known that no stored session wants this topic. */
   hasNoOffline(topic: string): boolean;
-  enqueue(packet: StoredPacket): Promise<void>;
+  enqueue(packets: readonly StoredPacket[]): Promise<void>;
   storeRetained(packet: StoredPacket): Promise<void>;
   /** Resolves when what was stored so far survives a power cut, as far as the gateway is to. */
   secure(): Promise<void>;
@@ -95,7 +95,7 @@ export class Copies {
     const retained = new Map<string, StoredPacket>();
     for (const { stored } of orders) if (stored.retain) retained.set(stored.topic, stored);
     await Promise.all([
-      ...orders.map(({ stored }) => this.#shelf.enqueue(stored)),
+      this.#shelf.enqueue(orders.map(({ stored }) => stored)),
       ...[...retained.values()].map((stored) => this.#shelf.storeRetained(stored)),
     ]);
     await this.#shelf.secure();

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
 
-type Packet = PublishFields & { readonly cmd: string; readonly reasonCode?: unknown };
+export type Packet = PublishFields & { readonly cmd: string; readonly reasonCode?: unknown };
 
 interface PublishFields {
   readonly topic?: unknown;
@@ -15,6 +15,13 @@ interface PublishFields {
 
 type WriteToStream = (packet: Packet, stream: object, options?: { readonly protocolVersion?: number }) => boolean;
 
+/** The one that the protocol engine uses. */
+const library = createRequire(import.meta.resolve("aedes"))("mqtt-packet") as {
+  writeToStream: WriteToStream & { short?: true };
+};
+
+const VERSIONS = new Map([3, 4, 5].map((protocolVersion) => [protocolVersion, { protocolVersion }]));
+
 /** A remaining length that needs more bytes than this has another encoder (MQTT 5, 1.5.5: seven bits in a byte). */
 const SHORT_BYTES_MAX = 16_383;
 
@@ -24,8 +31,6 @@ const SHORT_BYTES_MAX = 16_383;
  * debug log that is off.
  */
 export function installPacketEncoder(): void {
-  const engine = createRequire(import.meta.resolve("aedes"));
-  const library = engine("mqtt-packet") as { writeToStream: WriteToStream & { short?: true } };
   const { writeToStream } = library;
   if (writeToStream.short === true) return;
   const short: WriteToStream & { short?: true } = (packet, stream, options) => {
@@ -33,12 +38,20 @@ export function installPacketEncoder(): void {
     if (outgoing !== undefined) {
       const version = options?.protocolVersion ?? 4;
       if (packet.cmd === "publish" && encodePublish(packet, version, outgoing)) return outgoing.written();
-      if (packet.cmd === "puback" && puback(packet, version, outgoing)) return outgoing.written();
+      if (packet.cmd === "puback" && puback(packet, version, outgoing)) {
+        outgoing.written();
+        return true; // The engine would publish the message only after a drain, and not at all when there is none.
+      }
     }
     return writeToStream(packet, stream, options);
   };
   short.short = true;
   library.writeToStream = Object.assign(short, writeToStream);
+}
+
+/** Writes a packet as the protocol engine does. @throws when it cannot be encoded */
+export function sendPacket(packet: Packet, stream: object, protocolVersion: number): void {
+  library.writeToStream(packet, stream, VERSIONS.get(protocolVersion) ?? { protocolVersion });
 }
 
 /** Whether it is surely one that `encodePublish` takes. */

@@ -1,5 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { Client } from "aedes";
+import { type Outgoing, outgoingOf } from "./outgoing.ts";
 import { allAsSent } from "./subscriptions-as-sent.ts";
 
 type Done = (error?: Error) => void;
@@ -14,6 +15,7 @@ interface ReadingClient extends Client {
   readonly _parser: EventEmitter;
   readonly connackSent: boolean;
   resume(): void;
+  waitForDrain(done: () => void): void;
   /** Set while a CONNECT is being authenticated. */
   readonly _paused?: boolean;
   /** A packet was too large, and the connection is about to be closed. */
@@ -64,10 +66,13 @@ class Incoming {
   #heldMessages = 0;
   #isReadable = false;
   #isAdvancing = false;
+  readonly #outgoing: Outgoing | undefined;
+  #isDraining = false;
 
   constructor(client: ReadingClient, messagesMax: number) {
     this.#client = client;
     this.#messagesMax = messagesMax;
+    this.#outgoing = outgoingOf(client.conn);
     const { _parser: parser, _nextBatch: read, conn } = client;
     const [hand] = parser.listeners("packet");
     this.#hand = (packet) => {
@@ -97,7 +102,21 @@ class Incoming {
   }
 
   #mayPass(packet: Packet): boolean {
-    return this.#state === "new" || (this.#state === "ready" && (!isMessage(packet) || this.#messages < this.#messagesMax));
+    if (this.#state !== "ready") return this.#state === "new";
+    return !isMessage(packet) || (this.#messages < this.#messagesMax && !this.#mustDrain());
+  }
+
+  /** A client that does not take its acknowledgements gets to send no more messages. */
+  #mustDrain(): boolean {
+    if (this.#outgoing?.isFull !== true) return false;
+    if (!this.#isDraining) {
+      this.#isDraining = true;
+      this.#client.waitForDrain(() => {
+        this.#isDraining = false;
+        this.#advance();
+      });
+    }
+    return true;
   }
 
   #pass(packet: Packet): void {

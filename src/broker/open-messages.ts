@@ -61,7 +61,7 @@ export class OpenMessages {
   async begin(client: Client): Promise<void> {
     await this.#turn(client);
     const before = this.#connections.get(client.id);
-    const startsAnew = client.clean || Reflect.get(client, "_cleanStart") === true || before?.clean === true;
+    const startsAnew = Reflect.get(client, "_cleanStart") === true || before?.clean === true;
     if (!startsAnew) return this.#ending.get(client.id);
     // It must not take messages any more when its packet ids are forgotten.
     if (before !== undefined) await new Promise<void>((ended) => before.disconnect({ reasonCode: TAKEN_OVER }, ended));

@@ -107,6 +107,11 @@ export class Outgoing {
     return !this.#waiting;
   }
 
+  /** Whether writers should wait for `drain`. */
+  get isFull(): boolean {
+    return this.#waiting;
+  }
+
   /** A packet is being written in pieces that go out together. */
   cork(): void {
     this.#corks++;

@@ -1,4 +1,4 @@
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
@@ -8,7 +8,10 @@ import { LogFiles } from "./log-files.ts";
 import { LogSync } from "./log-sync.ts";
 import { receiveOf } from "./receives.ts";
 import { describeFailure, openSessionDatabase, type SessionDatabase } from "./session-database.ts";
+import type { SessionQueue } from "./session-queue.ts";
+import { SessionQueues } from "./session-queues.ts";
 import { StoredSessions } from "./stored-sessions.ts";
+import type { StoredSubscription } from "./subscription-index.ts";
 
 interface PacketReference {
   readonly cmd?: string;
@@ -27,6 +30,8 @@ export interface ReleaseLedger {
 
 /** Where the sessions are, and whether what is acknowledged has to survive a power cut. */
 export interface SessionStoreOptions {
+  /** Id of the gateway. */
+  readonly gateway: string;
   readonly location: string;
   readonly durability: "fsync" | "interval" | "os";
   /** Called after each sync, with what the power can be cut after. */
@@ -41,6 +46,7 @@ interface Parts {
   readonly files: LogFiles;
   readonly sync: LogSync;
   readonly isSynced: boolean;
+  readonly gateway: string;
 }
 
 const NOTHING_STORED = Promise.resolve(undefined);
@@ -67,8 +73,7 @@ export class SessionStore extends StoredSessions {
   readonly #sync: LogSync;
   readonly #isSynced: boolean;
   readonly #unwanted = new Set<string>();
-  readonly #enqueued = new InOrder();
-  readonly #updated = new WeakMap<Client, InOrder>();
+  readonly #queues: SessionQueues;
   readonly #looked = new WeakMap<Client, InOrder>();
   readonly #stored = new WeakMap<Client, InOrder>();
   /** Packet ids that are free again as soon as that is on disk. */
@@ -76,7 +81,7 @@ export class SessionStore extends StoredSessions {
   #generation = 0;
   #broken = false;
 
-  private constructor({ database, ledger, logger, failed, files, sync, isSynced }: Parts) {
+  private constructor({ database, ledger, logger, failed, files, sync, isSynced, gateway }: Parts) {
     super(database);
     this.#database = database;
     this.#ledger = ledger;
@@ -84,13 +89,14 @@ export class SessionStore extends StoredSessions {
     this.#files = files;
     this.#sync = sync;
     this.#isSynced = isSynced;
+    this.#queues = new SessionQueues({ database, writes: this.writes, gateway });
     this.failed = failed;
     this.failed.catch(() => (this.#broken = true));
   }
 
   /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL */
   static async open(options: SessionStoreOptions, ledger: ReleaseLedger, logger: Logger): Promise<SessionStore> {
-    const { location, durability, synced } = options;
+    const { gateway, location, durability, synced } = options;
     const { promise: failed, reject } = Promise.withResolvers<never>();
     failed.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
     const database = await openSessionDatabase(location, reject);
@@ -105,7 +111,7 @@ export class SessionStore extends StoredSessions {
         throw error;
       }
     });
-    return new SessionStore({ database, ledger, logger, failed, files, sync, isSynced: durability === "fsync" });
+    return new SessionStore({ database, ledger, logger, failed, files, sync, isSynced: durability === "fsync", gateway });
   }
 
   // The engine tells asynchronous stores from older ones by this method.
@@ -131,6 +137,7 @@ export class SessionStore extends StoredSessions {
   }
 
   async close(): Promise<void> {
+    await this.writes.flushed();
     await this.#sync.close();
     await this.#files.close();
     await this.#database.close();
@@ -158,11 +165,15 @@ export class SessionStore extends StoredSessions {
   }
 
   override async subscriptionsByTopic(topic: string): Promise<object[]> {
+    return [...this.wanting(topic)];
+  }
+
+  protected override wanting(topic: string): readonly StoredSubscription[] {
     if (this.#unwanted.has(topic)) return [];
     const generation = this.#generation;
-    const subscriptions = await super.subscriptionsByTopic(topic);
+    const subscriptions = super.wanting(topic);
     // Not at once: whoever asked goes on after that, and must not be overtaken by a later packet that need not ask.
-    if (subscriptions.length === 0 && generation === this.#generation) setImmediate(() => this.#remember(topic, generation));
+    if (subscriptions.length === 0) setImmediate(() => this.#remember(topic, generation));
     return subscriptions;
   }
 
@@ -172,14 +183,18 @@ export class SessionStore extends StoredSessions {
     this.#unwanted.add(topic);
   }
 
-  /** Stores the copies of a message for the sessions that want it. */
-  async enqueue(packet: StoredPacket): Promise<void> {
-    await this.outgoingEnqueueCombi(await this.subscriptionsByTopic(packet.topic), packet);
+  /** Stores the copies of messages for the sessions that want them. */
+  async enqueue(packets: readonly StoredPacket[]): Promise<void> {
+    const writes = packets.flatMap((packet) => this.copiesFor(this.wanting(packet.topic), packet));
+    if (writes.length === 0) return;
+    await this.writes.write(...writes);
+    this.#sync.written();
   }
 
   override async outgoingEnqueueCombi(subscriptions: readonly object[], packet: object): Promise<void> {
-    if (subscriptions.length === 0) return;
-    await this.#enqueued.after(super.outgoingEnqueueCombi(subscriptions, packet));
+    const writes = this.copiesFor(subscriptions as readonly StoredSubscription[], packet as StoredPacket);
+    if (writes.length === 0) return;
+    await this.writes.write(...writes);
     this.#sync.written();
   }
 
@@ -188,22 +203,32 @@ export class SessionStore extends StoredSessions {
     this.#sync.written();
   }
 
-  /** Called before a packet is sent: packets go out in the order in which they came (MQTT 5, 4.6), though their writes pass one another. */
-  override outgoingUpdate(client: Client, packet: PacketReference): Promise<void> {
-    return orderOf(this.#updated, client).after(this.#update(client, packet));
+  /** The queue that sends to a connected client; undefined when nothing is stored for it. */
+  queueOf(client: object): SessionQueue | undefined {
+    return this.#queues.of(client);
   }
 
-  /** A session that subscribed after the copies of a message were made finds none of its own. */
-  async #update(client: Client, packet: PacketReference): Promise<void> {
-    try {
-      await super.outgoingUpdate(client, packet);
-    } catch (error) {
-      // A message that was sent because it is kept for later subscribers has no copy, and PUBREC is answered all the same (MQTT 5, 4.3.3).
-      if (packet.cmd === "pubrel" && this.#database.status === "open") return;
-      if (packet.cmd !== "publish" || packet.brokerId === undefined || this.#database.status !== "open") throw error;
-      await this.outgoingEnqueue({ clientId: client.id }, packet);
-      await super.outgoingUpdate(client, packet);
-    }
+  /** Called when CONNACK is sent. What the engine would read here and send, the queue does. */
+  override outgoingStream(client: Client): Readable {
+    if (!client.closed) this.#queues.begin(client);
+    return Readable.from([]);
+  }
+
+  /** Called before PUBREL is sent; the queue sees to what else there is to be noted. */
+  override async outgoingUpdate(client: Client, { cmd, messageId = 0 }: PacketReference): Promise<void> {
+    if (cmd === "pubrel") await this.#queues.of(client)?.received(messageId);
+  }
+
+  override outgoingClearMessageId(client: Client, { messageId = 0 }: PacketReference): Promise<object | undefined> {
+    this.#queues.of(client)?.acknowledged(messageId);
+    return NOTHING_STORED;
+  }
+
+  /** Called for a client that begins anew, when its connection is not registered yet; and for a session that has ended. */
+  override async cleanSubscriptions(client: Client): Promise<void> {
+    await super.cleanSubscriptions(client);
+    // Its subscriptions may have brought more since the session was cleared.
+    if (!client.closed) await this.clear(client.id);
   }
 
   /** Acknowledged when it is as safe as a message: what is published from then on is the session's. */
@@ -243,10 +268,6 @@ export class SessionStore extends StoredSessions {
       if (!closing) this.#logger.error({ client: client.id, error: messageOf(error) }, "a will could not be deleted");
       return undefined;
     }
-  }
-
-  override outgoingClearMessageId(client: Client, packet: PacketReference): Promise<object | undefined> {
-    return client.clean ? NOTHING_STORED : super.outgoingClearMessageId(client, packet);
   }
 
   override incomingGetPacket(client: Client, packet: PacketReference): Promise<object> {

@@ -1,20 +1,14 @@
-import { createRequire } from "node:module";
 import { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
 import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
 import { z } from "zod";
+import { codec } from "./codec.ts";
 import type { StoredPacket } from "./copies.ts";
 import type { SessionDatabase } from "./session-database.ts";
 import type { SessionEnd } from "./session-ends.ts";
+import { padded, queueKey } from "./session-shelf.ts";
+import { type SessionWrite, SessionWrites } from "./session-writes.ts";
 import { type StoredSubscription, SubscriptionIndex } from "./subscription-index.ts";
-
-/** How the library writes values. */
-interface Codec {
-  encode(value: object): Buffer;
-  decode(bytes: Buffer): unknown;
-}
-
-const codec = createRequire(import.meta.resolve("aedes-persistence-level/asyncPersistence.js"))("msgpack-lite") as Codec;
 
 const storedSubscription = z.object({ clientId: z.string(), topic: z.string(), qos: z.number(), nl: z.boolean().nullish() });
 
@@ -26,12 +20,15 @@ const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.numb
  * [MQTT-3.3.2-5]; and of kept packets come no properties without a value, which cannot be sent.
  */
 export class StoredSessions extends AsyncLevelPersistence {
+  /** Of the queues. */
+  readonly writes: SessionWrites;
   readonly #database: SessionDatabase;
   readonly #index = new SubscriptionIndex();
 
   constructor(database: SessionDatabase) {
     super(database);
     this.#database = database;
+    this.writes = new SessionWrites(database);
   }
 
   override async setup(broker: Aedes): Promise<void> {
@@ -46,7 +43,7 @@ export class StoredSessions extends AsyncLevelPersistence {
   }
 
   /** Those that get copies. */
-  override async subscriptionsByTopic(topic: string): Promise<object[]> {
+  protected wanting(topic: string): readonly StoredSubscription[] {
     return this.#index.match(topic);
   }
 
@@ -60,29 +57,25 @@ export class StoredSessions extends AsyncLevelPersistence {
     await super.removeSubscriptions(client, topics);
   }
 
-  override async outgoingEnqueueCombi(subscriptions: readonly object[], packet: object): Promise<void> {
-    const from = Reflect.get(packet, "clientId") as string | undefined;
+  /** The writes that put a copy into the queue of each session, once however many of its subscriptions match. */
+  protected copiesFor(subscriptions: readonly StoredSubscription[], packet: StoredPacket): readonly SessionWrite[] {
     const clients = new Set<string>();
-    for (const { clientId, nl } of subscriptions as readonly StoredSubscription[])
-      if (nl !== true || clientId !== from) clients.add(clientId);
-    await Promise.all([...clients].map((clientId) => this.outgoingEnqueue({ clientId }, packet)));
-  }
-
-  override async outgoingEnqueue({ clientId }: { readonly clientId: string }, packet: object): Promise<void> {
-    const { brokerId, brokerCounter } = packet as StoredPacket;
-    // The number has the width of the largest there is, so that keys are in the order of numbers.
-    const key = `outgoing:${encodeURIComponent(clientId)}:${brokerId}:${String(brokerCounter).padStart(16, "0")}`;
-    await this.#database.put(key, codec.encode(copyOf(packet as StoredPacket)));
+    for (const { clientId, nl } of subscriptions) if (nl !== true || clientId !== packet.clientId) clients.add(clientId);
+    if (clients.size === 0) return [];
+    const value = codec.encode(copyOf(packet));
+    const { brokerId, brokerCounter } = packet;
+    return Array.from(clients, (client) => ({ type: "put", key: queueKey(client, brokerId, brokerCounter), value }));
   }
 
   /** Whether the packet id of a client's QoS 2 message is here. */
   async hasIncoming({ id }: { readonly id: string }, { messageId = 0 }: { readonly messageId?: number }): Promise<boolean> {
-    const key = `incoming:${encodeURIComponent(id)}:${String(messageId).padStart(16, "0")}`;
+    const key = `incoming:${encodeURIComponent(id)}:${padded(messageId)}`;
     return (await this.#database.get(key)) !== undefined;
   }
 
   /** Forgets what a session has left beside its subscriptions; the library forgets only what was sent before. False when there was nothing. */
   async clearSession(id: string): Promise<boolean> {
+    await this.writes.flushed();
     const name = encodeURIComponent(id);
     const kinds = ["incoming", "outgoing", "outgoing-id"];
     const cleared = kinds.map(async (kind) => {
@@ -109,10 +102,6 @@ export class StoredSessions extends AsyncLevelPersistence {
 
   override createRetainedStreamCombi(patterns: readonly string[]): Readable {
     return Readable.from(withoutNulls(super.createRetainedStreamCombi(patterns)));
-  }
-
-  override outgoingStream(client: Client): Readable {
-    return Readable.from(withoutNulls(super.outgoingStream(client)));
   }
 }
 

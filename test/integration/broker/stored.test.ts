@@ -1,6 +1,7 @@
 import { ClassicLevel } from "classic-level";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
+import { encodeMessage } from "../../../src/core/message.ts";
 import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -154,6 +155,40 @@ describe("a version 5 message", () => {
       await client.ping();
     }
   });
+});
+
+it("a message whose PUBACK its client does not take any more reaches connected sessions, once", async () => {
+  const held: (() => void)[] = [];
+  let holding = false;
+  await broker.close();
+  broker = await startBroker(new TestIntake(), folder.path, {
+    payloadBytesMax: 100_000,
+    synced: () => (holding ? new Promise((resolve) => held.push(resolve)) : Promise.resolve()),
+  });
+  const connected = await stored("connected", 4, { topic: "a", qos: 1 });
+  await using deaf = await RawClient.connect(broker.address, { id: "deaf" });
+  deaf.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "much", qos: 1 }] });
+  await deaf.next("suback");
+  holding = true;
+  deaf.publish("a", "x", { qos: 1, messageId: 1 });
+  await vi.waitFor(() => expect(held).toHaveLength(1));
+  deaf.socket.pause();
+  const payload = Buffer.alloc(50_000);
+  const much = encodeMessage({ topic: "much", payload, qos: 1, retain: false, time: 0, source: "fn:f", hops: 1 });
+  let taken = 0;
+  for (let i = 0; i < 400; i++) broker.deliver([much], () => taken++);
+  await connected.ping();
+  expect(taken).toBeLessThan(400);
+  holding = false;
+  for (const synced of held.splice(0)) synced();
+  await vi.waitFor(() => expect(heard(connected)).toEqual(["a=x"]));
+  const { messageId = 0 } = await connected.next("publish");
+  connected.send({ cmd: "puback", messageId });
+  await leave(connected);
+  deaf.socket.destroy();
+  await using back = await stored("connected", 4);
+  await back.ping();
+  expect(heard(back)).toEqual([]);
 });
 
 it("a session that subscribes at QoS 2 to a kept message of QoS 2 gets its PUBREL and stays", async () => {

@@ -1,0 +1,45 @@
+import { outgoingOf } from "./outgoing.ts";
+import type { SessionDatabase } from "./session-database.ts";
+import { type QueueClient, SessionQueue } from "./session-queue.ts";
+import { SessionShelf } from "./session-shelf.ts";
+import type { SessionWrites } from "./session-writes.ts";
+
+/** The queues of the sessions whose clients are connected. */
+export class SessionQueues {
+  readonly #parts: { readonly database: SessionDatabase; readonly writes: SessionWrites; readonly gateway: string };
+  readonly #queues = new WeakMap<object, SessionQueue>();
+  /** The one that sends, by client id. */
+  readonly #sending = new Map<string, SessionQueue>();
+
+  constructor(parts: { database: SessionDatabase; writes: SessionWrites; gateway: string }) {
+    this.#parts = parts;
+  }
+
+  /** Undefined when nothing is stored for the client: its session began with its connection and ends with it. */
+  of(connected: object): SessionQueue | undefined {
+    const known = this.#queues.get(connected);
+    if (known !== undefined) return known;
+    const client = connected as QueueClient;
+    const { conn, clean, _cleanStart: startsAnew } = client;
+    const outgoing = outgoingOf(conn);
+    // A session that is resumed may have messages, also when it is to end with this connection.
+    if (outgoing === undefined || (clean && startsAnew !== false)) return undefined;
+    const queue = new SessionQueue({ client, outgoing, shelf: new SessionShelf(this.#parts, client.id) });
+    this.#queues.set(client, queue);
+    return queue;
+  }
+
+  /** To be called when the client's CONNACK is sent. A connection that it takes the session from sends nothing more. */
+  begin(connected: object): void {
+    const queue = this.of(connected);
+    if (queue === undefined) return;
+    const { id, conn } = connected as QueueClient;
+    this.#sending.get(id)?.end();
+    this.#sending.set(id, queue);
+    conn.once("close", () => {
+      queue.end();
+      if (this.#sending.get(id) === queue) this.#sending.delete(id);
+    });
+    queue.begin();
+  }
+}
