@@ -1,5 +1,5 @@
 /**
- * `npm run mutants [-- --only TEXT]`: breaks one promise at a time in a copy of the source and expects the crash tests, or else a short torture,
+ * `npm run mutants [-- --only TEXT] [--markdown]`: breaks one promise at a time in a copy of the source and expects the crash tests, or else a short torture,
  * to notice. A table on standard output; exit code 1 when something was not noticed or a mutation does not fit the source any more.
  */
 import { spawn } from "node:child_process";
@@ -66,14 +66,18 @@ async function examine(mutation: Mutation | undefined): Promise<Row> {
   }
 }
 
-const { values } = parseArgs({ options: { only: { type: "string", default: "" } } });
+function line({ name, noticedBy, seconds, well }: Row, markdown: boolean): string {
+  if (markdown) return `| ${name} | ${well ? noticedBy : `**${noticedBy}**`} |\n`;
+  return `${well ? "ok    " : "FAILED"}  ${name.padEnd(72)}  ${noticedBy.padEnd(16)}  ${seconds.toFixed(0)} s\n`;
+}
+
+const FLAGS = { only: { type: "string", default: "" }, markdown: { type: "boolean", default: false } } as const;
+const { values } = parseArgs({ options: FLAGS });
 const mutations = MUTATIONS.filter(({ name }) => name.includes(values.only));
 let well = true;
 for (const mutation of [undefined, ...mutations]) {
   const row = await examine(mutation);
   well &&= row.well;
-  process.stdout.write(
-    `${row.well ? "ok    " : "FAILED"}  ${row.name.padEnd(72)}  ${row.noticedBy.padEnd(16)}  ${row.seconds.toFixed(0)} s\n`,
-  );
+  process.stdout.write(line(row, values.markdown));
 }
 process.exitCode = well ? 0 : 1;

@@ -64,7 +64,7 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "    for (const mark of commit.marks ?? []) ops.push(markOp(commit.consumer, mark));\n",
     replace: `    const marks = (commit.marks ?? []).map((mark) => markOp(commit.consumer, mark));
     const write = { point: "commit", ops: marks, entries: [], publishes: [], sync: false, done: () => undefined } as const;
-    setImmediate(() => this.#writer.submit(write));
+    setImmediate(() => void this.#writer.settled().then(() => this.#writer.submit(write), () => undefined));
 `,
   },
   {

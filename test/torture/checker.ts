@@ -1,5 +1,6 @@
-import { FUNCTION_NAMES, type FunctionName } from "./functions.ts";
+import { FUNCTION_NAMES, type FunctionName, setupOf } from "./functions.ts";
 import type { KeyLedger, Ledger } from "./ledger.ts";
+import { OBSERVER_NAMES } from "./observer.ts";
 import type { Outcome, Tally } from "./outcome.ts";
 
 const SHOWN_MAX = 20;
@@ -9,80 +10,95 @@ export interface Verdict {
   /** Promises that are broken, with the numbers of the messages. */
   readonly problems: readonly string[];
   readonly handled: number;
+  /** Messages of the trigger that is not durable that were handled. */
+  readonly light: number;
   readonly deliveries: number;
-  /** Local deliveries above one for each message: allowed. */
+  /** Local deliveries above one for each message and subscriber: allowed. */
   readonly redeliveries: number;
+  /** Local deliveries for the first time, after that of a later message of the key. */
+  readonly overtaken: number;
 }
 
 /**
- * Compares what the world outside was promised with what is there: every acknowledged message in state and in the events exactly once, each
- * key in order, every handled message delivered locally at least once, nothing else twice either.
+ * Compares what the world outside was promised with what is there: every acknowledged message in the state of each function that it wakes and in
+ * its events exactly once, each key in order, every handled message delivered to each local subscriber at least once, nothing else twice either.
  */
 export function check(ledger: Ledger, outcome: Outcome): Verdict {
   const problems: string[] = [];
   let handled = 0;
-  let deliveries = 0;
-  let redeliveries = 0;
-  for (const one of ledger.keys) {
-    const tally = outcome.state("tally", one.key) ?? NOTHING;
-    const numbers = numbersOf(tally);
+  for (const one of ledger.of("in")) {
+    const numbers = numbersOf(outcome.state("tally", one.key) ?? NOTHING);
     handled += numbers.size;
-    report(
-      problems,
-      one.key,
-      "acknowledged but not in state",
-      [...one.acknowledged].filter((n) => !numbers.has(n)),
-    );
-    report(
-      problems,
-      one.key,
-      "handled but not delivered to the local subscriber",
-      [...numbers].filter((n) => !one.delivered.has(n)),
-    );
-    for (const times of one.delivered.values()) deliveries += times;
-    redeliveries += [...one.delivered.values()].reduce((sum, times) => sum + times - 1, 0);
-    const echoed = outcome.state("echo", one.key) ?? NOTHING;
-    if (echoed.count !== tally.count) problems.push(`${one.key}: passed on ${tally.count} messages, of which ${echoed.count} were handled`);
-    for (const name of FUNCTION_NAMES) problems.push(...checkKey(one, name, outcome));
+    report(problems, one.key, "acknowledged but not in state", without(one.acknowledged, numbers));
+    problems.push(...checkDelivered(one, numbers));
+    for (const name of FUNCTION_NAMES.filter((other) => setupOf(other).from !== "light")) {
+      const own = numbersOf(outcome.state(name, one.key) ?? NOTHING);
+      report(problems, `${name} ${one.key}`, "never handled", without(numbers, own));
+      report(problems, `${name} ${one.key}`, "handled though the first function has not", without(own, numbers));
+      problems.push(...checkKey(one.key, name, outcome));
+    }
   }
+  for (const one of ledger.of("plain")) problems.push(...checkDelivered(one, one.acknowledged));
+  const light = checkLight(ledger, outcome, problems);
   for (const letter of outcome.deadLetters.slice(0, SHOWN_MAX)) problems.push(`given up: ${letter}`);
   if (outcome.outboxPending > 0) problems.push(`${outcome.outboxPending} events are left in the outbox`);
-  return { problems, handled, deliveries, redeliveries };
+  const received = ledger.keys.flatMap((one) => OBSERVER_NAMES.map((name) => one.received(name)));
+  const times = received.flatMap((one) => [...one.times.values()]);
+  const deliveries = times.reduce((sum, count) => sum + count, 0);
+  const overtaken = received.reduce((sum, { disordered }) => sum + disordered.length, 0);
+  return { problems, handled, light, deliveries, redeliveries: deliveries - times.length, overtaken };
 }
 
-function checkKey({ key }: KeyLedger, name: FunctionName, outcome: Outcome): string[] {
+/** These may be lost, but nothing of them counts twice. */
+function checkLight(ledger: Ledger, outcome: Outcome, problems: string[]): number {
+  let light = 0;
+  for (const { key, sent } of ledger.of("light")) {
+    const numbers = [...numbersOf(outcome.state("light", key) ?? NOTHING)];
+    light += numbers.length;
+    report(
+      problems,
+      `light ${key}`,
+      "handled and never sent",
+      numbers.filter((n) => n > sent),
+    );
+    problems.push(...checkKey(key, "light", outcome));
+  }
+  if (light === 0) problems.push("light: not a single message was handled");
+  return light;
+}
+
+function checkDelivered(one: KeyLedger, numbers: ReadonlySet<number>): string[] {
+  const problems: string[] = [];
+  for (const name of OBSERVER_NAMES) {
+    report(problems, one.key, `not delivered to the local subscriber "${name}"`, without(numbers, one.received(name).times));
+  }
+  return problems;
+}
+
+function checkKey(key: string, name: FunctionName, outcome: Outcome): string[] {
   const problems: string[] = [];
   const about = `${name} ${key}`;
+  const { inOrder } = setupOf(name);
   const tally = outcome.state(name, key) ?? NOTHING;
   const events = outcome.events(name, key);
   report(problems, about, "more than once in state", tally.doubled);
-  report(problems, about, "out of order in state", tally.disordered);
+  if (inOrder) report(problems, about, "out of order in state", tally.disordered);
   // The count in an event is its place in the order of handling; each place is there once, whatever way the events took to the cloud.
-  const inOrder = events.toSorted((one, other) => one.count - other.count);
-  const places = inOrder.filter(({ count }, index) => count !== index + 1).map(({ n }) => n);
-  report(problems, about, "events are missing or doubled around", places);
+  const places = events.toSorted((one, other) => one.count - other.count);
+  report(
+    problems,
+    about,
+    "events are missing or doubled around",
+    places.filter(({ count }, index) => count !== index + 1).map(({ n }) => n),
+  );
   if (events.length !== tally.count)
     problems.push(`${about}: ${tally.count} messages are in state and ${events.length} events in the cloud`);
   const said = new Set(events.map(({ n }) => n));
   const numbers = numbersOf(tally);
-  report(
-    problems,
-    about,
-    "in state but not in the cloud",
-    [...numbers].filter((n) => !said.has(n)),
-  );
-  report(
-    problems,
-    about,
-    "in the cloud but not in state",
-    [...said].filter((n) => !numbers.has(n)),
-  );
-  report(
-    problems,
-    about,
-    "out of order in the cloud",
-    inOrder.filter(({ n }, i) => n <= (inOrder[i - 1]?.n ?? 0)).map(({ n }) => n),
-  );
+  report(problems, about, "in state but not in the cloud", without(numbers, said));
+  report(problems, about, "in the cloud but not in state", without(said, numbers));
+  const late = places.filter(({ n }, i) => n <= (places[i - 1]?.n ?? 0)).map(({ n }) => n);
+  if (inOrder) report(problems, about, "out of order in the cloud", late);
   return problems;
 }
 
@@ -90,6 +106,10 @@ function numbersOf(tally: Tally): Set<number> {
   const numbers = new Set<number>();
   for (const [first, last] of tally.ranges) for (let n = first; n <= last; n++) numbers.add(n);
   return numbers;
+}
+
+function without(numbers: ReadonlySet<number>, others: { has(n: number): boolean }): number[] {
+  return [...numbers].filter((n) => !others.has(n));
 }
 
 function report(problems: string[], about: string, what: string, numbers: readonly number[]): void {

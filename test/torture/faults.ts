@@ -12,6 +12,8 @@ const WEIGHTS = {
   "link slow": 1,
   "device link cut": 3,
   "acknowledgements lost": 3,
+  "subscriber cut off": 2,
+  "subscriber away": 2,
   "disk full": 1,
   "clock stepped": 2,
   "version switched": 3,
@@ -20,6 +22,7 @@ export type FaultName = keyof typeof WEIGHTS;
 const FAULT_NAMES = Object.keys(WEIGHTS) as FaultName[];
 
 const DEVICES = ["device link cut", "acknowledgements lost"] as const;
+const SUBSCRIBERS = ["subscriber cut off", "subscriber away"] as const;
 const PAUSE_MS = { min: 150, max: 1_500 };
 /** Now and then there is nothing to be struck at the moment; not this often. */
 const DRAWN_MIN = 5;
@@ -60,7 +63,7 @@ export class Faults {
   }
 
   async #strike(name: FaultName, stop: AbortSignal): Promise<void> {
-    const { gateway, control, link, devices, disk } = this.#world.parts;
+    const { gateway, control, link, devices, subscribers, disk } = this.#world.parts;
     this.#drawn.set(name, (this.#drawn.get(name) ?? 0) + 1);
     // Drawn whatever comes of it, so that a seed always tells the same story.
     const chance = this.#random();
@@ -70,7 +73,7 @@ export class Faults {
       "control plane killed": () => control.kill(),
       "host killed": () => this.#killHost(chance),
       "clock stepped": () => this.#stepClock(chance),
-      "version switched": () => this.#world.publish(chance < 0.5 ? FUNCTION_NAMES[0] : FUNCTION_NAMES[1]),
+      "version switched": () => this.#switch(chance),
       "link cut": () => this.#lasts(["link cut", "link slow"], { begin: () => link.cut(), end: () => link.heal(), ms: lasting * 2 }, stop),
       "link slow": () =>
         this.#lasts(["link slow", "link cut"], { begin: () => link.slow(), end: () => link.heal(), ms: lasting * 2 }, stop),
@@ -78,6 +81,10 @@ export class Faults {
       "device link cut": () => this.#lasts(DEVICES, { begin: () => devices.cut(), end: () => devices.reset(), ms: lasting / 4 }, stop),
       "acknowledgements lost": () =>
         this.#lasts(DEVICES, { begin: () => devices.mute(), end: () => devices.reset(), ms: lasting / 8 }, stop),
+      "subscriber cut off": () =>
+        this.#lasts(SUBSCRIBERS, { begin: () => subscribers.cut(), end: () => subscribers.reset(), ms: lasting }, stop),
+      "subscriber away": () =>
+        this.#lasts(SUBSCRIBERS, { begin: () => subscribers.away(), end: () => subscribers.heal(), ms: lasting }, stop),
       "disk full": () =>
         disk.problem === undefined && this.#lasts(["disk full"], { begin: () => disk.fill(), end: () => disk.free(), ms: lasting }, stop),
     };
@@ -97,6 +104,11 @@ export class Faults {
       // It may have ended just now.
       return false;
     }
+  }
+
+  #switch(chance: number): Promise<boolean> {
+    const name = FUNCTION_NAMES[Math.floor(chance * FUNCTION_NAMES.length)];
+    return name === undefined ? Promise.resolve(false) : this.#world.publish(name);
   }
 
   async #stepClock(chance: number): Promise<boolean> {

@@ -1,19 +1,53 @@
+/**
+ * Where the messages of a key go: `in` wakes functions, `plain` wakes none and goes from client to client, `light` wakes one whose trigger is
+ * not durable.
+ */
+export type Way = "in" | "plain" | "light";
+
+/** What one subscriber has got of the messages of a key. */
+export class Received {
+  /** Deliveries by number. */
+  readonly times = new Map<number, number>();
+  /** Numbers that came for the first time after a higher one. */
+  readonly disordered: number[] = [];
+  #highest = 0;
+
+  add(n: number): void {
+    const before = this.times.get(n) ?? 0;
+    this.times.set(n, before + 1);
+    if (before === 0 && n < this.#highest) this.disordered.push(n);
+    this.#highest = Math.max(this.#highest, n);
+  }
+}
+
 /** What the outside world knows of the messages of one key. Numbers start at 1 and are used once. */
 export class KeyLedger {
   readonly key: string;
-  readonly qos: 1 | 2;
+  readonly way: Way;
+  readonly qos: 0 | 1 | 2;
   sent = 0;
   readonly acknowledged = new Set<number>();
-  /** Local deliveries of what the function passed on, by number. */
-  readonly delivered = new Map<number, number>();
+  readonly #received = new Map<string, Received>();
 
-  constructor(key: string, qos: 1 | 2) {
+  constructor(key: string, way: Way, qos: 0 | 1 | 2) {
     this.key = key;
+    this.way = way;
     this.qos = qos;
+  }
+
+  get topic(): string {
+    return `${this.way}/${this.key}`;
   }
 
   next(): number {
     return ++this.sent;
+  }
+
+  /** Of a local subscriber, by its name: the message itself when it wakes no function, else what the first function passes on. */
+  received(observer: string): Received {
+    const found = this.#received.get(observer) ?? new Received();
+    this.#received.set(observer, found);
+    return found;
   }
 }
 
@@ -26,17 +60,21 @@ export class Ledger {
     this.#byName = new Map(keys.map((one) => [one.key, one]));
   }
 
-  deliver(key: string, n: number): void {
+  of(way: Way): readonly KeyLedger[] {
+    return this.keys.filter((one) => one.way === way);
+  }
+
+  deliver(observer: string, key: string, n: number): void {
     const found = this.#byName.get(key);
     if (found === undefined) throw new Error(`a delivery for the key "${key}", which nobody publishes to`);
-    found.delivered.set(n, (found.delivered.get(n) ?? 0) + 1);
+    found.received(observer).add(n);
   }
 
-  get sent(): number {
-    return this.keys.reduce((sum, { sent }) => sum + sent, 0);
+  sent(way: Way): number {
+    return this.of(way).reduce((sum, { sent }) => sum + sent, 0);
   }
 
-  get acknowledged(): number {
-    return this.keys.reduce((sum, { acknowledged }) => sum + acknowledged.size, 0);
+  acknowledged(way: Way): number {
+    return this.of(way).reduce((sum, { acknowledged }) => sum + acknowledged.size, 0);
   }
 }

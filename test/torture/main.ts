@@ -12,7 +12,7 @@ const FLAGS = {
 const USAGE = `usage: npm run torture -- [flags]
   --seed N      what happens when; a random one unless given
   --minutes M   how long faults happen (1)
-  --rate N      messages a second for each of the 16 keys (25)
+  --rate N      messages a second for each of the 22 keys (25)
   --json        one JSON object on standard output
 `;
 
@@ -20,10 +20,13 @@ function text(report: TortureReport): string {
   const lines: [string, string | number][] = [
     ["messages sent", report.sent],
     ["acknowledged", report.acknowledged],
+    ["of these, from client to client", report.plain],
     ["in function state", report.handled],
+    ["telemetry of QoS 0 in state", report.light],
     ["events in the cloud", report.events],
     ["local deliveries", report.deliveries],
     ["of these, repeated", report.redeliveries],
+    ["of these, overtaken", report.overtaken],
     ["seconds until all was done", report.drainSeconds.toFixed(1)],
     ...Object.entries(report.faults).toSorted(([one], [other]) => one.localeCompare(other)),
     ["clients waited for disk space", report.fullDisks.waited],

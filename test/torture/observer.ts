@@ -1,10 +1,21 @@
-import { connectAsync, type MqttClient } from "mqtt";
+import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
 import { z } from "zod";
 import type { Ledger } from "./ledger.ts";
 
 const payloadSchema = z.object({ n: z.int() });
 
-/** A local subscriber at QoS 1, in a session that outlives every connection, that notes what functions pass on. */
+/** What functions pass on, and what goes from client to client. */
+const FILTERS = ["out/#", "plain/#"];
+
+/** `near` never has trouble with its connection; `far` is cut off and away at times. */
+const KINDS = {
+  near: { qos: 1, options: { protocolVersion: 5, properties: { sessionExpiryInterval: 86_400 } } },
+  far: { qos: 2, options: { protocolVersion: 4 } },
+} as const satisfies Record<string, { qos: 1 | 2; options: IClientOptions }>;
+type ObserverName = keyof typeof KINDS;
+export const OBSERVER_NAMES = Object.keys(KINDS) as ObserverName[];
+
+/** A local subscriber in a session that outlives every connection, that notes what it gets. */
 export class Observer implements AsyncDisposable {
   readonly #client: MqttClient;
 
@@ -12,22 +23,22 @@ export class Observer implements AsyncDisposable {
     this.#client = client;
   }
 
-  static async connect(port: number, ledger: Ledger): Promise<Observer> {
+  static async connect(port: number, name: ObserverName, ledger: Ledger): Promise<Observer> {
+    const { qos, options } = KINDS[name];
     const client = await connectAsync({
       host: "127.0.0.1",
       port,
-      clientId: "observer",
+      clientId: name,
       clean: false,
-      protocolVersion: 5,
-      properties: { sessionExpiryInterval: 86_400 },
       reconnectPeriod: 50,
       connectTimeout: 5_000,
+      ...options,
     });
     client.on("error", () => undefined); // The broker is killed over and over.
     client.on("message", (topic, payload) => {
-      ledger.deliver(topic.slice("out/".length), payloadSchema.parse(JSON.parse(payload.toString())).n);
+      ledger.deliver(name, topic.slice(topic.indexOf("/") + 1), payloadSchema.parse(JSON.parse(payload.toString())).n);
     });
-    await client.subscribeAsync("out/#", { qos: 1 });
+    await client.subscribeAsync([...FILTERS], { qos });
     return new Observer(client);
   }
 

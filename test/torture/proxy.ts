@@ -5,7 +5,7 @@ import { once as runOnce } from "../../src/core/lifecycle.ts";
 
 const SLOW_DELAY_MS = 150;
 
-const CUTS = { good: "no", slow: "no", mute: "answers", cut: "both" } as const;
+const CUTS = { good: "no", slow: "no", away: "no", mute: "answers", cut: "both" } as const;
 
 interface Pair {
   readonly near: Socket;
@@ -14,12 +14,12 @@ interface Pair {
   cut: "no" | "answers" | "both";
 }
 
-/** A TCP proxy whose network can fail: between gateway and control plane, and between devices and gateway. */
+/** A TCP proxy whose network can fail: between gateway and control plane, and between clients and gateway. */
 export class FaultyNetwork implements AsyncDisposable {
   readonly #server: Server;
   readonly #pairs = new Set<Pair>();
   readonly #to: number;
-  #mode: "good" | "cut" | "mute" | "slow" = "good";
+  #mode: keyof typeof CUTS = "good";
   readonly close: () => Promise<void>;
 
   private constructor(server: Server, to: number) {
@@ -67,17 +67,31 @@ export class FaultyNetwork implements AsyncDisposable {
   /** Works again, and ends every connection, which both sides notice at once. */
   reset(): void {
     this.heal();
-    for (const { near, far } of this.#pairs) {
-      near.destroy();
-      far.destroy();
-    }
+    this.#endAll();
+  }
+
+  /** Ends every connection, and every new one at once. */
+  away(): void {
+    this.#mode = "away";
+    this.#endAll();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }
 
+  #endAll(): void {
+    for (const { near, far } of this.#pairs) {
+      near.destroy();
+      far.destroy();
+    }
+  }
+
   #accept(near: Socket): void {
+    if (this.#mode === "away") {
+      near.destroy();
+      return;
+    }
     const pair: Pair = { near, far: connect(this.#to, "127.0.0.1"), cut: CUTS[this.#mode] };
     this.#pairs.add(pair);
     this.#pump(pair, near, pair.far);

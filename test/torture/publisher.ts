@@ -16,7 +16,7 @@ export interface PublisherOptions {
 
 /** Sends the messages of some keys, each with its number, until it is told to stop. */
 export interface Publisher extends AsyncDisposable {
-  /** Resolves when every message that will ever be acknowledged is. */
+  /** Resolves when nothing more is sent, and every message that will ever be acknowledged is. */
   run(stop: AbortSignal): Promise<void>;
 }
 
@@ -55,7 +55,7 @@ export class ExactPublisher implements Publisher {
   async #send(key: KeyLedger, everyMs: number, stop: AbortSignal): Promise<void> {
     while (!stop.aborted) {
       const n = key.next();
-      const sent = this.#client.publishAsync(`in/${key.key}`, JSON.stringify({ n }), { qos: 2 });
+      const sent = this.#client.publishAsync(key.topic, JSON.stringify({ n }), { qos: 2 });
       await sent.then(() => key.acknowledged.add(n), ignore);
       await sleep(everyMs, undefined, { signal: stop }).catch(ignore);
     }
@@ -115,9 +115,7 @@ export class ForgetfulPublisher implements Publisher {
 
   /** Without an acknowledgement the number stays open, and the next session publishes it anew. */
   #publish(client: MqttClient, key: KeyLedger, n: number): void {
-    client
-      .publishAsync(`in/${key.key}`, JSON.stringify({ n, id: `${key.key}:${n}` }), { qos: 1 })
-      .then(() => this.#acknowledged(key, n), ignore);
+    client.publishAsync(key.topic, JSON.stringify({ n, id: `${key.key}:${n}` }), { qos: 1 }).then(() => this.#acknowledged(key, n), ignore);
   }
 
   #acknowledged(key: KeyLedger, n: number): void {
@@ -131,5 +129,40 @@ export class ForgetfulPublisher implements Publisher {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#client?.endAsync(true);
+  }
+}
+
+/** QoS 0: a message is sent once, if there is a connection at all, and nobody says what has become of it. */
+export class CarelessPublisher implements Publisher {
+  readonly #options: PublisherOptions;
+  readonly #client: MqttClient;
+
+  constructor(options: PublisherOptions) {
+    this.#options = options;
+    const { port, name } = options;
+    this.#client = connect({
+      host: "127.0.0.1",
+      port,
+      clientId: name,
+      clean: true,
+      queueQoSZero: false,
+      reconnectPeriod: 50,
+      connectTimeout: 2_000,
+    });
+    this.#client.on("error", ignore); // The broker is killed over and over.
+  }
+
+  async run(stop: AbortSignal): Promise<void> {
+    const { keys, messagesPerSecond } = this.#options;
+    while (!stop.aborted) {
+      for (const key of this.#client.connected ? keys : []) {
+        this.#client.publishAsync(key.topic, JSON.stringify({ n: key.next() }), { qos: 0 }).catch(ignore);
+      }
+      await sleep(1_000 / messagesPerSecond, undefined, { signal: stop }).catch(ignore);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#client.endAsync(true);
   }
 }

@@ -7,13 +7,15 @@ import { check, type Verdict } from "./checker.ts";
 import { Faults } from "./faults.ts";
 import { FUNCTION_NAMES } from "./functions.ts";
 import { KeyLedger, Ledger } from "./ledger.ts";
-import { Observer } from "./observer.ts";
+import { Observer, OBSERVER_NAMES } from "./observer.ts";
 import { readEvents, readOutcome } from "./outcome.ts";
-import { ExactPublisher, ForgetfulPublisher, type Publisher } from "./publisher.ts";
+import { CarelessPublisher, ExactPublisher, ForgetfulPublisher, type Publisher } from "./publisher.ts";
 import { World } from "./world.ts";
 
 const PUBLISHERS = 4;
+/** Keys of each of them that wake functions; there is one more that goes from client to client. */
 const KEYS_EACH = 4;
+const LIGHT_KEYS = 2;
 const DRAIN_MS_MAX = 180_000;
 const DELIVERY_MS_MAX = 30_000;
 
@@ -21,7 +23,7 @@ export interface TortureOptions {
   readonly seed: number;
   /** How long faults happen; starting and coming to rest is beside that. */
   readonly seconds: number;
-  /** Of each of the 16 keys. */
+  /** Of each key. */
   readonly messagesPerSecond: number;
   readonly say: (line: string) => void;
   /** Keeps the folder when something is broken. */
@@ -33,6 +35,8 @@ export interface TortureReport extends Verdict {
   readonly seconds: number;
   readonly sent: number;
   readonly acknowledged: number;
+  /** Of the acknowledged messages, those that went from client to client. */
+  readonly plain: number;
   readonly events: number;
   readonly faults: Readonly<Record<string, number>>;
   /** Times that a process ended by itself, which a supervisor has to answer. */
@@ -62,11 +66,10 @@ async function run(folder: string, options: TortureOptions): Promise<TortureRepo
   await using world = await World.start(folder);
   const { disk, gateway, control } = world.parts;
   const notes = disk.problem === undefined ? [] : [`no full disk in this run: ${disk.problem}`];
-  const ledger = new Ledger(
-    Array.from({ length: PUBLISHERS * KEYS_EACH }, (_, i) => new KeyLedger(`p${i % PUBLISHERS}-k${i}`, i % 2 === 0 ? 2 : 1)),
-  );
+  const ledger = new Ledger(keysOf());
   await using clients = new AsyncDisposableStack();
-  clients.use(await Observer.connect(world.parts.ports.mqtt, ledger));
+  clients.use(await Observer.connect(world.parts.ports.mqtt, "near", ledger));
+  clients.use(await Observer.connect(world.parts.subscribers.port, "far", ledger));
   const publishers = publishersOf(world, ledger, options).map((one) => clients.use(one));
   const stopping = new AbortController();
   const publishing = Promise.all(publishers.map((one) => one.run(stopping.signal)));
@@ -87,8 +90,9 @@ async function run(folder: string, options: TortureOptions): Promise<TortureRepo
     problems: [...unrest, ...verdict.problems, ...faults.missing().map((name) => `never came about: ${name}`)],
     seed,
     seconds,
-    sent: ledger.sent,
-    acknowledged: ledger.acknowledged,
+    sent: ledger.sent("in") + ledger.sent("plain"),
+    acknowledged: ledger.acknowledged("in") + ledger.acknowledged("plain"),
+    plain: ledger.acknowledged("plain"),
     events: outcome.eventCount,
     faults: Object.fromEntries(faults.counts),
     ends: { gateway: gateway.ends.itself, control: control.ends.itself },
@@ -98,19 +102,31 @@ async function run(folder: string, options: TortureOptions): Promise<TortureRepo
   };
 }
 
+function keysOf(): KeyLedger[] {
+  const keys = Array.from({ length: PUBLISHERS * (KEYS_EACH + 1) }, (_, i) => {
+    const way = i < PUBLISHERS * KEYS_EACH ? "in" : "plain";
+    return new KeyLedger(`p${i % PUBLISHERS}-k${i}`, way, i % 2 === 0 ? 2 : 1);
+  });
+  return [...keys, ...Array.from({ length: LIGHT_KEYS }, (_, i) => new KeyLedger(`light-${i}`, "light", 0))];
+}
+
 function publishersOf(world: World, ledger: Ledger, { messagesPerSecond }: TortureOptions): Publisher[] {
-  return Array.from({ length: PUBLISHERS }, (_, i) => {
-    const keys = ledger.keys.filter((_key, index) => index % PUBLISHERS === i);
-    const options = { port: world.parts.devices.port, name: `publisher-${i}`, keys, messagesPerSecond };
+  const { port } = world.parts.devices;
+  const loud = ledger.keys.filter(({ way }) => way !== "light");
+  const all: Publisher[] = Array.from({ length: PUBLISHERS }, (_, i) => {
+    const keys = loud.filter((_key, index) => index % PUBLISHERS === i);
+    const options = { port, name: `publisher-${i}`, keys, messagesPerSecond };
     return i % 2 === 0 ? new ExactPublisher(options) : new ForgetfulPublisher(options);
   });
+  return [...all, new CarelessPublisher({ port, name: "publisher-light", keys: ledger.of("light"), messagesPerSecond })];
 }
 
 /** Everything works again; waits until everything is done, and says what is not. */
 async function rest(world: World, ledger: Ledger, publishing: Promise<unknown>): Promise<string[]> {
-  const { link, devices, disk } = world.parts;
+  const { link, devices, subscribers, disk } = world.parts;
   await disk.free();
   devices.reset();
+  subscribers.reset();
   // What a silent cut left behind would be noticed in the end; here it is not worth the wait.
   link.reset();
   let published = false;
@@ -134,7 +150,8 @@ async function rest(world: World, ledger: Ledger, publishing: Promise<unknown>):
   }
   // Whatever is not there by then is missing, and the check names it.
   const deadline = performance.now() + DELIVERY_MS_MAX;
-  const open = (): boolean => ledger.keys.some(({ acknowledged, delivered }) => [...acknowledged].some((n) => !delivered.has(n)));
+  const open = (): boolean =>
+    ledger.keys.some((one) => OBSERVER_NAMES.some((name) => [...one.acknowledged].some((n) => !one.received(name).times.has(n))));
   while (open() && performance.now() < deadline) await sleep(100);
   return [];
 }

@@ -29,6 +29,8 @@ interface Parts {
   readonly link: FaultyNetwork;
   /** Between publishers and gateway. */
   readonly devices: FaultyNetwork;
+  /** Between one of the subscribers and the gateway. */
+  readonly subscribers: FaultyNetwork;
   readonly control: SupervisedDaemon;
   readonly gateway: SupervisedDaemon;
   readonly api: ControlClient;
@@ -54,6 +56,7 @@ export class World implements AsyncDisposable {
     const disk = own.use(await SmallDisk.make(join(folder, "disk")));
     const network = own.use(await FaultyNetwork.open(link));
     const devices = own.use(await FaultyNetwork.open(mqtt));
+    const subscribers = own.use(await FaultyNetwork.open(mqtt));
     await mkdir(join(folder, "sources"));
     await writeFile(join(folder, "clock"), "0");
     const { signal } = new AbortController();
@@ -63,6 +66,7 @@ export class World implements AsyncDisposable {
       disk,
       link: network,
       devices,
+      subscribers,
       control: own.use(controlDaemon(folder, ports)),
       gateway: own.use(gatewayDaemon(folder, { disk, ports, link: network.port })),
       api: new ControlClient(`http://127.0.0.1:${ports.control}`, signal),

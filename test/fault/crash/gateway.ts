@@ -79,7 +79,7 @@ export class CrashGateway implements AsyncDisposable {
     await this.#run(name, version);
   }
 
-  /** Resolves when it is acknowledged: PUBACK, or PUBREC for QoS 2. */
+  /** Resolves when it is acknowledged: PUBACK, or PUBREC for QoS 2. That may be lost on its way. */
   async send(message: Sent): Promise<void> {
     this.note({ kind: "sent", message });
     await this.resend(message);
@@ -93,7 +93,7 @@ export class CrashGateway implements AsyncDisposable {
     if (kind === "volatile") await append(this.journal, { ...entry, volatile: true });
     else if (packetId === undefined) await append(this.journal, entry);
     else await appendOnce(this.journal, CLIENT, packetId, entry);
-    this.note({ kind: "acknowledged", message });
+    if (message.deaf !== true) this.note({ kind: "acknowledged", message });
   }
 
   /** PUBREL and PUBCOMP: the packet id may be used again. */

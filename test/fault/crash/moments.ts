@@ -1,4 +1,5 @@
 import type { OutboxEvent } from "../../../src/core/event.ts";
+import type { WritePoint } from "../../../src/journal/database.ts";
 import type { RecordedWrite } from "./recorder.ts";
 
 /** A message as its sender numbers it. */
@@ -9,6 +10,8 @@ export interface Sent {
   readonly packetId?: number;
   /** A bad one is never handled, a flaky one not the first time, a volatile one may be lost. */
   readonly kind: "plain" | "bad" | "flaky" | "volatile";
+  /** No acknowledgement ever reaches its sender, who therefore sends it again. */
+  readonly deaf?: boolean;
 }
 
 /** Whatever the world outside of the gateway can tell, and when each write began and was done. Writes count from 1. */
@@ -57,6 +60,8 @@ export class Outside {
 /** A crash: the first `survived` writes are on disk, and the world outside has seen the first `moments` moments. */
 export interface Crash {
   readonly what: string;
+  /** Points of the last write that survives; none for a crash before everything. */
+  readonly points: readonly WritePoint[];
   readonly survived: number;
   readonly moments: number;
 }
@@ -78,9 +83,10 @@ export function crashes(writes: readonly RecordedWrite[], moments: readonly Mome
     if (writes[survived - 1]?.inner === true) continue;
     const synced = writes.findIndex(({ sync }, index) => sync && index >= survived);
     const latest = synced === -1 ? moments.length : at("ended", synced + 1);
-    const about = `${survived}/${writes.length} ${writes[survived - 1]?.points.join("+") ?? "nothing"}`;
-    if (survived > 0) all.push({ what: `kill in write ${about}`, survived, moments: at("started", survived) + 1 });
-    all.push({ what: `crash after write ${about}`, survived, moments: latest });
+    const points = writes[survived - 1]?.points ?? [];
+    const about = `${survived}/${writes.length} ${points.join("+") || "nothing"}`;
+    if (survived > 0) all.push({ what: `kill in write ${about}`, points, survived, moments: at("started", survived) + 1 });
+    all.push({ what: `crash after write ${about}`, points, survived, moments: latest });
   }
   return all;
 }

@@ -15,7 +15,7 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await gateway.send(message("one", "a"));
   await gateway.drained();
   const [first, second] = [message("first", "a", { packetId: 1 }), message("second", "b", { packetId: 2 })];
-  await Promise.all([gateway.send(first), gateway.send(second), gateway.send(message("two", "b"))]);
+  await Promise.all([gateway.send(first), gateway.send(second), gateway.send(message("two", "b", { deaf: true }))]);
   await gateway.release(first);
   await gateway.send(message("third", "a", { packetId: 1 }));
   await gateway.drained();
@@ -124,6 +124,6 @@ export async function goOn(gateway: CrashGateway): Promise<void> {
   await gateway.flushed();
 }
 
-function message(name: string, key: string, more: { packetId?: number; kind?: Sent["kind"] } = {}): Sent {
+function message(name: string, key: string, more: Partial<Sent> = {}): Sent {
   return { name, key, kind: "plain", ...more };
 }

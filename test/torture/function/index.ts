@@ -18,17 +18,30 @@ function added(tally: Tally, n: number): Tally {
     return { ...tally, count: count + 1, doubled: [...doubled, n].slice(0, REPORTED_MAX) };
   if (last === undefined || n > last[1] + 1) return { ...tally, count: count + 1, ranges: [...ranges, [n, n]] };
   if (n === last[1] + 1) return { ...tally, count: count + 1, ranges: [...ranges.slice(0, -1), [last[0], n]] };
-  const late = [...ranges, [n, n] as const].toSorted((one, other) => one[0] - other[0]);
-  return { count: count + 1, ranges: late, doubled, disordered: [...disordered, n].slice(0, REPORTED_MAX) };
+  return { count: count + 1, ranges: filled(ranges, n), doubled, disordered: [...disordered, n].slice(0, REPORTED_MAX) };
 }
 
-/** Counts each message of a key in its state, says so in an event, and passes it on. Now and then it throws, before or after all of that. */
+/** The ranges with a number that falls into a gap between them. */
+function filled(ranges: Tally["ranges"], n: number): Tally["ranges"] {
+  const before = ranges.filter(([first]) => first < n);
+  const after = ranges.slice(before.length);
+  const joins = before.at(-1)?.[1] === n - 1 ? before.pop() : undefined;
+  const joined = after[0]?.[0] === n + 1 ? after.shift() : undefined;
+  return [...before, [joins?.[0] ?? n, joined?.[1] ?? n], ...after];
+}
+
+/**
+ * Counts each message of a key in its state, says so in an event, and passes it on. Now and then it throws, before or after all of that, or
+ * computes without end until its limit cuts it.
+ */
 export default defineFunction<{ n: number }>({
   async handler(event, ctx) {
     const chance = Math.random();
+    if (Math.random() < Number(ctx.env["LOOP"])) for (;;);
     if (chance < Number(ctx.env["THROW"])) throw new Error("thrown at random, before anything");
     const { key = "" } = event.params;
     const before = (await ctx.state.get<Tally>("tally")) ?? { count: 0, ranges: [], doubled: [], disordered: [] };
+    for (let turn = 0; turn < Number(ctx.env["TURNS"]); turn++) await ctx.state.get(`turn-${turn}`);
     const tally = added(before, event.data.n);
     ctx.state.set("tally", tally);
     ctx.emit("tallied", { n: event.data.n, count: tally.count }, { subject: key });
