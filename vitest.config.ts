@@ -18,6 +18,7 @@ export default defineConfig({
   },
   resolve: {
     alias: {
+      "millrace/std": new URL("src/sdk/std.ts", import.meta.url).pathname,
       "millrace/testing": new URL("src/sdk/testing.ts", import.meta.url).pathname,
       millrace: new URL("src/sdk/index.ts", import.meta.url).pathname,
     },

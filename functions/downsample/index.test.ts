@@ -24,7 +24,7 @@ describe("downsample", () => {
         data: { n: "boiler-1:temperature", u: "Cel", v: 20.7, min: 19, max: 22.1, count: 3, t: MINUTE },
       },
     ]);
-    expect(run.state(TOPIC)).toEqual({ minute: { start: MINUTE + 60, sum: 50, min: 50, max: 50, count: 1 } });
+    expect(run.state(TOPIC)).toMatchObject({ minutes: { open: [{ start: (MINUTE + 60) * 1_000, summary: { mean: 50, count: 1 } }] } });
   });
 
   it("takes the time of the message where the payload has none, and a bare number", async () => {

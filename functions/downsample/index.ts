@@ -1,16 +1,7 @@
 import { defineFunction, type FunctionContext, PermanentError } from "millrace";
+import { tumbling, type Window, type WindowState } from "millrace/std";
 
-/** One minute of one device, as far as its values have come. */
-interface Minute {
-  /** Seconds since the epoch. */
-  readonly start: number;
-  readonly sum: number;
-  readonly min: number;
-  readonly max: number;
-  readonly count: number;
-}
-
-const MINUTE_SECONDS = 60;
+const MINUTE = 60_000;
 /** A time further ahead of the gateway's is a wrong clock or a wrong unit; accepted, it would make everything after it late. */
 const AHEAD_SECONDS_MAX = 86_400;
 
@@ -18,25 +9,22 @@ export default defineFunction({
   async handler(event, ctx) {
     const { device = "" } = event.params;
     const { v, t } = readReading(event.data, ctx.now());
-    const start = Math.floor(t / MINUTE_SECONDS) * MINUTE_SECONDS;
-    const open = await ctx.state.get<Minute>("minute");
-    if (open !== undefined && start < open.start) {
-      ctx.log.warn(`a value of ${device} is late and ignored`, { t, minute: open.start });
+    const before = await ctx.state.get<WindowState>("minutes");
+    const { state, closed, late } = tumbling(before, { time: t * 1_000, value: v }, { size: MINUTE });
+    if (late) {
+      ctx.log.warn(`a value of ${device} is late and ignored`, { t, minute: state.closed / 1_000 });
       return;
     }
-    if (open !== undefined && start > open.start) emitMinute(ctx, device, open);
-    ctx.state.set("minute", open?.start === start ? withValue(open, v) : { start, sum: v, min: v, max: v, count: 1 });
+    for (const minute of closed) emitMinute(ctx, device, minute);
+    ctx.state.set("minutes", state);
   },
 });
 
-function withValue({ start, sum, min, max, count }: Minute, v: number): Minute {
-  return { start, sum: sum + v, min: Math.min(min, v), max: Math.max(max, v), count: count + 1 };
-}
-
-function emitMinute(ctx: FunctionContext, device: string, { start, sum, min, max, count }: Minute): void {
-  // Nine significant digits: the binary rest of a long sum is noise.
-  const mean = Number((sum / count).toPrecision(9));
-  ctx.emit("measurement.minute", { n: `${device}:temperature`, u: "Cel", v: mean, min, max, count, t: start }, { subject: device });
+function emitMinute(ctx: FunctionContext, device: string, { start, summary }: Window): void {
+  const { mean, min, max, count } = summary;
+  // Nine significant digits: the binary rest of a mean is noise.
+  const v = Number(mean.toPrecision(9));
+  ctx.emit("measurement.minute", { n: `${device}:temperature`, u: "Cel", v, min, max, count, t: start / 1_000 }, { subject: device });
 }
 
 /** `{"v": 21.5, "t": 1700000000}` with or without `t`, or the bare number; `t` in seconds since the epoch. */

@@ -1,4 +1,5 @@
 import { defineFunction, PermanentError } from "millrace";
+import { hysteresis } from "millrace/std";
 
 /** A temperature in degrees Celsius, and when it was taken in seconds since the epoch. */
 interface Reading {
@@ -12,8 +13,8 @@ export default defineFunction({
     const { high, low } = readThresholds(ctx.env);
     const { v, t } = readReading(event.data, ctx.now());
     const wasOn = (await ctx.state.get<boolean>("on")) ?? false;
-    // Between the two thresholds everything stays as it is, so a value that wavers around one of them does not wear out the fan.
-    const on = wasOn ? v >= low : v > high;
+    // A value that wavers around one threshold does not wear out the fan.
+    const on = hysteresis(wasOn, v, { high, low });
     if (on === wasOn) return;
     ctx.state.set("on", on);
     ctx.publish(`cmd/${site}/${device}/fan`, { on });

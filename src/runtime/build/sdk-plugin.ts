@@ -1,20 +1,41 @@
 import { readFile } from "node:fs/promises";
+import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "rolldown";
 
-const SDK = "millrace";
+/** What functions import → the file in the folder of the SDK, without its type. */
+const MODULES: ReadonlyMap<string, string> = new Map([
+  ["millrace", "index"],
+  ["millrace/std", "std"],
+]);
 /** Beside this file in the sources as `.ts`, in an installed package as `.js`. */
 const SDK_TYPE = import.meta.url.endsWith(".ts") ? "ts" : "js";
-const SDK_FILE = fileURLToPath(new URL(`../../sdk/index.${SDK_TYPE}`, import.meta.url));
+const SDK_FOLDER = new URL("../../sdk/", import.meta.url);
+/** Of the files that the modules above import from one another. */
+const PART = "millrace:";
 
 /**
- * Gives functions their `millrace` import, under that name only: where this copy of Millrace is installed must not show in the bundle.
- * Its positions stay out of the source map, because the sources and an installed package differ in them.
+ * Gives functions their `millrace` imports, under those names only: where this copy of Millrace is installed must not show in the bundle.
+ * Their positions stay out of the source map, because the sources and an installed package differ in them.
  */
 export function sdkPlugin(): Plugin {
   return {
     name: "millrace-sdk",
-    resolveId: (source) => (source === SDK ? { id: SDK, moduleSideEffects: false } : undefined),
-    load: async (id) => (id === SDK ? { code: await readFile(SDK_FILE, "utf8"), moduleType: SDK_TYPE, map: { mappings: "" } } : undefined),
+    resolveId: (source, importer) => {
+      const id = MODULES.has(source) ? source : partOf(source, importer);
+      return id === undefined ? undefined : { id, moduleSideEffects: false };
+    },
+    load: async (id) => {
+      const file = id.startsWith(PART) ? id.slice(PART.length) : MODULES.get(id);
+      if (file === undefined) return undefined;
+      const code = await readFile(fileURLToPath(new URL(`${file}.${SDK_TYPE}`, SDK_FOLDER)), "utf8");
+      return { code, moduleType: SDK_TYPE, map: { mappings: "" } };
+    },
   };
+}
+
+function partOf(source: string, importer: string | undefined): string | undefined {
+  if (importer === undefined) return undefined;
+  const from = importer.startsWith(PART) ? importer.slice(PART.length) : MODULES.get(importer);
+  return from === undefined ? undefined : `${PART}${posix.join(posix.dirname(from), source).replace(/\.[jt]s$/, "")}`;
 }

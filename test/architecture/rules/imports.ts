@@ -30,10 +30,14 @@ const HOST = "src/runtime/host/";
 const ENVIRONMENT = ["src/cli/main.ts", "src/core/config.ts", HOST];
 
 /** Entries of the package, which may collect what users import. */
-const ENTRIES = ["src/sdk/index.ts", "src/sdk/testing.ts"];
+const ENTRIES = ["src/sdk/index.ts", "src/sdk/std.ts", "src/sdk/testing.ts"];
 /** The test kit reads manifests the way a build does. */
 const TEST_KIT = { from: "src/sdk/testing", to: "src/runtime/build/" };
-const ALIASES: Readonly<Record<string, string>> = { millrace: "src/sdk/index.ts", "millrace/testing": "src/sdk/testing.ts" };
+const ALIASES: Readonly<Record<string, string>> = {
+  millrace: "src/sdk/index.ts",
+  "millrace/std": "src/sdk/std.ts",
+  "millrace/testing": "src/sdk/testing.ts",
+};
 
 /** `import … from`, `import` for effect, `export … from`: always at the start of a line. */
 const STATIC = /^(?:import\s+(?:[^"'`;]*?\bfrom\s*)?|export\s+(?:type\s+)?(?:\*|\{)[^"'`;]*?\bfrom\s*)(["'])(?<specifier>[^"'\n]+)\1/gm;

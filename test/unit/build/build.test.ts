@@ -54,6 +54,20 @@ describe("buildFunction", () => {
     expect(decodeBundle(encodeBundle(bundle))).toEqual(bundle);
   });
 
+  it("puts what is used of the standard library into the script, and nothing of where it came from", async () => {
+    const entry = `import { defineFunction } from "millrace";
+import { hysteresis } from "millrace/std";
+export default defineFunction({ handler(event, ctx) { ctx.emit("a", hysteresis(false, event.data as number, { high: 2, low: 1 })); } });`;
+    await using folder = await temporaryFolder({ "function.yaml": MANIFEST, "index.ts": entry });
+    const { code, sourceMap } = await buildFunction(folder.path);
+    const emitted: unknown[] = [];
+    const exported = run(code) as { default: { handler(event: object, ctx: object): void } };
+    exported.default.handler({ data: 3 }, { emit: (...args: unknown[]) => emitted.push(args) });
+    expect(emitted).toEqual([["a", true]]);
+    expect(code).not.toMatch(/degF|sdk/);
+    expect((JSON.parse(sourceMap) as { sources: string[] }).sources).toEqual(["index.ts"]);
+  });
+
   it("makes a source map with relative paths that leads back to the sources", async () => {
     await using folder = await temporaryFolder(FILES);
     const map = JSON.parse((await buildFunction(folder.path)).sourceMap) as { version: number; sources: string[]; mappings: string };

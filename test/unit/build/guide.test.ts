@@ -14,9 +14,15 @@ interface Example {
   readonly text: string;
 }
 
+/** The page for authors, and that of the standard library behind it. */
+async function readPages(): Promise<string> {
+  const pages = ["functions.md", "std.md"].map((page) => readFile(join(ROOT, "docs/guide", page), "utf8"));
+  return (await Promise.all(pages)).join("\n");
+}
+
 /** The examples of the guide, each with the manifest that came last before it. */
 async function readExamples(): Promise<{ manifest: string; module: Example }[]> {
-  const guide = await readFile(join(ROOT, "docs/guide/functions.md"), "utf8");
+  const guide = await readPages();
   const blocks = [...guide.matchAll(/^```(?:ts|yaml) (\S+)\n(.*?)^```$/gms)].map((match) => ({
     file: match[1] ?? "",
     text: match[2] ?? "",
@@ -33,7 +39,7 @@ describe("the guide", async () => {
   const functions = examples.filter(({ module }) => module.file === "index.ts");
 
   it("has examples, and every TypeScript block of it is one", async () => {
-    const guide = await readFile(join(ROOT, "docs/guide/functions.md"), "utf8");
+    const guide = await readPages();
     expect(functions.length).toBeGreaterThanOrEqual(3);
     expect(guide.match(/^```(ts|yaml)$/gm)).toBeNull();
   });
@@ -50,7 +56,11 @@ describe("the guide", async () => {
     const test = examples.find(({ module }) => module.file === "index.test.ts");
     await writeFile(join(folder.path, "0/index.test.ts"), test?.module.text ?? "");
     await symlink(join(ROOT, "node_modules"), join(folder.path, "node_modules"));
-    const paths = { millrace: [join(ROOT, "src/sdk/index.ts")], "millrace/testing": [join(ROOT, "src/sdk/testing.ts")] };
+    const paths = {
+      millrace: [join(ROOT, "src/sdk/index.ts")],
+      "millrace/std": [join(ROOT, "src/sdk/std.ts")],
+      "millrace/testing": [join(ROOT, "src/sdk/testing.ts")],
+    };
     const config = {
       extends: join(ROOT, "tsconfig.json"),
       compilerOptions: { paths, typeRoots: [join(ROOT, "node_modules/@types")] },
