@@ -126,7 +126,12 @@ export class Broker implements AsyncDisposable {
       await Promise.all([intake.ledger.clear(client), store.clear(client)]);
     };
     const broker = new Broker(
-      { aedes, store, open: new OpenMessages({ clear }, options, logger), ends: new SessionEnds(store, logger) },
+      {
+        aedes,
+        store,
+        open: new OpenMessages({ clear, has: (client) => store.has(client) }, options, logger),
+        ends: new SessionEnds(store, logger),
+      },
       options,
     );
     broker.#guard(options, intake, logger);

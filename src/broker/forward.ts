@@ -74,7 +74,7 @@ class Forwarder {
   /** `done` is called when the packet is given to the socket, or when the client does not get it. */
   deliver(packet: Forwarded, done: Done): void {
     const client = this.#client;
-    const queue = packet.qos === 0 ? undefined : this.#queueOf(client);
+    const queue = packet.qos === 0 || client.clean ? undefined : this.#queueOf(client);
     if (queue !== undefined) {
       this.#queue(queue, packet, done);
     } else if (packet.qos === 0 || packet.properties !== undefined || !fitsShort(packet)) {

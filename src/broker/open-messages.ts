@@ -4,9 +4,12 @@ import type { Logger } from "../core/log.ts";
 import { Receives } from "./receives.ts";
 import { Resends } from "./resends.ts";
 
-/** Where the packet ids of QoS 2 messages are; `clear` resolves when a client has none any more, also after a crash. */
+/** What is stored of sessions. */
 interface Ledger {
+  /** Resolves when no packet id of a QoS 2 message is left, and nothing waits for the client, also after a crash. */
   clear(client: string): Promise<void>;
+  /** Whether the client has a session that messages wait for. */
+  has(client: string): boolean;
 }
 
 /** "Session taken over" (MQTT 5, 3.14.2.1). */
@@ -44,7 +47,7 @@ export class OpenMessages {
       // A connection that was taken over may end after the one that took its place has begun, and must not end that one's session.
       if (this.#connections.get(client.id) !== client) return;
       this.#connections.delete(client.id);
-      if (client.clean) this.#end(client.id);
+      if (endsWithConnection(client)) this.#end(client.id);
       else this.resends.disconnected(client.id);
     });
   }
@@ -61,8 +64,13 @@ export class OpenMessages {
   async begin(client: Client): Promise<void> {
     await this.#turn(client);
     const before = this.#connections.get(client.id);
-    const startsAnew = Reflect.get(client, "_cleanStart") === true || before?.clean === true;
-    if (!startsAnew) return this.#ending.get(client.id);
+    const startsAnew = Reflect.get(client, "_cleanStart") === true || (before !== undefined && endsWithConnection(before));
+    if (!startsAnew) {
+      await this.#ending.get(client.id);
+      // To the engine a session that is to end with this connection has nothing stored, also one that is resumed.
+      if (client.clean && this.#ledger.has(client.id)) Reflect.set(client, "clean", false);
+      return;
+    }
     // It must not take messages any more when its packet ids are forgotten.
     if (before !== undefined) await new Promise<void>((ended) => before.disconnect({ reasonCode: TAKEN_OVER }, ended));
     await this.#clear(client.id);
@@ -99,4 +107,9 @@ export class OpenMessages {
     await this.receives.clear(client);
     await this.#ledger.clear(client);
   }
+}
+
+/** Of every version; a DISCONNECT may change it. */
+function endsWithConnection(client: Client): boolean {
+  return Reflect.get(client, "sessionExpiryInterval") === 0;
 }

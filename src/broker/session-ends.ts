@@ -58,9 +58,9 @@ export class SessionEnds {
     await this.#last;
   }
 
-  /** Before version 5 a session ends with its connection or never. */
+  /** Before version 5 a session ends with its connection or never. One that is resumed to end with it has to end after a crash too. */
   #begun(client: Client): void {
-    if (client.version !== 5 || secondsOf(client) === 0) return this.#forget(client.id);
+    if (client.version !== 5 || client.clean) return this.#forget(client.id);
     this.#sessions.set(client.id, client);
     this.#keep(client, undefined);
   }

@@ -21,7 +21,6 @@ export interface Offered {
 export interface QueueClient extends Client {
   readonly subscriptions: Readonly<Record<string, { readonly qos?: number }>>;
   readonly _wireVersion: number | null;
-  readonly _cleanStart?: boolean;
   /** The next packet id; the engine takes its own from here too. */
   readonly _nextId: number;
   waitForDrain(done: () => void): void;
@@ -237,14 +236,13 @@ export class SessionQueue {
       this.#write({ cmd: "pubrel", messageId: known, reasonCode: 0 });
       return;
     }
-    const left = packet.messageExpiry === undefined ? undefined : packet.messageExpiry - Date.now();
-    if (left !== undefined && left <= 0) {
+    if (packet.messageExpiry !== undefined && packet.messageExpiry <= Date.now()) {
       if (known !== undefined) this.#ids.delete(known);
       return this.#shelf.forget(number, known);
     }
-    const { properties } = packet;
-    const sent = left === undefined ? packet : { ...packet, properties: { ...properties, messageExpiryInterval: Math.ceil(left / 1_000) } };
-    this.#send(sent, number, known);
+    const marking = this.#shelf.marking(packet.topic);
+    const retain = packet.retain && marking?.rap === true;
+    this.#send({ ...packet, retain, properties: propertiesOf(packet, marking?.subscriptionIdentifier) }, number, known);
   }
 
   /** Packet ids of what is not in the queue any more. */
@@ -305,4 +303,18 @@ export class SessionQueue {
   #wake(): void {
     for (const waiting of this.#waiting.splice(0)) waiting();
   }
+}
+
+/** As they are now, and as the subscription has them (MQTT 5, 3.3.2.3). */
+function propertiesOf(
+  { properties, messageExpiry }: Extract<QueuedPacket, { cmd: "publish" }>,
+  identifier: number | null | undefined,
+): object | undefined {
+  const isMarked = typeof identifier === "number";
+  if (messageExpiry === undefined && !isMarked) return properties;
+  return {
+    ...properties,
+    ...(messageExpiry === undefined ? {} : { messageExpiryInterval: Math.ceil((messageExpiry - Date.now()) / 1_000) }),
+    ...(isMarked ? { subscriptionIdentifier: identifier } : {}),
+  };
 }

@@ -1,17 +1,15 @@
 import { outgoingOf } from "./outgoing.ts";
-import type { SessionDatabase } from "./session-database.ts";
 import { type QueueClient, SessionQueue } from "./session-queue.ts";
-import { SessionShelf } from "./session-shelf.ts";
-import type { SessionWrites } from "./session-writes.ts";
+import { SessionShelf, type ShelfParts } from "./session-shelf.ts";
 
 /** The queues of the sessions whose clients are connected. */
 export class SessionQueues {
-  readonly #parts: { readonly database: SessionDatabase; readonly writes: SessionWrites; readonly gateway: string };
+  readonly #parts: ShelfParts;
   readonly #queues = new WeakMap<object, SessionQueue>();
   /** The one that sends, by client id. */
   readonly #sending = new Map<string, SessionQueue>();
 
-  constructor(parts: { database: SessionDatabase; writes: SessionWrites; gateway: string }) {
+  constructor(parts: ShelfParts) {
     this.#parts = parts;
   }
 
@@ -20,10 +18,8 @@ export class SessionQueues {
     const known = this.#queues.get(connected);
     if (known !== undefined) return known;
     const client = connected as QueueClient;
-    const { conn, clean, _cleanStart: startsAnew } = client;
-    const outgoing = outgoingOf(conn);
-    // A session that is resumed may have messages, also when it is to end with this connection.
-    if (outgoing === undefined || (clean && startsAnew !== false)) return undefined;
+    const outgoing = outgoingOf(client.conn);
+    if (outgoing === undefined || client.clean) return undefined;
     const queue = new SessionQueue({ client, outgoing, shelf: new SessionShelf(this.#parts, client.id) });
     this.#queues.set(client, queue);
     return queue;

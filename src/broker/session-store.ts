@@ -89,7 +89,7 @@ export class SessionStore extends StoredSessions {
     this.#files = files;
     this.#sync = sync;
     this.#isSynced = isSynced;
-    this.#queues = new SessionQueues({ database, writes: this.writes, gateway });
+    this.#queues = new SessionQueues({ database, writes: this.writes, gateway, marking: (client, topic) => this.marking(client, topic) });
     this.failed = failed;
     this.failed.catch(() => (this.#broken = true));
   }
@@ -220,7 +220,7 @@ export class SessionStore extends StoredSessions {
   }
 
   override outgoingClearMessageId(client: Client, { messageId = 0 }: PacketReference): Promise<object | undefined> {
-    this.#queues.of(client)?.acknowledged(messageId);
+    if (!client.clean) this.#queues.of(client)?.acknowledged(messageId);
     return NOTHING_STORED;
   }
 

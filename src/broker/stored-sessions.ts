@@ -10,7 +10,14 @@ import { padded, queueKey } from "./session-shelf.ts";
 import { type SessionWrite, SessionWrites } from "./session-writes.ts";
 import { type StoredSubscription, SubscriptionIndex } from "./subscription-index.ts";
 
-const storedSubscription = z.object({ clientId: z.string(), topic: z.string(), qos: z.number(), nl: z.boolean().nullish() });
+const storedSubscription = z.object({
+  clientId: z.string(),
+  topic: z.string(),
+  qos: z.number(),
+  nl: z.boolean().nullish(),
+  rap: z.boolean().nullish(),
+  subscriptionIdentifier: z.number().nullish(),
+});
 
 const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.number().optional() });
 
@@ -40,6 +47,16 @@ export class StoredSessions extends AsyncLevelPersistence {
   /** Whether any stored session leaves out what its own client published. */
   get hasNoLocal(): boolean {
     return this.#index.hasNoLocal;
+  }
+
+  /** Whether the client has a session with subscriptions that get copies. */
+  has(client: string): boolean {
+    return this.#index.has(client);
+  }
+
+  /** The client's subscription that brings it a topic, if it may change what the client gets. */
+  marking(client: string, topic: string): StoredSubscription | undefined {
+    return this.#index.marking(client, topic);
   }
 
   /** Those that get copies. */

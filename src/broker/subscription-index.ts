@@ -7,6 +7,10 @@ export interface StoredSubscription {
   readonly qos: number;
   /** Whether it leaves out what its own client published (MQTT 5, 3.8.3.1). */
   readonly nl?: boolean | null | undefined;
+  /** Whether messages keep their retain flag (MQTT 5, 3.8.3.1). */
+  readonly rap?: boolean | null | undefined;
+  /** What its client wants to see on them (MQTT 5, 3.8.2.1.2). */
+  readonly subscriptionIdentifier?: number | null | undefined;
 }
 
 /** Which stored sessions get copies of a topic. Each filter of a session stands for itself: another that overlaps neither replaces nor removes it. */
@@ -15,6 +19,8 @@ export class SubscriptionIndex {
   /** By client and exact filter. */
   readonly #clients = new Map<string, Map<string, StoredSubscription>>();
   #noLocal = 0;
+  /** How many subscriptions change what their clients get. */
+  #marking = 0;
 
   /** Whether any subscription leaves out what its own client published. */
   get hasNoLocal(): boolean {
@@ -31,6 +37,7 @@ export class SubscriptionIndex {
     own.set(topic, subscription);
     this.#trie.add({ levels: topic.split("/") }, subscription);
     if (nl === true) this.#noLocal++;
+    if (marks(subscription)) this.#marking++;
   }
 
   delete(clientId: string, topic: string): void {
@@ -41,9 +48,24 @@ export class SubscriptionIndex {
     if (own.size === 0) this.#clients.delete(clientId);
     this.#trie.remove({ levels: topic.split("/") }, known);
     if (known.nl === true) this.#noLocal--;
+    if (marks(known)) this.#marking--;
+  }
+
+  /** Whether the client has any. */
+  has(clientId: string): boolean {
+    return this.#clients.has(clientId);
+  }
+
+  /** The client's subscription that brings it a topic, if it may change what the client gets. */
+  marking(clientId: string, topic: string): StoredSubscription | undefined {
+    return this.#marking === 0 ? undefined : this.match(topic).find((subscription) => subscription.clientId === clientId);
   }
 
   match(topic: string): StoredSubscription[] {
     return [...this.#trie.match(topic)];
   }
+}
+
+function marks({ rap, subscriptionIdentifier }: StoredSubscription): boolean {
+  return rap === true || typeof subscriptionIdentifier === "number";
 }

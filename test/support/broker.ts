@@ -107,6 +107,7 @@ export class RawClient implements AsyncDisposable {
   readonly socket: Socket;
   readonly #version: 4 | 5;
   closed = false;
+  sessionPresent = false;
   /** Called for every packet as it comes in. */
   onPacket: (packet: Packet) => void = () => undefined;
 
@@ -125,10 +126,17 @@ export class RawClient implements AsyncDisposable {
 
   static async connect(
     address: string,
-    options: { id: string; clean?: boolean; version?: 4 | 5; will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean } },
+    options: {
+      id: string;
+      clean?: boolean;
+      version?: 4 | 5;
+      /** Seconds, of version 5. */
+      expiry?: number;
+      will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean };
+    },
   ): Promise<RawClient> {
     const { hostname, port } = new URL(address);
-    const { id, clean = true, version = 4, will } = options;
+    const { id, clean = true, version = 4, expiry = clean ? 0 : 1_000, will } = options;
     const socket = connectSocket({ host: hostname, port: Number(port), noDelay: true });
     await once(socket, "connect");
     const client = new RawClient(socket, version);
@@ -139,10 +147,11 @@ export class RawClient implements AsyncDisposable {
       protocolVersion: version,
       clean,
       keepalive: 0,
-      ...(version === 5 ? { properties: { sessionExpiryInterval: clean ? 0 : 1_000 } } : {}),
+      ...(version === 5 ? { properties: { sessionExpiryInterval: expiry } } : {}),
       ...(will === undefined ? {} : { will }),
     });
-    await client.next("connack");
+    const connack = await client.next("connack");
+    client.sessionPresent = connack.cmd === "connack" && connack.sessionPresent;
     return client;
   }
 

@@ -124,6 +124,24 @@ describe("the packet id of a QoS 2 message that no function wants", () => {
   });
 });
 
+it("a session of version 5 that was resumed to end with its connection does so when a power cut ends it", async () => {
+  const session = { id: "stored", version: 5, clean: false } as const;
+  {
+    await using client = await RawClient.connect(broker.address, session);
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "q/a", qos: 1 }] });
+    await client.next("suback");
+  }
+  {
+    await using client = await RawClient.connect(broker.address, { ...session, expiry: 0 });
+    expect(client.sessionPresent).toBe(true);
+    await subscribe("q/b"); // What was stored before is on disk with it.
+    await cutPower();
+  }
+  await subscribe("q/b");
+  await using client = await RawClient.connect(broker.address, session);
+  expect(client.sessionPresent).toBe(false);
+});
+
 it("a retained message that was acknowledged is still there, and is the newest", async () => {
   await using client = await RawClient.connect(broker.address, { id: "c" });
   for (let messageId = 1; messageId <= 50; messageId++) {

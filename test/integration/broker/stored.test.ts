@@ -39,12 +39,18 @@ function heard(client: RawClient): string[] {
   return client.received.flatMap((packet) => (packet.cmd === "publish" ? [`${packet.topic}=${packet.payload.toString()}`] : []));
 }
 
-async function publish(topics: readonly string[], more: object = {}): Promise<void> {
+async function publish(topics: readonly string[], more: object = {}, answer: "puback" | "pubrec" = "puback"): Promise<void> {
   await using client = await RawClient.connect(broker.address, { id: "publisher", version: 5 });
   for (const topic of topics) {
     client.publish(topic, "x", { qos: 1, messageId: 1, ...more });
-    await client.next("puback");
+    await client.next(answer);
+    if (answer === "pubrec") await complete(client);
   }
+}
+
+async function complete(client: RawClient): Promise<void> {
+  client.send({ cmd: "pubrel", messageId: 1 });
+  await client.next("pubcomp");
 }
 
 async function copiesOf(id: string): Promise<number> {
@@ -155,6 +161,45 @@ describe("a version 5 message", () => {
       await client.ping();
     }
   });
+});
+
+it("what a session had and did not acknowledge comes again after a restart with its packet ids, and with DUP [MQTT-4.4.0-1]", async () => {
+  const client = await stored("c", 5, { topic: "a/#", qos: 2 });
+  await publish(["a/1", "a/2"]);
+  await publish(["a/3", "a/4"], { qos: 2 }, "pubrec");
+  await vi.waitFor(() => expect(heard(client)).toHaveLength(4));
+  const ids = client.received.flatMap((packet) => (packet.cmd === "publish" ? [packet.messageId ?? 0] : []));
+  client.send({ cmd: "puback", messageId: ids[0] ?? 0 });
+  client.send({ cmd: "pubrec", messageId: ids[2] ?? 0 });
+  await client.next("pubrel");
+  await broker.close();
+  broker = await startBroker(new TestIntake(), folder.path);
+  await publish(["a/5"]);
+  await using back = await stored("c", 5);
+  await vi.waitFor(() => expect(heard(back)).toEqual(["a/2=x", "a/4=x", "a/5=x"]));
+  const sent = back.received.map((packet) => (packet.cmd === "publish" ? { id: packet.messageId, dup: packet.dup } : packet.messageId));
+  expect(sent.slice(0, 3)).toEqual([{ id: ids[1], dup: true }, ids[2], { id: ids[3], dup: true }]);
+  expect(sent[3]).toMatchObject({ dup: false });
+  expect(ids).not.toContain(back.received.at(-1)?.messageId);
+});
+
+it.each([true, false])("what waited is marked as its subscription has it: retain as published %s", async (rap) => {
+  const client = await RawClient.connect(broker.address, { id: "c", version: 5, clean: false });
+  const properties = rap ? { properties: { subscriptionIdentifier: 7 } } : {};
+  client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a/#", qos: 1, rap }], ...properties });
+  await client.next("suback");
+  await publish(["a/live"], { retain: true });
+  const live = await client.next("publish");
+  client.send({ cmd: "puback", messageId: live.messageId ?? 0 });
+  await leave(client);
+  await publish(["a/later"], { retain: true });
+  await using back = await stored("c", 5);
+  const later = await back.next("publish");
+  expect(later).toMatchObject({ topic: "a/later", retain: rap });
+  for (const packet of [live, later]) {
+    expect(packet).toMatchObject({ retain: rap });
+    expect(Reflect.get(packet, "properties")?.subscriptionIdentifier).toBe(rap ? 7 : undefined);
+  }
 });
 
 it("a message whose PUBACK its client does not take any more reaches connected sessions, once", async () => {
