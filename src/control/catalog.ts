@@ -3,6 +3,7 @@ import type { Published, VersionInfo } from "../core/control-api.ts";
 import { MillraceError } from "../core/errors.ts";
 import type { ArtifactChunk, Desired } from "../core/link-messages.ts";
 import type { Manifest } from "../core/manifest.ts";
+import { readSourceMap } from "../core/source-map.ts";
 import { parseTopicFilter } from "../core/topic.ts";
 import { z } from "zod";
 import type { Queryable, Store } from "./store.ts";
@@ -37,15 +38,16 @@ export class Catalog {
 
   /**
    * Makes `bytes` the latest version of `name`. A digest that the function had before keeps its number: publishing it again moves `latest` back.
-   * @throws MillraceError BUNDLE_CORRUPT, DIGEST_MISMATCH, TOPIC_FILTER_INVALID, REQUEST_INVALID, STORE_FAILED
+   * @throws MillraceError BUNDLE_CORRUPT, DIGEST_MISMATCH, TOPIC_FILTER_INVALID, SOURCE_MAP_INVALID, REQUEST_INVALID, STORE_FAILED
    */
   async publish(name: string, bytes: Uint8Array, expectedDigest?: string): Promise<Published> {
     if (expectedDigest !== undefined) verifyDigest(bytes, expectedDigest);
-    const { manifest } = decodeBundle(bytes);
+    const { manifest, sourceMap } = decodeBundle(bytes);
     if (manifest.name !== name) {
       throw new MillraceError("REQUEST_INVALID", `the bundle holds the function "${manifest.name}", not "${name}"`);
     }
     for (const trigger of manifest.triggers) parseTopicFilter(trigger.mqtt);
+    readSourceMap(sourceMap, name);
     const digest = digestOf(bytes);
     return this.#store.transaction(async (tx) => {
       await tx.execute("insert into functions (name) values ($1) on conflict (name) do nothing", [name]);

@@ -13,6 +13,7 @@ export const ERRORS = {
   CSV_INVALID: "Correct the named line of the file; quotes must be closed and each row needs as many fields as the header.",
   BUILD_FAILED: "Correct the named file and line; only modules that need no Node and no network can be bundled.",
   BUNDLE_CORRUPT: "The stored or received bytes are not what was published; publish the function again.",
+  SOURCE_MAP_INVALID: "Publish the folder of the function with `millrace publish`, which makes the map.",
   BUNDLE_TOO_LARGE: "Import less, or split the function.",
   DIGEST_MISMATCH: "The bytes are not what the digest promises; the version that ran before goes on. Publish the function again.",
   FUNCTION_UNKNOWN: "`millrace functions` lists what is deployed.",

@@ -107,7 +107,12 @@ function refusal(code: string, message: string): GuestError {
   return { code, name: "Error", message, stack: "" };
 }
 
-export function deadLetter(item: Item, error: GuestError, owner: { readonly name: string; readonly version: number }): DeadLetter {
+export function deadLetter(
+  item: Item,
+  error: GuestError,
+  owner: { readonly name: string; readonly version: number },
+  place: string | undefined,
+): DeadLetter {
   const { seq, topic, time, record } = item.message;
   const { payload } = decodeMessage(record);
   return {
@@ -118,7 +123,7 @@ export function deadLetter(item: Item, error: GuestError, owner: { readonly name
     version: owner.version,
     attempts: item.attempt,
     code: error.code,
-    error: error.message,
+    error: place === undefined ? error.message : `${error.message} (${place})`,
     payload: Buffer.from(payload).toString("base64"),
   };
 }

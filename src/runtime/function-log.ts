@@ -2,6 +2,7 @@ import type { Drops } from "../core/drops.ts";
 import type { LogLevel } from "../core/stats.ts";
 import type { GuestLog } from "./effects.ts";
 import type { LogRing } from "./logs.ts";
+import type { Places } from "./places.ts";
 
 /** What a function may log for long, and at once. The ring is for all functions, and a flood of one would wash away the others. */
 const LINES_PER_SECOND = 1_000;
@@ -12,6 +13,7 @@ interface FunctionLogOptions {
   readonly version: number;
   readonly ring: LogRing;
   readonly drops: Drops;
+  readonly places: Pick<Places, "inText">;
   /** Milliseconds that never go back. */
   readonly now?: () => number;
 }
@@ -53,7 +55,7 @@ export class FunctionLog {
   }
 
   #write(level: LogLevel, message: string, invocation?: string): void {
-    const { ring, function: name, version } = this.#options;
-    ring.add({ level, function: name, version, message, ...(invocation === undefined ? {} : { invocation }) });
+    const { ring, function: name, version, places } = this.#options;
+    ring.add({ level, function: name, version, message: places.inText(message), ...(invocation === undefined ? {} : { invocation }) });
   }
 }

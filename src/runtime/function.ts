@@ -17,6 +17,7 @@ import { Lane } from "./lane.ts";
 import type { LaneOwner, Outcome } from "./lane-owner.ts";
 import type { LogRing } from "./logs.ts";
 import { PatientJournal } from "./patient-journal.ts";
+import { Places, type SourceMaps, withPlaces } from "./places.ts";
 import { laneOf, type Route, type Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { Settling } from "./settling.ts";
@@ -33,6 +34,7 @@ export interface FunctionParts {
   readonly hosts: Pick<HostPool, "load" | "hasRoom">;
   readonly journal: RuntimeJournal;
   readonly logs: LogRing;
+  readonly sourceMaps: SourceMaps;
   readonly logger: Logger;
   readonly drops: Drops;
   /** Messages that a function holds in memory. */
@@ -64,6 +66,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   readonly #settling: Settling;
   readonly #shedding: Shedding;
   readonly #log: FunctionLog;
+  readonly #places: Places;
   readonly #standing: Standing;
   readonly #journal: PatientJournal;
   readonly #stopping = new AbortController();
@@ -77,7 +80,9 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#parts = parts;
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
     this.#idempotency = manifest.idempotency === undefined ? undefined : new Idempotency(manifest.idempotency);
-    this.#log = new FunctionLog({ function: manifest.name, version: target.version, ring: parts.logs, drops: parts.drops });
+    const places = new Places(bundle, parts.sourceMaps);
+    this.#places = places;
+    this.#log = new FunctionLog({ function: manifest.name, version: target.version, ring: parts.logs, drops: parts.drops, places });
     const journal = new PatientJournal(parts.journal, {
       clock: parts.clock,
       stopping: this.#stopping.signal,
@@ -88,6 +93,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       gateway: parts.gateway,
       journal,
       log: this.#log,
+      places,
       idempotency: this.#idempotency,
       wakes: (topic) => parts.wakes(topic),
       finish: (item) => this.#feed.settled(item),
@@ -265,7 +271,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     // Others may have taken the last one since; only who has asked for it has to wait then.
     const isPossible = place.kind !== "own" || !place.lasting || this.manifest.isolation === "process" || hosts.hasRoom(this.name);
     if (!isPossible) place = { kind: "probation" };
-    const handle = await hosts.load(this.#spec, events, place);
+    const handle = await withPlaces(hosts.load(this.#spec, events, place), this.#places);
     this.#failing(undefined);
     this.starts.add(handle.started);
     return handle;

@@ -8,6 +8,7 @@ import { loadSpec } from "./version.ts";
 import type { InstanceHandle } from "./guarded-host.ts";
 import type { HostPool } from "./hosts.ts";
 import { itemHead } from "./item.ts";
+import { Places, SourceMaps, withPlaces } from "./places.ts";
 import { type Route, RouteTable } from "./route.ts";
 
 type StateReader = (key: string) => Promise<readonly { name: string; value: Buffer }[]>;
@@ -32,6 +33,7 @@ export interface Rehearsed extends InvokeResult {
 export class Rehearsal implements AsyncDisposable {
   readonly #bundle: Bundle;
   readonly #options: RehearsalOptions;
+  readonly #places: Places;
   readonly #filters: readonly TopicFilter[];
   readonly #routes: RouteTable<Bundle>;
   /** Written values by key and name; undefined is deleted. */
@@ -45,6 +47,7 @@ export class Rehearsal implements AsyncDisposable {
   private constructor(bundle: Bundle, options: RehearsalOptions) {
     this.#bundle = bundle;
     this.#options = options;
+    this.#places = new Places(bundle, new SourceMaps());
     this.#filters = bundle.manifest.triggers.map((trigger) => parseTopicFilter(trigger.mqtt));
     this.#routes = new RouteTable(
       this.#filters.map((filter, index) => ({ owner: bundle, index, filter, key: bundle.manifest.key, durable: true })),
@@ -68,7 +71,7 @@ export class Rehearsal implements AsyncDisposable {
     if (route === undefined) return undefined;
     const startedAt = performance.now();
     const result = this.#keep(route.key, await this.#run(route, message));
-    return { ...present(result, route.key, performance.now() - startedAt), key: route.key };
+    return { ...present(this.#placed(result), route.key, performance.now() - startedAt), key: route.key };
   }
 
   async #run(route: Route<Bundle>, message: Message & { readonly seq: number }): Promise<ItemResult> {
@@ -87,7 +90,7 @@ export class Rehearsal implements AsyncDisposable {
       this.#instance = undefined;
       this.#answer?.resolve({ status: "failed", logs: [], error: { code, name: "Error", message: text, stack: "" } });
     };
-    return hosts.load(loadSpec(this.#bundle, this.#filters, { version, gateway }), {
+    const loading = hosts.load(loadSpec(this.#bundle, this.#filters, { version, gateway }), {
       result: (batch, results) => {
         if (batch === this.#batch) this.#answer?.resolve(decodeOne(results));
       },
@@ -101,6 +104,14 @@ export class Rehearsal implements AsyncDisposable {
         );
       },
     });
+    return withPlaces(loading, this.#places);
+  }
+
+  #placed(result: ItemResult): ItemResult {
+    if (result.status === "deferred") return result;
+    const logs = result.logs.map((log) => ({ ...log, message: this.#places.inText(log.message) }));
+    if (result.status === "done") return { ...result, logs };
+    return { ...result, logs, error: { ...result.error, stack: this.#places.inText(result.error.stack) } };
   }
 
   async #readState(keys: readonly string[]): Promise<string> {

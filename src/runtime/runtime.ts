@@ -13,6 +13,7 @@ import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
 import type { Pressure } from "./shedding.ts";
 import { Starts } from "./starts.ts";
+import { SourceMaps } from "./places.ts";
 import { Resting } from "./resting.ts";
 import { RouteTable, type Trigger, type Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
@@ -111,6 +112,7 @@ export class Runtime implements AsyncDisposable {
       journal,
       logger,
       logs: this.logs,
+      sourceMaps: new SourceMaps(),
       drops: options.drops,
       head: () => this.#head,
       held: () => this.#holds.size > 0,

@@ -8,6 +8,7 @@ import type { FunctionLog } from "./function-log.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import type { Outcome } from "./lane-owner.ts";
+import type { Places } from "./places.ts";
 import type { Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { StateBudget } from "./state-budget.ts";
@@ -17,6 +18,7 @@ export interface SettlingParts {
   readonly gateway: string;
   readonly journal: RuntimeJournal;
   readonly log: FunctionLog;
+  readonly places: Pick<Places, "first">;
   readonly idempotency: Idempotency | undefined;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
@@ -159,7 +161,7 @@ export class Settling implements DraftOwner {
   #failure(item: Item, error: GuestError, draft: Draft | undefined): void {
     this.counters.failed++;
     if (draft === undefined) this.counters.retried++;
-    else draft.deadLetters.push(deadLetter(item, error, this));
+    else draft.deadLetters.push(deadLetter(item, error, this, this.#parts.places.first(error.stack)));
     const ending = draft === undefined ? "; it will be retried" : "; given up, see dead letters";
     const text = `${error.code}: ${error.stack === "" ? error.message : error.stack}${ending}`;
     this.#log(item, [{ level: draft === undefined ? "warn" : "error", message: text }]);

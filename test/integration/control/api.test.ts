@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { z } from "zod";
 import type { ControlPlane } from "../../../src/control-plane.ts";
-import { BUNDLE_BYTES_MAX } from "../../../src/core/bundle.ts";
+import { BUNDLE_BYTES_MAX, decodeBundle, encodeBundle } from "../../../src/core/bundle.ts";
 import { controlApi, DIGEST_HEADER } from "../../../src/core/control-api.ts";
 import { artifactChunkSchema, desiredSchema, type Reported } from "../../../src/core/link-messages.ts";
 import { sampleBundle } from "../../unit/sync/samples.ts";
@@ -143,6 +143,8 @@ describe("publishing", () => {
     await refused(400, "REQUEST_INVALID", put("other", one.bytes));
     await refused(400, "REQUEST_INVALID", put("no%20name", one.bytes));
     await refused(400, "BUNDLE_CORRUPT", put("counted", Buffer.from("{}")));
+    const mapped = encodeBundle({ ...decodeBundle(one.bytes), sourceMap: '{"version":3,"sources":["/etc/passwd"],"mappings":""}' });
+    await refused(422, "SOURCE_MAP_INVALID", put("counted", mapped));
     await refused(413, "BUNDLE_TOO_LARGE", put("counted", Buffer.alloc(BUNDLE_BYTES_MAX + 1)));
     await refused(404, "FUNCTION_UNKNOWN", call("GET", "/v1/functions/nobody/versions"));
     await refused(404, "NOT_FOUND", call("POST", "/v1/functions"));

@@ -7,7 +7,7 @@ function made(): { log: FunctionLog; lines: () => string[]; drops: Drops; pass: 
   const ring = new LogRing(100_000);
   const drops = new Drops();
   let now = 5;
-  const log = new FunctionLog({ function: "f", version: 2, ring, drops, now: () => now });
+  const log = new FunctionLog({ function: "f", version: 2, ring, drops, places: { inText: (text) => text }, now: () => now });
   const lines = (): string[] => ring.query({ level: "debug", limit: 100_000 }).records.map(({ message }) => message);
   return { log, lines, drops, pass: (ms) => void (now += ms) };
 }

@@ -7,6 +7,7 @@ import type { Manifest } from "../../../src/core/manifest.ts";
 import { encodeMessage, type JournaledMessage } from "../../../src/core/message.ts";
 import { DeployedFunction, type FunctionParts } from "../../../src/runtime/function.ts";
 import { LogRing } from "../../../src/runtime/logs.ts";
+import { SourceMaps } from "../../../src/runtime/places.ts";
 import { type Route, RouteTable } from "../../../src/runtime/route.ts";
 import type { FunctionCommit } from "../../../src/runtime/runtime-journal.ts";
 import type { Pressure } from "../../../src/runtime/shedding.ts";
@@ -188,6 +189,7 @@ export class FunctionWorld {
       },
       journal: this.journal.open(() => run.alive),
       logs: new LogRing(10),
+      sourceMaps: new SourceMaps(),
       logger: silentLogger,
       drops: new Drops(),
       pendingMax,

@@ -1,0 +1,89 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
+import { type Bundle, digestOf, encodeBundle } from "../../../src/core/bundle.ts";
+import { buildFunction } from "../../../src/runtime/build/build.ts";
+import { invokeOnce } from "../../../src/runtime/invoke.ts";
+import { Core } from "../../support/core.ts";
+import { TempFolder } from "../../support/temp-folder.ts";
+
+const MANIFEST = "name: f\napi: 1\ntriggers:\n  - mqtt: in/+k\nkey: k\nretry: {attempts: 1}\n";
+const CONVERT = `interface Reading {
+  readonly v: number;
+}
+
+/** Throws on line 7, column 20. */
+export function convert(reading: Reading | null): number {
+  return (reading!.v - 32) / 1.8;
+}
+`;
+const INDEX = `import { defineFunction, type FunctionEvent } from "millrace";
+import { convert } from "./lib/convert.ts";
+
+export default defineFunction<{ v: number } | null>({
+  handler(event: FunctionEvent<{ v: number } | null>, ctx): void {
+    try {
+      convert(event.data);
+    } catch (error) {
+      console.error("seen", error);
+      throw error;
+    }
+  },
+});
+`;
+
+async function built(folder: string, index: string): Promise<Bundle> {
+  await mkdir(join(folder, "lib"), { recursive: true });
+  const files = { "function.yaml": MANIFEST, "index.ts": index, "lib/convert.ts": CONVERT };
+  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+  return buildFunction(folder);
+}
+
+const message = { topic: "in/a", payload: Buffer.from("null"), qos: 1, retain: false, time: 5_000, source: "test", hops: 0 } as const;
+
+function targetOf(bundle: Bundle): { name: string; version: number; digest: string } {
+  return { name: "f", version: 1, digest: digestOf(encodeBundle(bundle)) };
+}
+
+describe("errors of a function", () => {
+  it("name file, line and column of the author's in the log, the dead letter and an invocation", async () => {
+    await using folder = await TempFolder.make();
+    const bundle = await built(folder.path, INDEX);
+    await using core = await Core.open({ folder: folder.path });
+    await core.runtime.deploy(targetOf(bundle), bundle);
+    await core.send("in/a", "null");
+    await vi.waitFor(async () => expect(await core.journal.deadLetters(undefined, 10)).toHaveLength(1));
+    const { records } = core.runtime.logs.query({ level: "debug", limit: 100 });
+    expect(records.slice(-2).map(({ message: text }) => text)).toEqual([
+      expect.stringMatching(/^seen TypeError: .*\n +at convert \(lib\/convert\.ts:7:20\)\n +at .*\(index\.ts:7:7\)$/) as string,
+      expect.stringMatching(
+        /^FUNCTION_THREW: TypeError: .*\n +at convert \(lib\/convert\.ts:7:20\)\n +at .*\(index\.ts:7:7\); given up/,
+      ) as string,
+    ]);
+    const [letter] = await core.journal.deadLetters(undefined, 10);
+    expect(letter?.error).toMatch(/ \(lib\/convert\.ts:7:20\)$/);
+    expect((await invokeOnce(bundle, message)).error?.stack).toContain("at convert (lib/convert.ts:7:20)");
+  });
+
+  it("do so too when the code does not load", async () => {
+    await using folder = await TempFolder.make();
+    const bundle = await built(
+      folder.path,
+      `import { convert } from "./lib/convert.ts";\n\nexport default { handler() {}, x: convert(null) };\n`,
+    );
+    await using core = await Core.open({ folder: folder.path });
+    await expect(core.runtime.deploy(targetOf(bundle), bundle)).rejects.toThrow(/lib\/convert\.ts:7:20/);
+    await expect(invokeOnce(bundle, message)).rejects.toThrow(/lib\/convert\.ts:7:20/);
+  });
+
+  it("keep the places in the script when the map is unusable, and text that only looks like a place", async () => {
+    await using folder = await TempFolder.make();
+    const bundle = { ...(await built(folder.path, INDEX)), sourceMap: '{"version":3,"sources":["/etc/passwd"],"mappings":"AAAA"}' };
+    expect((await invokeOnce(bundle, message)).error?.stack).toMatch(/at convert \(f\.js:\d+:\d+\)/);
+    const looks = await built(
+      folder.path,
+      `export default { handler() { console.log("a f.js:1:1"); console.log("a\\n    at x (gulf.js:1:1)"); } };\n`,
+    );
+    expect((await invokeOnce(looks, message)).logs.map((log) => log.message)).toEqual(["a f.js:1:1", "a\n    at x (gulf.js:1:1)"]);
+  });
+});
