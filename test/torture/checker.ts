@@ -15,23 +15,25 @@ export interface Verdict {
   readonly deliveries: number;
   /** Local deliveries above one for each message and subscriber: allowed. */
   readonly redeliveries: number;
-  /** Local deliveries for the first time, after that of a later message of the key. */
-  readonly overtaken: number;
 }
 
 /**
  * Compares what the world outside was promised with what is there: every acknowledged message in the state of each function that it wakes and in
- * its events exactly once, each key in order, every handled message delivered to each local subscriber at least once, nothing else twice either.
+ * its events exactly once, each key in order, every handled message delivered to each local subscriber at least once and in order, nothing else
+ * twice either.
  */
 export function check(ledger: Ledger, outcome: Outcome): Verdict {
   const problems: string[] = [];
   let handled = 0;
+  for (const one of ledger.of("rare")) {
+    handled += checkAcknowledged(one, "rare", outcome, problems).size;
+    problems.push(...checkKey(one.key, "rare", outcome));
+  }
   for (const one of ledger.of("in")) {
-    const numbers = numbersOf(outcome.state("tally", one.key) ?? NOTHING);
+    const numbers = checkAcknowledged(one, "tally", outcome, problems);
     handled += numbers.size;
-    report(problems, one.key, "acknowledged but not in state", without(one.acknowledged, numbers));
     problems.push(...checkDelivered(one, numbers));
-    for (const name of FUNCTION_NAMES.filter((other) => setupOf(other).from !== "light")) {
+    for (const name of FUNCTION_NAMES.filter((other) => ["in", "out"].includes(setupOf(other).from))) {
       const own = numbersOf(outcome.state(name, one.key) ?? NOTHING);
       report(problems, `${name} ${one.key}`, "never handled", without(numbers, own));
       report(problems, `${name} ${one.key}`, "handled though the first function has not", without(own, numbers));
@@ -45,8 +47,14 @@ export function check(ledger: Ledger, outcome: Outcome): Verdict {
   const received = ledger.keys.flatMap((one) => OBSERVER_NAMES.map((name) => one.received(name)));
   const times = received.flatMap((one) => [...one.times.values()]);
   const deliveries = times.reduce((sum, count) => sum + count, 0);
-  const overtaken = received.reduce((sum, { disordered }) => sum + disordered.length, 0);
-  return { problems, handled, light, deliveries, redeliveries: deliveries - times.length, overtaken };
+  return { problems, handled, light, deliveries, redeliveries: deliveries - times.length };
+}
+
+/** The numbers that are in the state of the function that has to have the message first. */
+function checkAcknowledged(one: KeyLedger, name: FunctionName, outcome: Outcome, problems: string[]): ReadonlySet<number> {
+  const numbers = numbersOf(outcome.state(name, one.key) ?? NOTHING);
+  report(problems, one.key, "acknowledged but not in state", without(one.acknowledged, numbers));
+  return numbers;
 }
 
 /** These may be lost, but nothing of them counts twice. */
@@ -70,7 +78,9 @@ function checkLight(ledger: Ledger, outcome: Outcome, problems: string[]): numbe
 function checkDelivered(one: KeyLedger, numbers: ReadonlySet<number>): string[] {
   const problems: string[] = [];
   for (const name of OBSERVER_NAMES) {
-    report(problems, one.key, `not delivered to the local subscriber "${name}"`, without(numbers, one.received(name).times));
+    const { times, disordered } = one.received(name);
+    report(problems, one.key, `not delivered to the local subscriber "${name}"`, without(numbers, times));
+    report(problems, one.key, `delivered for the first time after a later one to the local subscriber "${name}"`, disordered);
   }
   return problems;
 }

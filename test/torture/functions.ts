@@ -6,7 +6,7 @@ const CODE = new URL("function/index.ts", import.meta.url).pathname;
 
 interface Setup {
   /** First level of the topics that wake it; `out` is what the first function passes on. */
-  readonly from: "in" | "out" | "light";
+  readonly from: "in" | "out" | "rare" | "light";
   /** Its messages are handled in the order of their key. */
   readonly inOrder: boolean;
   readonly manifest: readonly string[];
@@ -23,6 +23,7 @@ const SETUPS = {
   echo: { from: "out", inOrder: true, manifest: ["concurrency: 2"] },
   loose: { from: "in", inOrder: false, manifest: ["order: relaxed", "concurrency: 3", ONCE], env: { ...LOOPS, TURNS: "5" } },
   alone: { from: "out", inOrder: true, manifest: ["isolation: process"], env: LOOPS },
+  rare: { from: "rare", inOrder: true, manifest: ["concurrency: 2", "idle: 1s"] },
   light: { from: "light", inOrder: true, manifest: ["concurrency: 2"] },
 } as const satisfies Record<string, Setup>;
 

@@ -1,8 +1,8 @@
 /**
- * Where the messages of a key go: `in` wakes functions, `plain` wakes none and goes from client to client, `light` wakes one whose trigger is
- * not durable.
+ * Where the messages of a key go: `in` wakes functions, `rare` wakes one that has dropped its isolates meanwhile, `plain` wakes none and goes
+ * from client to client, `light` wakes one whose trigger is not durable.
  */
-export type Way = "in" | "plain" | "light";
+export type Way = "in" | "rare" | "plain" | "light";
 
 /** What one subscriber has got of the messages of a key. */
 export class Received {
@@ -70,11 +70,11 @@ export class Ledger {
     found.received(observer).add(n);
   }
 
-  sent(way: Way): number {
-    return this.of(way).reduce((sum, { sent }) => sum + sent, 0);
+  sent(...ways: readonly Way[]): number {
+    return ways.flatMap((way) => this.of(way)).reduce((sum, { sent }) => sum + sent, 0);
   }
 
-  acknowledged(way: Way): number {
-    return this.of(way).reduce((sum, { acknowledged }) => sum + acknowledged.size, 0);
+  acknowledged(...ways: readonly Way[]): number {
+    return ways.flatMap((way) => this.of(way)).reduce((sum, { acknowledged }) => sum + acknowledged.size, 0);
   }
 }

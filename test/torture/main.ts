@@ -12,7 +12,7 @@ const FLAGS = {
 const USAGE = `usage: npm run torture -- [flags]
   --seed N      what happens when; a random one unless given
   --minutes M   how long faults happen (1)
-  --rate N      messages a second for each of the 22 keys (25)
+  --rate N      messages a second for each key of most publishers (25)
   --json        one JSON object on standard output
 `;
 
@@ -26,7 +26,6 @@ function text(report: TortureReport): string {
     ["events in the cloud", report.events],
     ["local deliveries", report.deliveries],
     ["of these, repeated", report.redeliveries],
-    ["of these, overtaken", report.overtaken],
     ["seconds until all was done", report.drainSeconds.toFixed(1)],
     ...Object.entries(report.faults).toSorted(([one], [other]) => one.localeCompare(other)),
     ["clients waited for disk space", report.fullDisks.waited],

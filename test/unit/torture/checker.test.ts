@@ -8,7 +8,7 @@ import type { Outcome, Tally } from "../../torture/outcome.ts";
 // Torture proves something only if its checks can fail: a run in which everything holds, and then one thing that does not.
 
 const MESSAGES = 5;
-const KEY = { in: "woken", plain: "brokered", light: "telemetry" } as const;
+const KEY = { in: "woken", rare: "seldom", plain: "brokered", light: "telemetry" } as const;
 
 /** What is left of a run, open to be damaged. */
 interface Run {
@@ -20,16 +20,17 @@ interface Run {
 }
 
 const at = (name: FunctionName, key: string): string => `${name}/${key}`;
-const keyOf = (name: FunctionName): string => (name === "light" ? KEY.light : KEY.in);
+const keyOf = (name: FunctionName): string => (name === "light" || name === "rare" ? KEY[name] : KEY.in);
 
 function soundRun(): Run {
-  const keys = [new KeyLedger(KEY.in, "in", 1), new KeyLedger(KEY.plain, "plain", 2), new KeyLedger(KEY.light, "light", 0)];
+  const ways = ["in", "rare", "plain", "light"] as const;
+  const keys = ways.map((way) => new KeyLedger(KEY[way], way, way === "light" ? 0 : 2));
   const run: Run = { ledger: new Ledger(keys), states: new Map(), events: new Map(), deadLetters: [], outboxPending: 0 };
   for (const key of keys) for (let n = 1; n <= MESSAGES; n++) key.next();
-  for (const key of keys.slice(0, 2)) {
+  for (const key of keys.filter(({ qos }) => qos > 0)) {
     for (let n = 1; n <= MESSAGES; n++) {
       key.acknowledged.add(n);
-      for (const name of OBSERVER_NAMES) run.ledger.deliver(name, key.key, n);
+      for (const name of key.way === "rare" ? [] : OBSERVER_NAMES) run.ledger.deliver(name, key.key, n);
     }
   }
   for (const name of FUNCTION_NAMES) {
@@ -118,6 +119,15 @@ it.each<[string, (run: Run) => void, RegExp]>([
     (run) => ledgerOf(run, "in").received("near").times.delete(4),
     /woken: 1 not delivered to the local subscriber "near": 4/,
   ],
+  [
+    "a message reaches a session after a later one",
+    (run) => {
+      run.ledger.deliver("far", KEY.plain, 7);
+      run.ledger.deliver("far", KEY.plain, 6);
+    },
+    /brokered: 1 delivered for the first time after a later one to the local subscriber "far": 6/,
+  ],
+  ["an acknowledged message is lost that woke an idle function", (run) => ledgerOf(run, "rare").acknowledged.add(6), /seldom: 1 ack.*: 6/],
   ["a message is given up", (run) => void run.deadLetters.push("echo woken seq 1"), /given up: echo woken seq 1/],
   ["the outbox is not empty", (run) => (run.outboxPending = 2), /2 events are left in the outbox/],
 ])("notices that %s", (_what, damage, problem) => {
