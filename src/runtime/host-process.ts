@@ -63,8 +63,10 @@ export class HostProcess {
   static async start(events: HostEvents): Promise<HostProcess> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const child = spawn(process.execPath, hostArguments(), { env: {}, cwd: "/", stdio: ["pipe", "ignore", "pipe", "pipe"] });
-    child.once("error", reject);
-    if (child.pid !== undefined) events.spawned?.(child.pid);
+    child.once("error", (cause) => reject(new MillraceError("HOST_CRASHED", `a host process did not start: ${cause.message}`, { cause })));
+    // Without a process, as when there are no descriptors left, there may be no pipes either; only the error follows.
+    if (child.pid === undefined) await promise;
+    else events.spawned?.(child.pid);
     child.stdin?.on("error", () => undefined); // It has ended before it knew what to do; `died` says so.
     child.stdin?.end((HostProcess.#program ??= hostProgram()));
     const pipe = child.stdio[3];
