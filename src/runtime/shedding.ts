@@ -24,6 +24,10 @@ export class Shedding {
   /** The newest message of each key. */
   #newest: ReadonlyMap<string, number> = new Map();
   #pressure: Pressure = { over: false };
+  /** The whole journal is read for the newest messages, so that is never begun again while it is being done. */
+  #looking = false;
+  /** How often there has been room again. */
+  #relieved = 0;
 
   constructor(owner: SheddingOwner) {
     this.#owner = owner;
@@ -46,17 +50,37 @@ export class Shedding {
     const { overflow } = this.#owner;
     if (!pressure.over || (overflow !== "drop-oldest" && overflow !== "keep-latest")) {
       this.#newest = new Map();
+      if (!pressure.over) this.#relieved++;
       return false;
     }
     if (overflow === "drop-oldest") this.#below = pressure.floor;
-    else this.#newest = await this.#lookForNewest(from);
-    return this.#pressure === pressure;
+    else return this.#learnNewest(from);
+    return true;
+  }
+
+  async #learnNewest(from: number): Promise<boolean> {
+    if (this.#looking) return false;
+    this.#looking = true;
+    try {
+      while (this.#pressure.over) {
+        const relieved = this.#relieved;
+        const newest = await this.#lookForNewest(from);
+        if (relieved !== this.#relieved) continue;
+        // What was the newest then need not be it any more; all before it is out of date in any case.
+        this.#newest = newest;
+        return true;
+      }
+      return false;
+    } finally {
+      this.#looking = false;
+    }
   }
 
   async #lookForNewest(from: number): Promise<ReadonlyMap<string, number>> {
     const newest = new Map<string, number>();
     const end = this.#owner.head();
-    for (let at = from; at < end;) {
+    const relieved = this.#relieved;
+    for (let at = from; at < end && relieved === this.#relieved;) {
       const messages = await this.#owner.journal.read(at, READ_MESSAGES);
       for (const { seq, topic } of messages) {
         const key = this.#owner.route(topic)?.key;
