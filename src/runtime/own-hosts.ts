@@ -32,7 +32,8 @@ export class OwnHosts {
   /** Whether the owner has one for good or could have one. */
   hasRoom(owner: unknown): boolean {
     if (this.#hosts.get(owner)?.lasting === true) return true;
-    return [...this.#hosts.values()].filter(({ lasting }) => lasting).length < this.#max - 1;
+    // One that holds nothing any more, such as that of a function that was removed, is given up for others.
+    return [...this.#hosts.values()].filter(({ host, lasting }) => lasting && !this.#idle.has(host)).length < this.#max - 1;
   }
 
   /** @throws MillraceError HOSTS_TAKEN, HOST_CRASHED when they are being stopped */

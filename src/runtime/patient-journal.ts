@@ -13,7 +13,7 @@ interface PatientParts {
 
 /**
  * The journal as a function sees it. A read that fails is tried again, with growing pauses, until it succeeds: what waits for it has no other
- * way to go on. It rejects only when the function stops.
+ * way to go on. It rejects only when the function stops. Forgetting idempotency keys counts as one: it begins with looking for them.
  */
 export class PatientJournal implements RuntimeJournal {
   readonly state: RuntimeJournal["state"];
@@ -51,7 +51,7 @@ export class PatientJournal implements RuntimeJournal {
     return this.#again(() => this.#journal.loadState(functionName, key));
   }
   dropMarks(functionName: string): Promise<void> {
-    return this.#journal.dropMarks(functionName);
+    return this.#again(() => this.#journal.dropMarks(functionName));
   }
 
   async #again<T>(read: () => Promise<T>): Promise<T> {

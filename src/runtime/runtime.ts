@@ -242,7 +242,12 @@ export class Runtime implements AsyncDisposable {
         await this.#giveUp(before, next);
         throw error;
       }
-      await this.#switch(before, next);
+      try {
+        await this.#switch(before, next);
+      } catch (error) {
+        await next.stop();
+        throw error;
+      }
       this.#failures.delete(target.name);
     });
   }

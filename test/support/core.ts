@@ -13,6 +13,7 @@ export interface CoreOptions {
   readonly folder: string;
   readonly hosts?: number;
   readonly hostMemoryMax?: number;
+  readonly ownHostsMax?: number;
   readonly pendingMax?: number;
   readonly changed?: () => void;
   /** Quota of the events of one priority. */
@@ -70,8 +71,9 @@ export class Core implements AsyncDisposable {
     const journal = own.use(
       await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING, drops, ...outbox, ...options.journal }),
     );
-    const { hosts = 1, pendingMax = 8_192, around, hostMemoryMax, changed } = options;
-    const more = { ...(hostMemoryMax === undefined ? {} : { hostMemoryMax }), ...(changed === undefined ? {} : { changed }) };
+    const { hosts = 1, pendingMax = 8_192, around, hostMemoryMax, ownHostsMax, changed } = options;
+    const limits = { ...(hostMemoryMax === undefined ? {} : { hostMemoryMax }), ...(ownHostsMax === undefined ? {} : { ownHostsMax }) };
+    const more = { ...limits, ...(changed === undefined ? {} : { changed }) };
     const seen = around === undefined ? journal : surrounded(journal, around);
     const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax, drops, ...more }, seen, silentLogger));
     if (options.begin !== false) runtime.begin();

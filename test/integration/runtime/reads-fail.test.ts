@@ -57,6 +57,16 @@ describe("a read of the journal that fails once", () => {
       [2, 2],
     ]);
   });
+
+  it("keeps no version from taking over that has idempotency keys to forget", async () => {
+    await using core = await Core.temporary();
+    await core.deploy(functionOf({ version: 1, handler: "" }));
+    vi.spyOn(core.journal, "dropMarks").mockRejectedValueOnce(damaged());
+    await core.deploy(functionOf({ version: 2, handler: "ctx.emit('seen', 1);" }));
+    await core.send("in/a", 1);
+    await core.drained();
+    expect((await core.events()).map(({ version }) => version)).toEqual([2]);
+  });
 });
 
 describe("state that cannot be read for longer than a message may take", () => {

@@ -13,7 +13,7 @@ function failing(failures: number): RuntimeJournal {
   const count = (): Promise<number> => read().then(() => 7);
   return {
     commit: never,
-    dropMarks: never,
+    dropMarks: () => read().then(() => undefined),
     deadLettersFull: false,
     read,
     loadState: read,
@@ -46,6 +46,7 @@ const READS: readonly (readonly [string, (journal: RuntimeJournal) => Promise<un
   ["messages", (journal) => journal.read(1, 1)],
   ["state", (journal) => journal.loadState("f", "k")],
   ["marks", (journal) => journal.state.marks("f")],
+  ["keys to forget", (journal) => journal.dropMarks("f").then(() => true)],
   ["bytes", (journal) => journal.state.bytes("f")],
   ["sizes", (journal) => journal.state.sizes("f", [])],
 ];

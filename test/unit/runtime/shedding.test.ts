@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { encodeMessage, type JournaledMessage } from "../../../src/core/message.ts";
+import type { Route } from "../../../src/runtime/route.ts";
 import { type Pressure, Shedding } from "../../../src/runtime/shedding.ts";
 
 const KEYS = 3;
@@ -35,9 +36,16 @@ class SlowJournal {
   }
 }
 
+const route = (topic: string): Route<unknown> => ({
+  owner: undefined,
+  index: 0,
+  key: topic,
+  keyBytes: Buffer.from(topic),
+  durable: true,
+});
+
 function keepLatest(): { journal: SlowJournal; shedding: Shedding } {
   const journal = new SlowJournal();
-  const route = (topic: string) => ({ owner: undefined, index: 0, key: topic, keyBytes: Buffer.from(topic), durable: true });
   return { journal, shedding: new Shedding({ overflow: "keep-latest", journal, head: () => 101, route }) };
 }
 
