@@ -21,6 +21,9 @@ import { Seqs } from "./seqs.ts";
 import { type Mark, markOp, StateReader } from "./state.ts";
 import { type Entry, Writer } from "./writer.ts";
 
+/** What one read brings into memory. */
+const READ_BYTES_MAX = 8 * 1024 * 1024;
+
 export type { JournalOptions } from "./options.ts";
 export type { Entry } from "./writer.ts";
 
@@ -199,16 +202,20 @@ export class Journal implements AsyncDisposable {
     for (const [key, value] of entries) this.#events.publishes(numberOf(key), splitRecords(value));
   }
 
-  /** Messages from `from` on, everything that was announced before included, at most about `max` (whole blocks are read). Empty at the end of the journal. */
+  /**
+   * Messages from `from` on, everything that was announced before included, at most about `max` and READ_BYTES_MAX (whole blocks are read). Empty at the
+   * end of the journal.
+   */
   async read(from: number, max: number): Promise<readonly JournaledMessage[]> {
     await this.#writer.announced();
     const [before] = await this.#database.keys({ gte: numberKey("j", 0), lte: numberKey("j", from), reverse: true, limit: 1 }).all();
     const messages: JournaledMessage[] = [];
     const iterator = this.#database.iterator({ gte: before ?? numberKey("j", from), lt: Buffer.from("k") });
     try {
-      while (messages.length < max) {
+      for (let bytes = 0; messages.length < max && bytes < READ_BYTES_MAX;) {
         const entry = await iterator.next();
         if (entry === undefined) break;
+        bytes += entry[1].length;
         messages.push(...decodeBlock(numberOf(entry[0]), entry[1]).filter((message) => message.seq >= from));
       }
     } finally {

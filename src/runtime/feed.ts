@@ -14,6 +14,8 @@ export interface FeedOwner extends SetAsideOwner {
   /** Messages that may be in memory. */
   readonly pendingMax: number;
   offer(item: Item): void;
+  /** Where nothing comes before that concerns the function, from `from` on: there is no need to read what lies between. */
+  next(from: number): Promise<number>;
 }
 
 /**
@@ -32,6 +34,8 @@ export class Feed {
   /** Whether new messages are taken as they come; otherwise they are read from the journal. */
   #live = false;
   #reading = false;
+  /** Nothing of what was read last concerned the function. */
+  #barren = false;
   #stopping = false;
   #pending = 0;
   #pendingBytes = 0;
@@ -211,7 +215,8 @@ export class Feed {
     this.#reading = true;
     try {
       while (this.#cursor !== undefined && !this.#stopping && !this.#live && !this.#full()) {
-        await this.#tail.read(this.#position, READ_MESSAGES, (stretch) => this.#take(stretch));
+        if (this.#barren && !this.#aside.hasFormer) await this.#seek();
+        else await this.#tail.read(this.#position, READ_MESSAGES, (stretch) => this.#take(stretch));
         this.#owner.pump();
         this.#aside.refill();
       }
@@ -222,9 +227,17 @@ export class Feed {
     }
   }
 
+  /** Goes on where the next message is, which others may have to look for, too. */
+  async #seek(): Promise<void> {
+    const next = await this.#owner.next(this.#position);
+    this.#barren = false;
+    if (this.#cursor !== undefined && !this.#stopping && !this.#live) this.#position = Math.max(this.#position, next);
+  }
+
   #take({ messages, upTo, end }: Stretch): void {
     const cursor = this.#cursor;
     if (this.#stopping || cursor === undefined) return this.#miss(messages);
+    this.#barren = messages.length > 0;
     const taken = messages.findIndex((message) => !this.#takeOne(message, cursor));
     if (taken === -1) this.#position = Math.max(this.#position, upTo);
     else this.#miss(messages.slice(taken));
@@ -238,6 +251,7 @@ export class Feed {
     this.#aside.takeBack(message);
     const done = cursor.isDone(message.seq);
     const route = done ? undefined : this.#owner.route(message.topic);
+    if (route !== undefined) this.#barren = false;
     if (route !== undefined) this.#offer(message, route);
     else if (done) this.#passOver(message);
     this.#position = Math.max(this.#position, message.seq + 1);

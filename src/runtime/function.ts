@@ -25,6 +25,7 @@ import { type Pressure, Shedding } from "./shedding.ts";
 import { Standing } from "./standing.ts";
 import { Starts } from "./starts.ts";
 import { stateAnswer } from "./state-answer.ts";
+import type { Unwritten } from "./unwritten.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
 
 /** What is the same for all functions. */
@@ -33,6 +34,8 @@ export interface FunctionParts {
   readonly clock: Clock;
   readonly hosts: Pick<HostPool, "load" | "hasRoom">;
   readonly journal: RuntimeJournal;
+  /** What all of them have handled and the journal has not written. */
+  readonly unwritten: Unwritten;
   readonly logs: LogRing;
   readonly sourceMaps: SourceMaps;
   readonly logger: Logger;
@@ -45,6 +48,8 @@ export interface FunctionParts {
   held(): boolean;
   /** Where the outbox has no room, see `pressureOf`. */
   outboxPressure(): number;
+  /** Where nothing for the function comes before, from `from` on. */
+  next(owner: DeployedFunction, from: number): Promise<number>;
   route(owner: DeployedFunction, topic: string): Route<DeployedFunction> | undefined;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
@@ -92,6 +97,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#settling = new Settling(this, {
       gateway: parts.gateway,
       journal,
+      unwritten: parts.unwritten,
       log: this.#log,
       places,
       idempotency: this.#idempotency,
@@ -120,6 +126,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       head: () => parts.head(),
       route,
       offer: (item) => this.#lanes[laneOf(item.key, this.#lanes.length)]?.offer(item),
+      next: (from) => parts.next(this, from),
       pump: () => this.pump(),
       drops: (message, key) => this.#drops(message, key),
       missed: (count) => parts.drops.count("volatile-behind", manifest.name, count),

@@ -1,4 +1,5 @@
 import { MillraceError } from "../core/errors.ts";
+import { FairQueue, type FairTurns, type Gate } from "./fair-queue.ts";
 import { parseFault, parseKeys, parseStartTimes } from "./host-answers.ts";
 import { HostProcess } from "./host-process.ts";
 import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
@@ -16,10 +17,13 @@ export interface Loss {
 }
 
 export interface InstanceEvents {
-  result(batch: number, results: Buffer): void;
+  /** `usedMs`: for how long it has computed. */
+  result(batch: number, results: Buffer, usedMs: number): void;
   /** The batch was stopped and the instance is gone; the first `finished` items have results. */
   cut(batch: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void;
   stateGet(request: number, keys: readonly string[]): void;
+  /** There may be room in the host for what `ask` was refused. */
+  turn?(): void;
   /** The host died with the instance in it. Also called for one that was being made. */
   lost(loss: Loss): void;
 }
@@ -27,12 +31,22 @@ export interface InstanceEvents {
 /** An isolate in some host, as the gateway process sees it. */
 export interface InstanceHandle {
   readonly started: StartTimes;
-  run(batch: number, limits: { timeoutMs: number; wallMs: number }, items: readonly Uint8Array[]): void;
+  /** How many milliseconds of the host its function may take now, when it wants `wantedMs`; 0 when `turn` follows. */
+  ask(wantedMs: number): number;
+  /** Without `expectedMs` it is not known how long it will compute. */
+  run(batch: number, limits: RunLimits, items: readonly Uint8Array[]): void;
   stateLoaded(request: number, entries: string): void;
   unload(): void;
 }
 
+interface RunLimits {
+  readonly timeoutMs: number;
+  readonly wallMs: number;
+  readonly expectedMs?: number;
+}
+
 interface Loaded extends UnderWatch {
+  readonly turns: FairTurns;
   readonly events: InstanceEvents;
   readonly loading: PromiseWithResolvers<StartTimes>;
 }
@@ -42,6 +56,8 @@ interface GuardedHostOptions {
   readonly delayMs: number;
   /** Bytes of memory at which it is killed. */
   readonly memoryMax: number;
+  /** Closed while functions have made more than can be written. */
+  readonly gate: Gate;
   /** The process is gone; called before its instances are told. */
   died(host: GuardedHost, reason: string): void;
   /** The last instance is gone. */
@@ -55,6 +71,7 @@ export class GuardedHost {
   readonly #options: GuardedHostOptions;
   readonly #instances = new Map<number, Loaded>();
   readonly #watch: HostWatch;
+  readonly #queue: FairQueue;
   #process: HostProcess | undefined;
   /** Why it was killed, and because of whom, if that is known. */
   #sentence: { readonly fault: Fault; readonly culprit?: number } | undefined;
@@ -63,6 +80,7 @@ export class GuardedHost {
 
   constructor(options: GuardedHostOptions) {
     this.#options = options;
+    this.#queue = new FairQueue(options.gate);
     this.#watch = new HostWatch(this.#instances, {
       memoryMax: options.memoryMax,
       ping: () => this.#process?.send(FRAME.PING, 0),
@@ -74,6 +92,11 @@ export class GuardedHost {
 
   get size(): number {
     return this.#instances.size;
+  }
+
+  /** Whoever waits for the gate goes on. */
+  serve(): void {
+    this.#queue.serve();
   }
 
   /** Holds from now on only what nobody trusts. */
@@ -97,7 +120,8 @@ export class GuardedHost {
 
   /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
   async load(id: number, spec: LoadSpec, events: InstanceEvents): Promise<InstanceHandle> {
-    const instance: Loaded = { events, loading: Promise.withResolvers(), deadlines: [], patienceMs: LOAD_MS_MAX / 2 };
+    const turns = this.#queue.join(spec.name, { turn: () => events.turn?.() });
+    const instance: Loaded = { events, turns, loading: Promise.withResolvers(), deadlines: [], patienceMs: LOAD_MS_MAX / 2 };
     this.#instances.set(id, instance);
     try {
       const host = await this.ready;
@@ -114,7 +138,9 @@ export class GuardedHost {
   #handle(id: number, instance: Loaded, { host, started }: { host: HostProcess; started: StartTimes }): InstanceHandle {
     return {
       started,
+      ask: (wantedMs) => instance.turns.ask(wantedMs),
       run: (batch, limits, items) => {
+        instance.turns.begin(limits.expectedMs ?? 0);
         this.#watch.begin();
         instance.patienceMs = limits.timeoutMs;
         const from = Math.max(performance.now(), instance.deadlines.at(-1) ?? 0);
@@ -131,6 +157,8 @@ export class GuardedHost {
   }
 
   #drop(id: number): void {
+    this.#instances.get(id)?.turns.part();
+    queueMicrotask(() => this.#queue.serve()); // Not at once: who drops it may be in the middle of something.
     if (this.#instances.delete(id) && this.#instances.size === 0) this.#options.empty(this);
   }
 
@@ -140,7 +168,10 @@ export class GuardedHost {
     if (instance === undefined) return;
     if (kind === FRAME.RESULT) {
       instance.deadlines.shift();
-      instance.events.result(body.readUInt32BE(0), body.subarray(4));
+      const usedMs = body.readUInt32BE(4) / 1_000;
+      instance.turns.end(usedMs);
+      instance.events.result(body.readUInt32BE(0), body.subarray(8), usedMs);
+      this.#queue.serve();
     } else if (kind === FRAME.STATE_GET) {
       instance.events.stateGet(body.readUInt32BE(0), parseKeys(body.toString("utf8", 4)));
     } else if (kind === FRAME.LOADED) {
@@ -167,6 +198,7 @@ export class GuardedHost {
 
   #died(reason: string): void {
     this.#watch.stop();
+    this.#queue.close();
     const losses = this.#losses(reason);
     this.#instances.clear();
     this.#options.died(this, reason);
@@ -191,6 +223,7 @@ export class GuardedHost {
 
   async close(): Promise<void> {
     this.#watch.stop();
+    this.#queue.close();
     await this.ready.then((host) => host.close()).catch(() => undefined); // It never started.
   }
 }

@@ -2,6 +2,7 @@ import { backoffMs } from "../core/clock.ts";
 import { MillraceError, messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
+import type { Gate } from "./fair-queue.ts";
 import { GuardedHost, type InstanceEvents, type InstanceHandle } from "./guarded-host.ts";
 import type { LoadSpec } from "./host/frames.ts";
 import { OwnHosts } from "./own-hosts.ts";
@@ -27,11 +28,13 @@ export interface HostPoolOptions {
   readonly ownMax?: number;
   /** Bytes of memory that one of them may take. */
   readonly memoryMax?: number;
+  /** Closed while functions have made more than can be written; `serve` follows. */
+  readonly gate?: Gate;
   /** Whether a host is kept ready that takes the place of one that dies. */
   readonly spare?: boolean;
 }
 
-const DEFAULTS = { ownMax: 4, memoryMax: 1024 ** 3, spare: true };
+const DEFAULTS = { ownMax: 4, memoryMax: 1024 ** 3, spare: true, gate: { isOpen: true } };
 
 /**
  * The host processes of a gateway. They are started when they are needed, the first one at once, to see whether they can be started here. A host
@@ -87,6 +90,11 @@ export class HostPool {
     return host.load(this.#nextId++, spec, events);
   }
 
+  /** The gate has opened. */
+  serve(): void {
+    for (const host of this.#hosts) host.serve();
+  }
+
   /** Whether the owner has a host of its own, or can have one for good. */
   hasRoom(owner: unknown): boolean {
     return this.#own.hasRoom(owner);
@@ -117,6 +125,7 @@ export class HostPool {
     const host = new GuardedHost({
       delayMs: this.#stillborn === 0 ? 0 : backoffMs(this.#stillborn, RESTART_BACKOFF),
       memoryMax: this.#options.memoryMax,
+      gate: this.#options.gate,
       died: (dead, reason) => this.#died(dead, reason),
       empty: (idle) => this.#empty(idle),
     });

@@ -7,11 +7,13 @@ import type { LaneOwner } from "./lane-owner.ts";
 const LOAD_BACKOFF = { minMs: 10, maxMs: 10_000 };
 
 interface InstanceListener {
-  result(batch: number, results: Buffer): void;
+  result(batch: number, results: Buffer, usedMs: number): void;
   cut(batch: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void;
   lost(loss: Loss): void;
   /** The function stops before something can be read that is needed for what is under way. */
   unread(): void;
+  /** There may be room in its host for what it was refused. */
+  turn(): void;
   /** There is one again, or another one. */
   ready(): void;
 }
@@ -183,7 +185,10 @@ export class Instance {
 
   #events(made: Made): InstanceEvents {
     return {
-      result: (id, results) => this.#inTurn(() => this.#listener.result(id, results)),
+      result: (id, results, usedMs) => this.#inTurn(() => this.#listener.result(id, results, usedMs)),
+      turn: () => {
+        if (made === this.#made) this.#listener.turn();
+      },
       cut: (id, cut) => this.#inTurn(() => this.#listener.cut(id, cut)),
       lost: (loss) => this.#lost(made, loss),
       // What was held back belongs to the state that is asked for.

@@ -44,7 +44,8 @@ export class Lane {
       setAside: (item) => owner.setAside(item),
     });
     this.#instance = new Instance(owner, {
-      result: (id, results) => this.#result(id, results),
+      result: (id, results, usedMs) => this.#result(id, results, usedMs),
+      turn: () => this.pump(),
       cut: (id, cut) => this.#cut(id, cut),
       lost: (loss) => this.#lostHost(loss),
       unread: () => this.#leaveOff(),
@@ -90,7 +91,9 @@ export class Lane {
       const { handle } = this.#instance;
       if (handle === undefined) return this.#instance.want(this.#queue[0]?.trial === true);
       if (!this.#underWay.isEmpty && (this.#trying || this.#queue[0]?.suspect === true)) return;
-      const items = this.#take();
+      const freeMs = handle.ask(this.#underWay.expectedMs(this.#queue.length));
+      if (freeMs === 0) return;
+      const items = this.#take(freeMs);
       if (items.length > 0) this.#send(handle, items);
     }
   }
@@ -112,8 +115,8 @@ export class Lane {
   }
 
   /** A suspect alone, or what stands before the next one. */
-  #take(): Item[] {
-    const fitting = this.#underWay.fitting(this.#owner.manifest.limits.cpuMs);
+  #take(freeMs: number): Item[] {
+    const fitting = this.#underWay.fitting(this.#owner.manifest.limits.cpuMs, freeMs);
     const count = this.#queue[0]?.suspect === true ? 1 : Math.min(this.#queue.length, fitting);
     let bytes = 0;
     let end = 0;
@@ -183,10 +186,10 @@ export class Lane {
     const { id } = this.#underWay.begin(items);
     this.#trying = items[0]?.suspect === true;
     for (const item of items) item.resume = false;
-    handle.run(id, { timeoutMs: limits.cpuMs * 2, wallMs: limits.wallMs }, parts);
+    handle.run(id, { timeoutMs: limits.cpuMs * 2, wallMs: limits.wallMs, expectedMs: this.#underWay.expectedMs(items.length) }, parts);
   }
 
-  #result(id: number, bytes: Buffer): void {
+  #result(id: number, bytes: Buffer, usedMs: number): void {
     const batch = this.#underWay.answered(id);
     if (batch === undefined) return;
     const results = this.#read(batch, bytes);
@@ -196,7 +199,7 @@ export class Lane {
     }
     // Its host has survived it.
     if (this.#trying) for (const item of batch.items) item.trial = false;
-    this.#underWay.learn(batch, batch.items.length);
+    this.#underWay.learn(batch, batch.items.length, usedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, results), () => {
       this.#underWay.leave([]);
       if (this.#settle(batch.items, results)) this.#replace();
@@ -240,7 +243,7 @@ export class Lane {
     const results = this.#read(batch, cut.results) ?? [];
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
     const rest = batch.items.slice(finished.length);
-    this.#underWay.learn(batch, finished.length);
+    this.#underWay.learn(batch, finished.length, cut.elapsedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, finished), () => {
       this.#underWay.leave(rest);
       const refused = finished.length > 0 && this.#settle(batch.items, finished);

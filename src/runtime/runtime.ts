@@ -7,7 +7,9 @@ import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
 import type { JournaledMessage, Message } from "../core/message.ts";
 import type { FunctionStats, InvokeResult } from "../core/stats.ts";
+import type { DeploymentJournal } from "./deployment-journal.ts";
 import { DeployedFunction, type FunctionParts } from "./function.ts";
+import { Finder } from "./finder.ts";
 import { HostPool } from "./hosts.ts";
 import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
@@ -16,7 +18,7 @@ import { Starts } from "./starts.ts";
 import { SourceMaps } from "./places.ts";
 import { Resting } from "./resting.ts";
 import { RouteTable, type Trigger, type Wake } from "./route.ts";
-import type { RuntimeJournal } from "./runtime-journal.ts";
+import { Unwritten } from "./unwritten.ts";
 
 const LOG_RECORDS_MAX = 10_000;
 /** What is under way gets this long to finish when the gateway stops. */
@@ -36,28 +38,6 @@ export interface RuntimeOptions {
   readonly drops: Drops;
   /** What is said of a function has changed by itself. */
   readonly changed?: () => void;
-}
-
-interface FunctionRecord {
-  readonly version: number;
-  readonly digest: string;
-  readonly from: number;
-  readonly filters?: readonly string[];
-  readonly proven?: boolean;
-}
-
-/** What the runtime needs of the journal beside what its functions need. */
-export interface DeploymentJournal extends RuntimeJournal {
-  readonly nextSeq: number;
-  /** The lowest seq that a function has to handle which was at work before the last start and for which `running` does not answer. */
-  restingFloor(running: (name: string) => boolean): number;
-  functionRecord(name: string): FunctionRecord | undefined;
-  readonly functionRecords: ReadonlyMap<string, FunctionRecord>;
-  saveFunction(name: string, record: FunctionRecord, cursor: Cursor): Promise<void>;
-  removeFunction(name: string): Promise<void>;
-  /** Remembers whether the version that is on record for the function can be trusted with others. */
-  saveProof(name: string, proven: boolean): Promise<void>;
-  cursor(consumer: string): Promise<Cursor | undefined>;
 }
 
 export interface Target {
@@ -103,18 +83,26 @@ export class Runtime implements AsyncDisposable {
     this.#resting = new Resting(() => journal.functionRecords);
     const { hosts: shared, ownHostsMax: ownMax, hostMemoryMax: memoryMax } = options;
     const limits = { ...(ownMax === undefined ? {} : { ownMax }), ...(memoryMax === undefined ? {} : { memoryMax }) };
-    this.#hosts = new HostPool({ shared, ...limits }, logger);
+    const unwritten = new Unwritten(() => this.#hosts.serve());
+    this.#hosts = new HostPool({ shared, ...limits, gate: unwritten }, logger);
+    const finder = new Finder<DeployedFunction>({
+      read: (from, max) => journal.read(from, max),
+      owners: (topic) => this.#routes.match(topic),
+      head: () => this.#head,
+    });
     this.#parts = {
       gateway: options.gateway,
       clock: systemClock,
       pendingMax: options.pendingMax,
       hosts: this.#hosts,
       journal,
+      unwritten,
       logger,
       logs: this.logs,
       sourceMaps: new SourceMaps(),
       drops: options.drops,
       head: () => this.#head,
+      next: (owner, from) => finder.find(owner, from),
       held: () => this.#holds.size > 0,
       outboxPressure: () => this.#outboxPressure,
       wakes: (topic) => this.matches(topic),

@@ -123,6 +123,11 @@ export class SetAside {
     cursor.reopen(seq);
   }
 
+  /** Whether the feed has to come to messages of a version with other keys. */
+  get hasFormer(): boolean {
+    return this.#former !== undefined;
+  }
+
   /** The feed has come to everything below `position`. */
   passed(position: number): void {
     const cursor = this.#cursor;

@@ -12,11 +12,13 @@ import type { Places } from "./places.ts";
 import type { Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { StateBudget } from "./state-budget.ts";
+import type { Unwritten } from "./unwritten.ts";
 import type { FunctionVersion } from "./version.ts";
 
 export interface SettlingParts {
   readonly gateway: string;
   readonly journal: RuntimeJournal;
+  readonly unwritten: Unwritten;
   readonly log: FunctionLog;
   readonly places: Pick<Places, "first">;
   readonly idempotency: Idempotency | undefined;
@@ -144,8 +146,13 @@ export class Settling implements DraftOwner {
     const { handled, ...effects } = draft;
     for (const { rule } of draft.events) this.#emitted |= rule === undefined ? 0 : pressureOf(rule);
     const { overflow } = this.#version.manifest;
+    const written = this.#parts.unwritten.add(
+      handled + draft.publishes.length + draft.derived.length + draft.events.length,
+      bytesOf(draft),
+    );
     this.#settled = new Promise<void>((resolve) => {
       this.#parts.journal.commit({ consumer: this.name, cursor, overflow, ...effects }, (error) => {
+        written();
         // After a failed commit the gateway stops; the messages are handled again when it is back.
         if (error === undefined) {
           this.counters.handled += handled;
@@ -170,6 +177,15 @@ export class Settling implements DraftOwner {
   #log(item: Item, logs: readonly GuestLog[]): void {
     for (const log of logs) this.#parts.log.add(log, `${item.message.seq}.${item.attempt}`);
   }
+}
+
+/** Of what is likely to be large. */
+function bytesOf({ publishes, derived, state }: Draft): number {
+  let bytes = 0;
+  for (const record of publishes) bytes += record.length;
+  for (const { record } of derived) bytes += record.length;
+  for (const { value } of state) bytes += value?.length ?? 0;
+  return bytes;
 }
 
 function sourceOf(name: string): Buffer {

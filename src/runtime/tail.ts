@@ -2,6 +2,7 @@ import type { JournaledMessage } from "../core/message.ts";
 
 /** Messages that are kept while a read is under way. Beyond that the reader is behind, and reads once more. */
 const MEANWHILE_MAX = 4_096;
+const MEANWHILE_BYTES_MAX = 8 * 1024 * 1024;
 
 export interface TailJournal {
   read(from: number, max: number): Promise<readonly JournaledMessage[]>;
@@ -25,6 +26,7 @@ export class Tail {
   /** Tells of volatile messages that could not be kept. */
   readonly #missed: (count: number) => void;
   #meanwhile: JournaledMessage[] | undefined;
+  #meanwhileBytes = 0;
   #overflowed = false;
 
   constructor(journal: TailJournal, head: () => number, missed: (count: number) => void) {
@@ -36,7 +38,8 @@ export class Tail {
   /** A message was announced that concerns the reader. False when nobody is reading, so that it is not kept. */
   announce(message: JournaledMessage): boolean {
     if (this.#meanwhile === undefined) return false;
-    this.#overflowed ||= this.#meanwhile.length >= MEANWHILE_MAX;
+    this.#overflowed ||= this.#meanwhile.length >= MEANWHILE_MAX || this.#meanwhileBytes >= MEANWHILE_BYTES_MAX;
+    this.#meanwhileBytes += message.record.length;
     if (!this.#overflowed) this.#meanwhile.push(message);
     else if (message.volatile === true) this.#missed(1);
     return true;
@@ -50,6 +53,7 @@ export class Tail {
     const head = this.#head();
     const meanwhile: JournaledMessage[] = [];
     this.#meanwhile = meanwhile;
+    this.#meanwhileBytes = 0;
     this.#overflowed = false;
     let messages: readonly JournaledMessage[];
     try {

@@ -16,7 +16,11 @@ export interface Batch {
 export class UnderWay {
   #batches: Batch[] = [];
   #nextId = 1;
+  /** For which an item computes. */
   #msPerItem = 0.05;
+  /** Until it is answered, from when the isolate had nothing else to do. */
+  #wallMsPerItem = 0.05;
+  #answeredAt = 0;
 
   get isEmpty(): boolean {
     return this.#batches.length === 0;
@@ -34,9 +38,18 @@ export class UnderWay {
     return this.#batches.some((batch) => batch.items.some((item) => item.key === key));
   }
 
-  /** How many items make a batch that stays well within the limit of one item. */
-  fitting(cpuMs: number): number {
-    return Math.min(BATCH_ITEMS_MAX, Math.max(1, Math.floor(cpuMs / 2 / this.#msPerItem)));
+  /**
+   * How many items make a batch that stays well within the limit of one item, also by the clock on the wall, by which it is stopped, and takes about
+   * `freeMs` of the host at most.
+   */
+  fitting(cpuMs: number, freeMs: number): number {
+    const fitting = Math.min(Math.min(cpuMs / 2, freeMs) / this.#msPerItem, cpuMs / this.#wallMsPerItem);
+    return Math.min(BATCH_ITEMS_MAX, Math.max(1, Math.floor(fitting)));
+  }
+
+  /** For how long so many items are going to compute. */
+  expectedMs(items: number): number {
+    return Math.min(BATCH_ITEMS_MAX, items) * this.#msPerItem;
   }
 
   begin(items: readonly Item[]): Batch {
@@ -52,10 +65,13 @@ export class UnderWay {
     return batch?.id === id ? batch : undefined;
   }
 
-  /** Learns from `count` items how long one takes. */
-  learn(batch: Batch, count: number): void {
-    const perItem = (performance.now() - batch.sentAt) / Math.max(1, count);
-    this.#msPerItem = Math.max(0.005, this.#msPerItem * 0.8 + perItem * 0.2);
+  /** Learns from `count` items how long one takes; they have computed for `usedMs`, as their host has it. */
+  learn(batch: Batch, count: number, usedMs: number): void {
+    const now = performance.now();
+    const passedMs = now - Math.max(batch.sentAt, this.#answeredAt);
+    this.#answeredAt = now;
+    this.#wallMsPerItem = average(this.#wallMsPerItem, passedMs / Math.max(1, count));
+    this.#msPerItem = average(this.#msPerItem, Math.min(usedMs, passedMs) / Math.max(1, count));
   }
 
   /** Of the oldest batch only `rest` is under way still. */
@@ -73,4 +89,8 @@ export class UnderWay {
   takeAll(): Item[] {
     return this.#batches.splice(0).flatMap((batch) => batch.items);
   }
+}
+
+function average(before: number, now: number): number {
+  return Math.max(0.005, before * 0.8 + now * 0.2);
 }

@@ -45,12 +45,14 @@ class PlainInstance implements Instance {
   }
 
   async run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
+    const startedAt = performance.now();
     const wall = Promise.withResolvers<undefined>();
     const timer = setTimeout(() => wall.resolve(undefined), limits.wallMs);
     try {
       this.#guest.start(batch);
       const results = await Promise.race([this.#guest.finish(), wall.promise]);
-      return results === undefined ? this.#cut("LIMIT_WALL", `not finished after ${limits.wallMs} ms`) : { done: true, results };
+      if (results === undefined) return this.#cut("LIMIT_WALL", `not finished after ${limits.wallMs} ms`);
+      return { done: true, results, computedMs: performance.now() - startedAt };
     } catch (error) {
       return this.#cut("FUNCTION_THREW", error instanceof Error ? error.message : String(error));
     } finally {

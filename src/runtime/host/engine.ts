@@ -27,5 +27,5 @@ export interface Instance {
 
 /** A batch that was cut off carries what was finished before; its instance is of no further use. */
 export type RunOutcome =
-  | { readonly done: true; readonly results: string }
+  | { readonly done: true; readonly results: string; readonly computedMs: number }
   | { readonly done: false; readonly fault: Fault; readonly finished: number; readonly elapsedMs: number; readonly results: string };

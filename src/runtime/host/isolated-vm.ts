@@ -148,7 +148,9 @@ class IsolatedVmInstance implements Instance {
       const tookMs = performance.now() - startedAt;
       this.#pace.took(tookMs);
       const results = this.#guest.take.applySync(undefined, [], { timeout: SALVAGE_TIMEOUT_MS });
-      const outcome: RunOutcome = typeof results === "string" ? { done: true, results } : await this.#finish(limits);
+      const finished = typeof results === "string" ? results : await this.#finish(limits);
+      const outcome: RunOutcome =
+        typeof finished === "string" ? { done: true, results: finished, computedMs: computedMs(this.#isolate, before) } : finished;
       if (this.#hasAskedTooOften) return this.#refuse();
       if (outcome.done && (tookMs >= MEMORY_LOOK_MS || ++this.#unlooked >= MEMORY_LOOK_BATCHES)) await this.#lookAtMemory();
       return outcome;
@@ -193,7 +195,7 @@ class IsolatedVmInstance implements Instance {
   }
 
   /** The batch waits for something; so does this, within the wall limit. */
-  async #finish(limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
+  async #finish(limits: { timeoutMs: number; wallMs: number }): Promise<string | RunOutcome> {
     if (this.#broken !== undefined) throw this.#broken.reason;
     const first = Promise.withResolvers<unknown>();
     const timer = setTimeout(() => first.resolve(WALL), limits.wallMs);
@@ -202,7 +204,7 @@ class IsolatedVmInstance implements Instance {
       const running: Promise<unknown> = this.#guest.finish.apply(undefined, [], { timeout: limits.timeoutMs, result: { promise: true } });
       running.then(first.resolve, first.reject); // When something else comes first, it ends with the isolate.
       const results = await first.promise;
-      if (results !== WALL) return { done: true, results: textOf(results) };
+      if (results !== WALL) return textOf(results);
       return await this.#cut("LIMIT_WALL", `not finished after ${limits.wallMs} ms`);
     } finally {
       clearTimeout(timer);

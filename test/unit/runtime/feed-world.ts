@@ -77,6 +77,10 @@ export class FeedWorld {
       journal: { read: (from, max) => new Promise((answer) => this.reads.push({ from, max, answer })) },
       logger: pino({}, { write: (line) => void this.#wrong.push(line) }),
       head: () => this.#head,
+      next: async (from) => {
+        const found = this.messages.find(({ seq, topic }) => seq >= from && seq < this.#head && route(topic) !== undefined);
+        return found?.seq ?? Math.max(from, this.#head);
+      },
       route: (topic) => (this.feed === feed ? route(topic) : undefined),
       offer: (item) => this.#offered(feed, item),
       pump: () => undefined,

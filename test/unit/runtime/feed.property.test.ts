@@ -44,6 +44,7 @@ class World {
       journal: { read: async (from, max) => this.messages.filter(({ seq }) => seq >= from).slice(0, max) },
       logger: silentLogger,
       head: () => this.messages.length + 1,
+      next: async (from) => from,
       route: (topic) => routeOf(topic),
       offer: (item) => this.open.push(item),
       pump: () => undefined,

@@ -11,6 +11,7 @@ import { SourceMaps } from "../../../src/runtime/places.ts";
 import { type Route, RouteTable } from "../../../src/runtime/route.ts";
 import type { FunctionCommit } from "../../../src/runtime/runtime-journal.ts";
 import type { Pressure } from "../../../src/runtime/shedding.ts";
+import { Unwritten } from "../../../src/runtime/unwritten.ts";
 import { functionOf } from "../../support/functions.ts";
 import { type Attempt, type Call, type CallContext, ModelIsolates } from "./model-isolates.ts";
 import { ModelJournal } from "./model-journal.ts";
@@ -188,12 +189,14 @@ export class FunctionWorld {
         load: (...what) => (run.alive ? this.isolates.load(...what) : new Promise(() => undefined)),
       },
       journal: this.journal.open(() => run.alive),
+      unwritten: new Unwritten(() => undefined),
       logs: new LogRing(10),
       sourceMaps: new SourceMaps(),
       logger: silentLogger,
       drops: new Drops(),
       pendingMax,
       head: () => this.journal.messages.length + 1,
+      next: async (_owner, from) => from,
       held: () => this.held || !run.alive,
       outboxPressure: () => 0,
       route: (owner, topic) => (run.alive ? this.#routeTo(owner, topic) : undefined),

@@ -16,6 +16,7 @@ const owner = {
     await promise;
     return {
       started: { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false },
+      ask: () => Infinity,
       run: () => undefined,
       stateLoaded: (_request, entries) => void seen.push(`answered ${entries}`),
       unload: () => void seen.push(`unload ${id}`),
@@ -38,6 +39,7 @@ beforeEach(() => {
     cut: () => undefined,
     lost: () => instance.replace(false),
     unread: () => void seen.push("unread"),
+    turn: () => void seen.push("turn"),
     ready: () => void seen.push("ready"),
   });
 });
@@ -55,7 +57,7 @@ describe("the isolate of a lane", () => {
     seen = [];
     const look = Promise.withResolvers<void>();
     instance.settleAfter(look.promise, () => void seen.push("settled 1"));
-    loads[0]?.events.result(2, Buffer.alloc(0));
+    loads[0]?.events.result(2, Buffer.alloc(0), 1);
     loads[0]?.events.stateGet(7, ["k"]);
     await rest();
     expect(seen).toEqual([]);
@@ -71,7 +73,7 @@ describe("the isolate of a lane", () => {
     seen = [];
     const look = Promise.withResolvers<void>();
     instance.settleAfter(look.promise, () => void seen.push("settled"));
-    loads[0]?.events.result(2, Buffer.alloc(0));
+    loads[0]?.events.result(2, Buffer.alloc(0), 1);
     look.reject(new Error("no"));
     await rest();
     expect(seen).toEqual(["unread"]);

@@ -80,6 +80,7 @@ export class LaneWorld implements LaneOwner {
       journal: { read: async (from, max) => this.messages.filter(({ seq }) => seq >= from).slice(0, max) },
       logger: silentLogger,
       head: () => this.messages.length + 1,
+      next: async (from) => from,
       route: (topic) => routeOf(topic),
       offer: (item) => this.lane.offer(item),
       pump: () => this.lane.pump(),
@@ -120,14 +121,14 @@ export class LaneWorld implements LaneOwner {
     const next = isolate?.inbox.shift();
     if (isolate === undefined || next === undefined) return;
     if (this.defersAll) {
-      isolate.outbox.push(() => isolate.events.result(next.batch, Buffer.alloc(next.items, 3)));
+      isolate.outbox.push(() => isolate.events.result(next.batch, Buffer.alloc(next.items, 3), 0.01));
       return;
     }
     isolate.guest.start(next.text);
     await rest();
     const results = isolate.guest.take();
     if (results === undefined) this.#cut(isolate, next.batch);
-    else isolate.outbox.push(() => isolate.events.result(next.batch, Buffer.from(results, "latin1")));
+    else isolate.outbox.push(() => isolate.events.result(next.batch, Buffer.from(results, "latin1"), 0.01));
     await rest();
   }
 
@@ -181,6 +182,7 @@ export class LaneWorld implements LaneOwner {
     this.#isolates.push(isolate);
     return {
       started: { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false },
+      ask: () => Infinity,
       run: (batch, _limits, items) =>
         void isolate.inbox.push({ batch, items: items.length / PARTS, text: Buffer.concat(items).toString("latin1") }),
       stateLoaded: () => undefined,

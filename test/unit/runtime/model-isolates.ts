@@ -72,6 +72,7 @@ export class ModelIsolates {
     this.#isolates.push(isolate);
     return {
       started: { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false },
+      ask: () => Infinity,
       run: (batch, _limits, items) => {
         isolate.unanswered++;
         isolate.inbox.push({ batch, text: Buffer.concat(items).toString("latin1") });
@@ -125,7 +126,7 @@ export class ModelIsolates {
     isolate.running = undefined;
     isolate.outbox.push(() => {
       isolate.unanswered--;
-      isolate.events.result(running, Buffer.from(results, "latin1"));
+      isolate.events.result(running, Buffer.from(results, "latin1"), 0.01);
     });
   }
 
