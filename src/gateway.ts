@@ -155,6 +155,7 @@ function createBroker(config: GatewayConfig, to: Intake, logger: Logger): Promis
     payloadBytesMax: mqtt.payload_bytes_max,
     clientsMax: mqtt.clients_max,
     inflightMax: mqtt.inflight_max,
+    inflightBytesMax: mqtt.inflight_bytes_max,
     durability: journal.durability,
   };
   return Broker.create(options, to, logger);
@@ -228,7 +229,7 @@ function statsOf({ config, journal, broker, runtime, sync, drops, startedAt }: P
     startedAt,
     pid: process.pid,
     labels: config.labels,
-    broker: { clients: broker.clients, ...broker.counters },
+    broker: { clients: broker.clients, ...broker.counters, inflightBytes: broker.inflight.bytes, inflightWaits: broker.inflight.waits },
     journal: {
       appended: journal.appended,
       seq: journal.nextSeq - 1,

@@ -17,6 +17,7 @@ import { KnownTopics } from "./known-topics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
 import { dropAlias, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
+import { Room } from "./room.ts";
 import { SessionEnds } from "./session-ends.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 import { TopicTexts } from "./topic-texts.ts";
@@ -30,6 +31,8 @@ export interface BrokerOptions {
   readonly clientsMax: number;
   /** Messages of one client that may wait for their acknowledgement (Receive Maximum of MQTT 5, 3.2.2.3.3). */
   readonly inflightMax: number;
+  /** Bytes of what clients have sent and the broker is not done with, for all of them together. */
+  readonly inflightBytesMax: number;
   /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
   readonly durability: "fsync" | "interval" | "os";
   /** Called with the folder of the sessions after each sync of it: what it has now, a power cut leaves. */
@@ -81,6 +84,7 @@ export class Broker implements AsyncDisposable {
   readonly #topics = new KnownTopics();
   /** Of what functions publish. */
   readonly #texts = new TopicTexts();
+  readonly #room: Room;
   readonly #open: OpenMessages;
   readonly #copies: Copies;
   readonly #ends: SessionEnds;
@@ -93,13 +97,14 @@ export class Broker implements AsyncDisposable {
     this.#store = store;
     this.#endpoint = options.endpoint;
     this.#open = open;
+    this.#room = new Room(options.inflightBytesMax);
     this.#copies = new Copies(store, (packet) => aedes.number(packet));
     this.#server = createServer({ noDelay: true }, (socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
       holdWrites(socket);
       const client = aedes.handle(socket);
-      readInOrder(client, options.inflightMax);
+      readInOrder(client, options.inflightMax, this.#room);
       forwardTogether(client, (connected) => store.queueOf(connected));
     });
     const end = Promise.withResolvers<void>();
@@ -151,6 +156,12 @@ export class Broker implements AsyncDisposable {
 
   get clients(): number {
     return this.#aedes.connectedClients;
+  }
+
+  /** What clients have sent and the broker is not done with, and how often one was not read any further because that was too much. */
+  get inflight(): { readonly bytes: number; readonly waits: number } {
+    const { bytes, waits } = this.#room;
+    return { bytes, waits };
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { EventEmitter } from "node:events";
 import type { Client } from "aedes";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
+import { PACKET_BYTES, type Room } from "./room.ts";
 import { allAsSent } from "./subscriptions-as-sent.ts";
 
 type Done = (error?: Error) => void;
@@ -8,6 +9,7 @@ type Done = (error?: Error) => void;
 interface Packet {
   readonly cmd: string;
   readonly qos?: number;
+  readonly payload?: string | Buffer;
 }
 
 /** What is used of the protocol engine's client beside its public members. */
@@ -39,27 +41,33 @@ const ANSWERS = new Set(["puback", "pubrec", "pubcomp", "pingreq"]);
  * Hands what a client sends to the protocol engine, message by message as long as no more than `messagesMax` of QoS 1 and 2 are under way; what
  * comes on top waits, at most a chunk of the socket, and nothing more is read until one of them is done. The engine reads on with every chunk
  * that arrives, however many messages wait for the disk. Packets that come before the client is connected wait too, so that none overtakes another.
+ * A client that has anything under way is not read either while there is no `room` in memory; one that has nothing may go on, packet by packet, so
+ * that messages which wait for nothing get through while others wait.
  */
-export function readInOrder(connected: object, messagesMax: number): void {
+export function readInOrder(connected: object, messagesMax: number, room: Room): void {
   const client = connected as ReadingClient;
-  const incoming = new Incoming(client, messagesMax);
+  const incoming = new Incoming(client, messagesMax, room);
   client.resume = () => incoming.resume();
 }
 
 class Incoming {
   readonly #client: ReadingClient;
   readonly #messagesMax: number;
+  readonly #room: Room;
+  readonly #goOn = (): void => this.#advance();
   /** Gives a packet to the engine. */
   readonly #hand: (packet: Packet) => void;
   /** Reads and parses a chunk that the socket has. */
   readonly #read: Done;
-  readonly #messageDone: Done = (error) => this.#done(error, true);
-  readonly #otherDone: Done = (error) => this.#done(error, false);
+  readonly #messageDone: Done = (error) => this.#done(error, true, PACKET_BYTES);
+  readonly #otherDone: Done = (error) => this.#done(error, false, PACKET_BYTES);
   /** What the packet that the engine is being given is to call. */
   #next: Done = this.#otherDone;
   #state: "new" | "connecting" | "ready" | "refused" = "new";
   #messages = 0;
   #others = 0;
+  /** What it has taken of the room. */
+  #bytes = 0;
   #held: Packet[] = [];
   /** How many of `held` have been handed over. */
   #heldDone = 0;
@@ -69,10 +77,11 @@ class Incoming {
   readonly #outgoing: Outgoing | undefined;
   #isDraining = false;
 
-  constructor(client: ReadingClient, messagesMax: number) {
+  constructor(client: ReadingClient, messagesMax: number, room: Room) {
     this.#client = client;
     this.#messagesMax = messagesMax;
     this.#outgoing = outgoingOf(client.conn);
+    this.#room = room;
     const { _parser: parser, _nextBatch: read, conn } = client;
     const [hand] = parser.listeners("packet");
     this.#hand = (packet) => {
@@ -84,6 +93,12 @@ class Incoming {
     conn.removeListener("readable", read).on("readable", () => {
       this.#isReadable = true;
       this.#advance();
+    });
+    // The engine calls nothing for some of what is under way then.
+    conn.once("close", () => {
+      room.leave(this.#goOn);
+      room.giveBack(this.#bytes);
+      this.#bytes = 0;
     });
   }
 
@@ -103,7 +118,8 @@ class Incoming {
 
   #mayPass(packet: Packet): boolean {
     if (this.#state !== "ready") return this.#state === "new";
-    return !isMessage(packet) || (this.#messages < this.#messagesMax && !this.#mustDrain());
+    if (packet.cmd !== "publish") return true;
+    return this.#hasRoom && (!isMessage(packet) || (this.#messages < this.#messagesMax && !this.#mustDrain()));
   }
 
   /** A client that does not take its acknowledgements gets to send no more messages. */
@@ -122,14 +138,19 @@ class Incoming {
   #pass(packet: Packet): void {
     if (this.#state === "new") this.#state = "connecting";
     if (packet.cmd === "subscribe") allAsSent(packet);
-    if (isMessage(packet)) {
-      this.#messages++;
-      this.#next = this.#messageDone;
-    } else {
-      this.#others++;
-      this.#next = this.#otherDone;
-    }
+    const message = isMessage(packet);
+    const bytes = Math.max(PACKET_BYTES, packet.payload?.length ?? 0);
+    if (message) this.#messages++;
+    else this.#others++;
+    this.#bytes += bytes;
+    this.#room.take(bytes);
+    if (bytes > PACKET_BYTES) this.#next = (error) => this.#done(error, message, bytes);
+    else this.#next = message ? this.#messageDone : this.#otherDone;
     this.#hand(packet);
+  }
+
+  get #hasRoom(): boolean {
+    return !this.#room.isFull || (this.#messages === 0 && this.#others === 0);
   }
 
   #hold(packet: Packet): void {
@@ -148,9 +169,14 @@ class Incoming {
     client.disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED });
   }
 
-  #done(error: Error | undefined, message: boolean): void {
+  #done(error: Error | undefined, message: boolean, bytes: number): void {
     if (message) this.#messages--;
     else this.#others--;
+    // Not when the client is gone and has given back everything.
+    if (this.#bytes >= bytes) {
+      this.#bytes -= bytes;
+      this.#room.giveBack(bytes);
+    }
     if (error instanceof Error) this.#client.emit("error", error);
     else if (this.#isReadable || this.#held.length > 0) this.#advance();
   }
@@ -167,6 +193,7 @@ class Incoming {
       this.#release();
     }
     this.#isAdvancing = false;
+    if ((this.#held.length > 0 || this.#isReadable) && !this.#hasRoom && !this.#client.closed) this.#room.wait(this.#goOn);
   }
 
   #release(): void {
@@ -182,7 +209,7 @@ class Incoming {
   }
 
   #mayRead(): boolean {
-    if (this.#held.length > 0 || this.#others >= OTHERS_MAX || this.#state === "refused") return false;
+    if (this.#held.length > 0 || this.#others >= OTHERS_MAX || this.#state === "refused" || !this.#hasRoom) return false;
     const { _paused: paused, _rejectingPacketTooLarge: rejecting, closed } = this.#client;
     return paused !== true && !rejecting && !closed;
   }

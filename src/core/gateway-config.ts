@@ -54,6 +54,15 @@ export const GATEWAY_TABLE = {
     description:
       "Messages of one client that may wait for their acknowledgement; the client is not read further until one is acknowledged.",
   },
+  "mqtt.inflight_bytes_max": {
+    type: "size",
+    default: 32 * 1024 ** 2,
+    min: 64 * 1024,
+    max: 1024 ** 4,
+    description:
+      "Memory for what all clients together have sent and the broker is not done with; above it a client is read on only when nothing of its own " +
+      "is under way, packet by packet.",
+  },
   "http.host": { type: "string", default: "127.0.0.1", check: notEmpty, description: "Address the local HTTP listens on." },
   "http.port": { ...PORT, default: 8330, description: "Port of the local HTTP; 0 picks a free one." },
   "control.url": {

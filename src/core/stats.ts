@@ -8,7 +8,16 @@ export interface GatewayStats {
   readonly startedAt: string;
   readonly pid: number;
   readonly labels: Readonly<Record<string, string>>;
-  readonly broker: { readonly clients: number; readonly received: number; readonly delivered: number; readonly refused: number };
+  readonly broker: {
+    readonly clients: number;
+    readonly received: number;
+    readonly delivered: number;
+    readonly refused: number;
+    /** Of what clients have sent and the broker is not done with. */
+    readonly inflightBytes: number;
+    /** How often a client was not read any further because that was too much. */
+    readonly inflightWaits: number;
+  };
   readonly journal: JournalStats;
   /** What was given up and is kept; `full` at the quota. */
   readonly deadLetters: { readonly count: number; readonly bytes: number; readonly full: boolean };

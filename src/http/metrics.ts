@@ -17,6 +17,12 @@ const GATEWAY: readonly Metric<GatewayStats>[] = [
   counter("messages_received_total", "Messages received from MQTT clients.", (s) => s.broker.received),
   counter("messages_delivered_total", "Messages delivered to MQTT clients.", (s) => s.broker.delivered),
   counter("messages_refused_total", "Messages and clients that the broker refused.", (s) => s.broker.refused),
+  gauge("inflight_bytes", "What clients have sent and the broker is not done with.", (s) => s.broker.inflightBytes),
+  counter(
+    "inflight_waits_total",
+    "Times that a client was not read further because of mqtt.inflight_bytes_max.",
+    (s) => s.broker.inflightWaits,
+  ),
   counter("journal_appended_total", "Messages appended to the journal.", (s) => s.journal.appended),
   counter("journal_commits_total", "Handled messages whose effects were committed.", (s) => s.journal.commits),
   gauge("journal_seq", "Newest position of the journal.", (s) => s.journal.seq),

@@ -7,7 +7,7 @@ import { SetAside, type SetAsideOwner } from "./set-aside.ts";
 import { type Stretch, Tail } from "./tail.ts";
 
 const READ_MESSAGES = 1024;
-const PENDING_BYTES_MAX = 64 * 1024 * 1024;
+const PENDING_BYTES_MAX = 16 * 1024 * 1024;
 
 /** What a feed needs of its function. */
 export interface FeedOwner extends SetAsideOwner {

@@ -15,7 +15,13 @@ const [folder = "", port = ""] = process.argv.slice(2);
 await using own = new AsyncDisposableStack();
 const journal = own.use(await Journal.open({ location: `${folder}/journal`, batchMax: 256, ...KEEPS_NOTHING }));
 const wakes: { runtime?: Runtime } = {};
-const options = { payloadBytesMax: 10_000, clientsMax: 100, inflightMax: 1_000, durability: "fsync" } as const;
+const options = {
+  payloadBytesMax: 10_000,
+  clientsMax: 100,
+  inflightMax: 1_000,
+  inflightBytesMax: 32 * 1024 ** 2,
+  durability: "fsync",
+} as const;
 const broker = own.use(
   await Broker.create(
     { gateway: "g", endpoint: { host: "127.0.0.1", port: Number(port) }, location: `${folder}/sessions`, ...options },

@@ -72,6 +72,7 @@ export async function startBroker(intake: Intake, folder: string, options: Parti
       payloadBytesMax: 10_000,
       clientsMax: 100,
       inflightMax: 100,
+      inflightBytesMax: 32 * 1024 ** 2,
       durability: "fsync",
       ...options,
     },

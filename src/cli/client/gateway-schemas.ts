@@ -43,7 +43,14 @@ export const gatewayStatsSchema = z.looseObject({
   startedAt: z.string(),
   pid: z.int(),
   labels: z.record(z.string(), z.string()),
-  broker: z.looseObject({ clients: counter, received: counter, delivered: counter, refused: counter }),
+  broker: z.looseObject({
+    clients: counter,
+    received: counter,
+    delivered: counter,
+    refused: counter,
+    inflightBytes: counter,
+    inflightWaits: counter,
+  }),
   journal: z.looseObject({
     appended: counter,
     seq: counter,

@@ -116,3 +116,69 @@ it.each([1, 2, 100])(
     socket.destroy();
   },
 );
+
+describe("when clients have sent more than there is room for", () => {
+  const ROOM = 64 * 1024;
+  const PAYLOAD = "x".repeat(8_000);
+  /** One packet goes past the bound, and each of the two clients may always have one. */
+  const MOST = ROOM + 2 * 8_000;
+  let small: Broker;
+
+  beforeEach(async () => {
+    small = await startBroker(intake, `${folder.path}/small`, { inflightMax: 1_000, inflightBytesMax: ROOM });
+    intake.holding = true;
+  });
+  afterEach(async () => {
+    intake.holding = false;
+    for (const answer of intake.held.splice(0)) answer();
+    await small.close();
+  });
+
+  const flood = (client: RawClient, count: number, topic = "in/a"): void => {
+    for (let index = 1; index <= count; index++) client.publish(topic, PAYLOAD, { qos: 1, messageId: index });
+  };
+
+  it("they are not read any further, whatever they send, and all of it comes through in the end", async () => {
+    await using one = await RawClient.connect(small.address, { id: "one" });
+    await using two = await RawClient.connect(small.address, { id: "two", version: 5 });
+    flood(one, 200);
+    await vi.waitFor(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
+    flood(two, 200, "in/b");
+    await vi.waitFor(() => expect(intake.held).toHaveLength(10));
+    expect(small.inflight.waits).toBeGreaterThan(0);
+    let most = 0;
+    await vi.waitFor(
+      () => {
+        most = Math.max(most, small.inflight.bytes);
+        intake.held.shift()?.();
+        expect(intake.taken).toHaveLength(400);
+      },
+      { interval: 1, timeout: 10_000 },
+    );
+    expect(most).toBeLessThanOrEqual(MOST);
+    await vi.waitFor(() => expect(small.inflight.bytes).toBe(0));
+  });
+
+  it("a client that has nothing under way still gets through what waits for nothing", async () => {
+    await using full = await RawClient.connect(small.address, { id: "full" });
+    await using other = await RawClient.connect(small.address, { id: "other" });
+    flood(full, 100);
+    await vi.waitFor(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
+    for (let index = 1; index <= 50; index++) other.publish("elsewhere", PAYLOAD, { qos: 1, messageId: index });
+    await vi.waitFor(() => expect(other.received.filter(({ cmd }) => cmd === "puback")).toHaveLength(50));
+  });
+
+  it("a client that goes away gives back its room, and the others go on", async () => {
+    await using full = await RawClient.connect(small.address, { id: "full" });
+    await using other = await RawClient.connect(small.address, { id: "other" });
+    flood(full, 12); // Little enough that the broker learns of the end behind it.
+    await vi.waitFor(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
+    flood(other, 5, "in/b");
+    await vi.waitFor(() => expect(intake.held).toHaveLength(10));
+    full.socket.destroy();
+    await vi.waitFor(() => expect(intake.held).toHaveLength(14));
+    expect(small.inflight.bytes).toBe(5 * 8_000);
+    for (const answer of intake.held.splice(0)) answer();
+    await vi.waitFor(() => expect(small.inflight.bytes).toBe(0));
+  });
+});

@@ -189,6 +189,7 @@ describe("starting", () => {
       payloadBytesMax: 1,
       clientsMax: 1,
       inflightMax: 1,
+      inflightBytesMax: 1_000_000,
       durability: "fsync",
     } as const;
     const second = await Broker.create({ ...options, endpoint: { host: "127.0.0.1", port: taken.port } }, new TestIntake(), silentLogger);

@@ -12,7 +12,7 @@ export const STATS: GatewayStats = {
   startedAt: "2026-11-21T00:00:00.000Z",
   pid: 7,
   labels: { site: "milan" },
-  broker: { clients: 3, received: 1000, delivered: 900, refused: 1 },
+  broker: { clients: 3, received: 1000, delivered: 900, refused: 1, inflightBytes: 2048, inflightWaits: 4 },
   journal: {
     appended: 800,
     seq: 812,
