@@ -166,7 +166,10 @@ class Incoming {
     this.#state = "refused";
     this.#held = [];
     Reflect.get(client, "broker").emit("clientError", client, new Error(`more than ${this.#messagesMax} messages without an answer`));
-    client.disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED });
+    const disconnect = (): void => client.disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED });
+    // Between CONNACK and the end of its handshake the engine would close the connection without a word.
+    if (client.connected) disconnect();
+    else client.once("connected", disconnect);
   }
 
   #done(error: Error | undefined, message: boolean, bytes: number): void {
