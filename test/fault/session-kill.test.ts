@@ -29,7 +29,7 @@ async function start(folder: string): Promise<Running> {
   return { address: String(first[0]).trim(), kill, [Symbol.asyncDispose]: kill };
 }
 
-it.each(["plain/a", "in/a"])("what is published to %s and acknowledged reaches those who are away", { timeout: 60_000 }, async (topic) => {
+it.each(["plain/a", "in/a"])("what is published to %s and acknowledged reaches those who are away", { timeout: 180_000 }, async (topic) => {
   await using folder = await TempFolder.make();
   const subscriber = { clientId: "away", clean: false } as const;
   const acknowledged: string[] = [];

@@ -107,6 +107,7 @@ export class RawClient implements AsyncDisposable {
   readonly received: Packet[] = [];
   readonly socket: Socket;
   readonly #version: 4 | 5;
+  readonly #ended: Promise<void>;
   closed = false;
   sessionPresent = false;
   /** Called for every packet as it comes in. */
@@ -122,7 +123,12 @@ export class RawClient implements AsyncDisposable {
     });
     socket.on("data", (chunk: Buffer) => void packets.parse(chunk));
     socket.on("error", () => undefined); // A broker that closes is what some tests wait for.
-    socket.on("close", () => (this.closed = true));
+    this.#ended = new Promise((resolve) => {
+      socket.on("close", () => {
+        this.closed = true;
+        resolve();
+      });
+    });
   }
 
   static async connect(
@@ -175,7 +181,8 @@ export class RawClient implements AsyncDisposable {
       const [found] = at < 0 ? [] : this.received.splice(at, 1);
       if (found !== undefined) return found;
       if (this.closed) throw new Error(`the connection was closed while waiting for ${cmd}`);
-      await Promise.race([once(this.socket, "data"), once(this.socket, "close")]);
+      // A broker that is killed resets the connection; "closed" says so.
+      await Promise.race([once(this.socket, "data"), once(this.socket, "close")]).catch(() => undefined);
     }
   }
 
@@ -186,7 +193,7 @@ export class RawClient implements AsyncDisposable {
   }
 
   async ended(): Promise<void> {
-    if (!this.closed) await once(this.socket, "close");
+    await this.#ended;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
