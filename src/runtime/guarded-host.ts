@@ -3,7 +3,8 @@ import { FairQueue, type FairTurns, type Gate } from "./fair-queue.ts";
 import { parseFault, parseKeys, parseStartTimes } from "./host-answers.ts";
 import { HostProcess } from "./host-process.ts";
 import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
-import { HostWatch, LOAD_MS_MAX, type UnderWatch } from "./host-watch.ts";
+import { HostWatch, LOAD_MS_MAX } from "./host-watch.ts";
+import { Owed } from "./owed.ts";
 import { stepBack } from "./proc.ts";
 
 /** How far below the gateway a host is in the eyes of the scheduler. */
@@ -45,7 +46,7 @@ interface RunLimits {
   readonly expectedMs?: number;
 }
 
-interface Loaded extends UnderWatch {
+interface Loaded extends Owed {
   readonly turns: FairTurns;
   readonly events: InstanceEvents;
   readonly loading: PromiseWithResolvers<StartTimes>;
@@ -121,12 +122,13 @@ export class GuardedHost {
   /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
   async load(id: number, spec: LoadSpec, events: InstanceEvents): Promise<InstanceHandle> {
     const turns = this.#queue.join(spec.name, { turn: () => events.turn?.() });
-    const instance: Loaded = { events, turns, loading: Promise.withResolvers(), deadlines: [], patienceMs: LOAD_MS_MAX / 2 };
+    const loading = Promise.withResolvers<StartTimes>();
+    const instance: Loaded = Object.assign(new Owed(LOAD_MS_MAX / 2), { events, turns, loading });
     this.#instances.set(id, instance);
     try {
       const host = await this.ready;
       this.#watch.begin();
-      instance.deadlines.push(performance.now() + LOAD_MS_MAX);
+      instance.load(performance.now() + LOAD_MS_MAX);
       host.send(FRAME.LOAD, id, Buffer.from(JSON.stringify(spec)));
       return this.#handle(id, instance, { host, started: await instance.loading.promise });
     } catch (error) {
@@ -144,7 +146,7 @@ export class GuardedHost {
         this.#watch.begin();
         instance.patienceMs = limits.timeoutMs;
         const from = Math.max(performance.now(), instance.deadlines.at(-1) ?? 0);
-        instance.deadlines.push(from + HostWatch.answerMs(limits));
+        instance.run(batch, from + HostWatch.answerMs(limits));
         host.send(FRAME.RUN, id, u32(batch, limits.timeoutMs, limits.wallMs), ...items);
       },
       stateLoaded: (request, entries) => host.send(FRAME.STATE, id, u32(request), Buffer.from(entries)),
@@ -162,12 +164,13 @@ export class GuardedHost {
     if (this.#instances.delete(id) && this.#instances.size === 0) this.#options.empty(this);
   }
 
+  /** @throws RangeError, SyntaxError for what a host has no reason to say */
   #receive(kind: number, id: number, body: Buffer): void {
     this.#watch.heard();
     const instance = this.#instances.get(id);
     if (instance === undefined) return;
     if (kind === FRAME.RESULT) {
-      instance.deadlines.shift();
+      instance.answered(body.readUInt32BE(0));
       const usedMs = body.readUInt32BE(4) / 1_000;
       instance.turns.end(usedMs);
       instance.events.result(body.readUInt32BE(0), body.subarray(8), usedMs);
@@ -175,12 +178,13 @@ export class GuardedHost {
     } else if (kind === FRAME.STATE_GET) {
       instance.events.stateGet(body.readUInt32BE(0), parseKeys(body.toString("utf8", 4)));
     } else if (kind === FRAME.LOADED) {
-      instance.deadlines.length = 0;
+      instance.loaded();
       instance.loading.resolve(parseStartTimes(body.toString()));
     } else if (kind === FRAME.FAILED) {
-      instance.deadlines.length = 0;
+      instance.loaded();
       instance.loading.reject(new MillraceError("FUNCTION_LOAD_FAILED", parseFault(body.toString()).message));
     } else if (kind === FRAME.CUT) {
+      instance.answered(body.readUInt32BE(0));
       this.#drop(id);
       const end = 8 + body.readUInt32BE(4);
       const fault = parseFault(body.toString("utf8", 8, end));

@@ -5,14 +5,14 @@ import { Site } from "../../support/site.ts";
 import { cli } from "../cli-tools/support.ts";
 
 const CRASH = "'x'.repeat(2 ** 29 - 24).split('');";
-const patiently = { timeout: 20_000, interval: 20 };
+const patiently = { timeout: 30_000, interval: 20 };
 
 const find = (all: readonly FunctionInfo[]): FunctionInfo | undefined => all.find(({ name }) => name === "killer");
 
 describe("a function that keeps killing its host", () => {
   it(
     "is seen as quarantined in the control plane, with the reason, and as active when it has done its time",
-    { timeout: 60_000 },
+    { timeout: 120_000 },
     async () => {
       const killer = functionOf({
         name: "killer",

@@ -91,7 +91,7 @@ describe("a function that keeps killing hosts", () => {
     await core.deploy(killer(4), functionOf({ name: "other", triggers: ["other"], handler: "ctx.emit('other', 1);" }));
     await core.send("in/a", '"bad"');
     await core.send("in/b", 1);
-    await vi.waitUntil(() => core.stats("f").state === "quarantined", { timeout: 10_000 });
+    await vi.waitUntil(() => core.stats("f").state === "quarantined", { timeout: 30_000 });
     expect(changed).toHaveBeenCalled();
     expect(core.stats("f").error).toMatch(/^(HOST_CRASHED|LIMIT_CPU): /);
     expect(
@@ -105,7 +105,7 @@ describe("a function that keeps killing hosts", () => {
     await core.drained();
     expect(core.stats("f")).toMatchObject({ deadLettered: 1, handled: 1 });
     // The other message may have been handled between two attempts of this one.
-    await vi.waitUntil(() => core.stats("f").state === "active", { timeout: 10_000 });
+    await vi.waitUntil(() => core.stats("f").state === "active", { timeout: 30_000 });
     expect(await core.deadLetters()).toMatchObject([{ attempts: 4 }]);
     expect((await core.events("seen")).map(({ data }) => data)).toEqual([1]);
   });
@@ -114,7 +114,7 @@ describe("a function that keeps killing hosts", () => {
     await using core = await Core.temporary();
     await core.deploy(killer(50));
     await core.send("in/a", '"bad"');
-    await vi.waitUntil(() => core.stats("f").state === "quarantined", { timeout: 10_000 });
+    await vi.waitUntil(() => core.stats("f").state === "quarantined", { timeout: 30_000 });
     await core.deploy(functionOf({ version: 2, handler: "ctx.emit('seen', event.data);" }));
     await core.drained(900);
     expect(core.stats("f")).toMatchObject({ state: "active", version: 2, handled: 1 });
