@@ -130,6 +130,12 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "    if (this.#secured === this.#written) return done();",
     replace: "    if (this.#secured <= this.#written) return done();",
   },
+  {
+    name: "messages of a key pass one before them that waits for its retry",
+    file: "src/runtime/lane.ts",
+    find: '    this.#strict = owner.manifest.order === "strict";\n',
+    replace: "    this.#strict = false;\n",
+  },
 ];
 
 /** What is left of the source when the mutation is made; undefined when its text does not stand there exactly once. */
