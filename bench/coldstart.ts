@@ -9,6 +9,7 @@ import { itemHead } from "../src/runtime/item.ts";
 import { loadSpec } from "../src/runtime/version.ts";
 import type { Benchmark } from "./benchmark.ts";
 import { type Row, row } from "./report.ts";
+import { wholeWay } from "./coldstart-way.ts";
 import { codeOf, versionOf } from "./subjects/bundles.ts";
 
 const STARTS = 200;
@@ -42,9 +43,17 @@ interface Start {
   readonly totalMs: number;
 }
 
-/** From the moment at which a function without an instance is needed to the results of its first message, and where that time goes. */
-export const coldstart: Benchmark = async (options) => {
+/**
+ * From the moment at which a function without an instance is needed to the results of its first message, and where that time goes; then the
+ * same as a client sees it.
+ */
+export const coldstart: Benchmark = async (options, children, folder) => {
   const cases = CASES.filter(({ name }) => name.includes(options.only));
+  const alone = cases.length === 0 ? [] : await inHost(cases);
+  return "whole way".includes(options.only) ? [...alone, ...(await wholeWay(children, folder))] : alone;
+};
+
+async function inHost(cases: readonly Case[]): Promise<Row[]> {
   const hosts = new HostPool({ shared: 1, spare: false }, silentLogger);
   try {
     await hosts.ready();
@@ -57,7 +66,7 @@ export const coldstart: Benchmark = async (options) => {
   } finally {
     await hosts.close();
   }
-};
+}
 
 /** A start that is of this kind; the code has to come twice before it is kept, and an isolate may not be ready in time. */
 async function fitting(hosts: HostPool, wanted: Case, n: number): Promise<Start> {

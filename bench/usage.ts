@@ -25,6 +25,20 @@ export function usageOf(processes: Processes): Map<string, Usage> {
   return usages;
 }
 
+/** Bytes of memory that processes have: what is shared with others counted whole (`rss`), and by the share of each (`pss`). */
+export function memoryOf(pids: readonly number[]): { readonly rss: number; readonly pss: number } {
+  return { rss: sum(pids.map((pid) => mappedBytes(pid, "Rss"))), pss: sum(pids.map((pid) => mappedBytes(pid, "Pss"))) };
+}
+
+function mappedBytes(pid: number, field: string): number {
+  try {
+    const text = readFileSync(`/proc/${pid}/smaps_rollup`, "latin1");
+    return Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(text)?.[1] ?? 0) * 1_024;
+  } catch {
+    return 0; // It has ended, or this is not Linux.
+  }
+}
+
 /** All processes that `pid` started, and those they started. */
 export function descendantsOf(pid: number): number[] {
   if (!existsSync("/proc/self/stat")) return [];

@@ -18,7 +18,17 @@ const PATIENCE_MS = 120_000;
 const POLL_MS = 50;
 
 const statsSchema = z.object({
-  functions: z.array(z.object({ name: z.string(), state: z.string(), backlog: z.int(), handled: z.int(), error: z.string().optional() })),
+  functions: z.array(
+    z.object({
+      name: z.string(),
+      state: z.string(),
+      backlog: z.int(),
+      handled: z.int(),
+      instances: z.int(),
+      starts: z.object({ count: z.int(), pooled: z.int() }),
+      error: z.string().optional(),
+    }),
+  ),
 });
 export type FunctionRow = z.infer<typeof statsSchema>["functions"][number];
 
@@ -28,6 +38,8 @@ export interface Member {
   readonly filter: string;
   /** Where its results go; empty when it has none. */
   readonly out: string;
+  /** What its manifest says beside that. */
+  readonly manifest?: Partial<Pick<Bundle["manifest"], "warm" | "idleMs" | "limits">>;
 }
 
 /** Messages that wait in the journal for functions when the gateway starts. */
@@ -38,7 +50,7 @@ export interface Backlog {
   readonly turns: number;
 }
 
-/** A gateway with many functions, each of which has proved itself. */
+/** A gateway with many functions. */
 export class Crowd {
   readonly #children: Children;
   readonly #folder: string;
@@ -51,8 +63,8 @@ export class Crowd {
     this.#prepared = join(folder, "prepared");
   }
 
-  /** No gateway is running afterwards. */
-  static async prepare(members: readonly Member[], children: Children, folder: string): Promise<Crowd> {
+  /** Each function has proved itself, unless that is not needed. No gateway is running afterwards. */
+  static async prepare(members: readonly Member[], children: Children, folder: string, prove = true): Promise<Crowd> {
     const crowd = new Crowd(children, folder);
     const data = crowd.#prepared;
     mkdirSync(data, { recursive: true });
@@ -63,6 +75,7 @@ export class Crowd {
     await until(linked.ready, (functions) => functions.length === members.length && functions.every(({ state }) => state === "active"));
     await linked.stop();
     await control.stop();
+    if (!prove) return crowd;
     const topics = members.map(({ filter }) => filter.replace("+", "sensor-0000"));
     await fill(data, { topics, messages: members.length * PROOF_MESSAGES, turns: 0 });
     const proving = await startProgram(children, "gateway", gatewayFlags(data, ""));
@@ -86,8 +99,8 @@ export class Crowd {
   }
 }
 
-function dressed(bundle: Bundle, { name, filter, out }: Member): Bundle {
-  return { ...bundle, manifest: { ...bundle.manifest, name, triggers: [{ mqtt: filter, durable: true }], env: { OUT: out } } };
+function dressed(bundle: Bundle, { name, filter, out, manifest }: Member): Bundle {
+  return { ...bundle, manifest: { ...bundle.manifest, ...manifest, name, triggers: [{ mqtt: filter, durable: true }], env: { OUT: out } } };
 }
 
 async function fill(data: string, { topics, messages, turns }: Backlog): Promise<void> {
