@@ -10,4 +10,8 @@ export interface StartStats {
   readonly compileMs: number;
   /** The top level of the function's code. */
   readonly initMs: number;
+  /** Isolates that have handled their first batch. */
+  readonly firstCalls: number;
+  /** What they computed for it. */
+  readonly firstCallMs: number;
 }

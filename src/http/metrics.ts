@@ -56,11 +56,14 @@ const FUNCTION: readonly Metric<FunctionStats>[] = [
   counter("function_starts_cached_total", "Starts of the function whose code had been compiled before.", (f) => f.starts.cached),
 ];
 
+type Of = (starts: StartStats) => number;
+
 /** Each as a summary: the sum of what the starts took, by phase, and how many there were. */
-const START_PHASES: readonly { readonly phase: string; readonly ms: (starts: StartStats) => number }[] = [
-  { phase: "isolate", ms: (starts) => starts.isolateMs },
-  { phase: "compile", ms: (starts) => starts.compileMs },
-  { phase: "init", ms: (starts) => starts.initMs },
+const START_PHASES: readonly { readonly phase: string; readonly ms: Of; readonly count: Of }[] = [
+  { phase: "isolate", ms: (starts) => starts.isolateMs, count: ({ count }) => count },
+  { phase: "compile", ms: (starts) => starts.compileMs, count: ({ count }) => count },
+  { phase: "init", ms: (starts) => starts.initMs, count: ({ count }) => count },
+  { phase: "first_call", ms: (starts) => starts.firstCallMs, count: (starts) => starts.firstCalls },
 ];
 
 const DROPPED: Metric<Dropped> = counter("dropped_total", "What was dropped because a setting or a manifest says so.", (d) => d.count);
@@ -92,10 +95,10 @@ function sample<T>(metric: Metric<T>, of: T, by: Readonly<Record<string, string>
 }
 
 function startSamples(name: string, starts: StartStats): string[] {
-  return START_PHASES.flatMap(({ phase, ms }) => {
+  return START_PHASES.flatMap(({ phase, ms, count }) => {
     const by = labels({ function: name, phase });
     const metric = "millrace_function_start_seconds";
-    return [`${metric}_sum${by} ${ms(starts) / 1_000}`, `${metric}_count${by} ${starts.count}`];
+    return [`${metric}_sum${by} ${ms(starts) / 1_000}`, `${metric}_count${by} ${count(starts)}`];
   });
 }
 

@@ -284,6 +284,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     return handle;
   }
 
+  firstCall(ms: number): void {
+    this.starts.firstCall(ms);
+  }
+
   wasCut(): void {
     this.#standing.cut();
   }

@@ -24,9 +24,10 @@ interface Made {
   readonly onTrial: boolean;
   readonly place: unknown;
   handle: InstanceHandle | undefined;
+  hasAnswered: boolean;
 }
 
-type InstanceOwner = Pick<LaneOwner, "load" | "loadFailed" | "loadState" | "killedHost" | "place">;
+type InstanceOwner = Pick<LaneOwner, "load" | "loadFailed" | "loadState" | "killedHost" | "firstCall" | "place">;
 
 /** The isolate of a lane: made, listened to, moved to where it belongs, and made anew when it is lost. */
 export class Instance {
@@ -54,6 +55,13 @@ export class Instance {
   /** Undefined as long as there is none. */
   get handle(): InstanceHandle | undefined {
     return this.#made?.handle;
+  }
+
+  /** It has answered a batch, for which it has computed so long, as its host has it. */
+  answered(usedMs: number): void {
+    if (this.#made === undefined || this.#made.hasAnswered) return;
+    this.#made.hasAnswered = true;
+    this.#owner.firstCall(usedMs);
   }
 
   /** Whether it is in a host with nothing else, so that it is to blame for the end of it. */
@@ -111,7 +119,7 @@ export class Instance {
   /** Makes another one where it belongs. `ready` follows. */
   prepare(): void {
     if (this.#next !== undefined || this.#retry !== undefined || this.#closed) return;
-    const next: Made = { onTrial: false, place: this.#owner.place, handle: undefined };
+    const next: Made = { onTrial: false, place: this.#owner.place, handle: undefined, hasAnswered: false };
     this.#next = next;
     void this.#prepare(next);
   }
@@ -172,7 +180,7 @@ export class Instance {
   }
 
   async #make(onTrial: boolean): Promise<void> {
-    const made: Made = { onTrial, place: this.#owner.place, handle: undefined };
+    const made: Made = { onTrial, place: this.#owner.place, handle: undefined, hasAnswered: false };
     await this.#load(made, () => this.#made === undefined);
     if (made.handle !== undefined) this.#made = made;
   }

@@ -20,6 +20,8 @@ export interface LaneOwner {
   readonly place: unknown;
   /** With `trial` in a host that holds nothing else. Waits for as long as nothing of the function may run. */
   load(events: InstanceEvents, trial: object | undefined): Promise<InstanceHandle>;
+  /** An instance has handled its first batch, for which it has computed so long. */
+  firstCall(ms: number): void;
   /** A batch had to be stopped. */
   wasCut(): void;
   /** It is certain that a host died of the function. */

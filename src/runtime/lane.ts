@@ -200,6 +200,7 @@ export class Lane {
     // Its host has survived it.
     if (this.#trying) for (const item of batch.items) item.trial = false;
     this.#underWay.learn(batch, batch.items.length, usedMs);
+    this.#instance.answered(usedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, results), () => {
       this.#underWay.leave([]);
       if (this.#settle(batch.items, results)) this.#replace();

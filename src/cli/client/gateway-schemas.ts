@@ -7,7 +7,7 @@ import type { DeadLetter, FunctionStats, GatewayStats, InvokeResult, LogLevel, L
 const level = z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[]);
 const counter = z.number();
 
-const NO_STARTS: StartStats = { count: 0, pooled: 0, cached: 0, isolateMs: 0, compileMs: 0, initMs: 0 };
+const NO_STARTS: StartStats = { count: 0, pooled: 0, cached: 0, isolateMs: 0, compileMs: 0, initMs: 0, firstCalls: 0, firstCallMs: 0 };
 const startStats = z.object({
   count: counter,
   pooled: counter,
@@ -15,6 +15,8 @@ const startStats = z.object({
   isolateMs: counter,
   compileMs: counter,
   initMs: counter,
+  firstCalls: counter.default(0),
+  firstCallMs: counter.default(0),
 });
 
 const functionStats = z.object({

@@ -70,6 +70,9 @@ millrace_function_start_seconds_count{function="normalize",phase="isolate"} 4
 millrace_function_start_seconds_sum{function="normalize",phase="compile"} 0.00125
 millrace_function_start_seconds_count{function="normalize",phase="compile"} 4
 millrace_function_start_seconds_sum{function="normalize",phase="init"} 0.006
+millrace_function_start_seconds_count{function="normalize",phase="init"} 4
+millrace_function_start_seconds_sum{function="normalize",phase="first_call"} 0.0015
+millrace_function_start_seconds_count{function="normalize",phase="first_call"} 3
 `);
     expect(text).toContain('\nmillrace_function_starts_pooled_total{function="normalize"} 3\n');
     for (const line of text.trimEnd().split("\n")) expect(line).toMatch(/^(# (HELP|TYPE) millrace_\w+ .+|millrace_\w+(\{.*\})? -?[\d.]+)$/);

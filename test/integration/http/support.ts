@@ -44,7 +44,7 @@ export const STATS: GatewayStats = {
       published: 0,
       backlog: 22,
       instances: 2,
-      starts: { count: 4, pooled: 3, cached: 2, isolateMs: 2.5, compileMs: 1.25, initMs: 6 },
+      starts: { count: 4, pooled: 3, cached: 2, isolateMs: 2.5, compileMs: 1.25, initMs: 6, firstCalls: 3, firstCallMs: 1.5 },
     },
   ],
 };

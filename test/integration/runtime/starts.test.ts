@@ -20,6 +20,13 @@ it("Starts of a function are counted and say where their time went, also after i
   expect(third).toMatchObject({ count: 3, pooled: 0, cached: 1 });
   expect(third.isolateMs).toBeGreaterThan(first.isolateMs);
 
+  expect(third.firstCalls).toBe(0);
+  await core.send("in/a", 1);
+  await core.send("in/a", 2);
+  await core.drained();
+  expect(core.stats("f").starts).toMatchObject({ count: 3, firstCalls: 1 });
+  expect(core.stats("f").starts.firstCallMs).toBeGreaterThan(0);
+
   await core.runtime
     .deploy({ name: "broken", version: 1, digest: "ab" }, functionOf({ name: "broken", prelude: "throw 1;", handler: "" }).bundle)
     .catch(() => undefined);

@@ -12,7 +12,7 @@ export function functionStats(name: string, change: Partial<FunctionStats> = {})
     backlog: 0,
     instances: 0,
   };
-  const starts = { count: 2, pooled: 1, cached: 0, isolateMs: 1.5, compileMs: 0.5, initMs: 0.25 };
+  const starts = { count: 2, pooled: 1, cached: 0, isolateMs: 1.5, compileMs: 0.5, initMs: 0.25, firstCalls: 1, firstCallMs: 0.5 };
   return { name, version: 3, digest: "ab", state: "active", from: 0, ...counters, starts, ...change };
 }
 

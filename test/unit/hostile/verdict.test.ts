@@ -19,7 +19,7 @@ const stats = {
   published: 0,
   backlog: 0,
   instances: 0,
-  starts: { count: 1, pooled: 1, cached: 0, isolateMs: 0, compileMs: 0, initMs: 0 },
+  starts: { count: 1, pooled: 1, cached: 0, isolateMs: 0, compileMs: 0, initMs: 0, firstCalls: 0, firstCallMs: 0 },
 } as const;
 
 const good: Observation = {

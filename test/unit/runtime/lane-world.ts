@@ -193,6 +193,10 @@ export class LaneWorld implements LaneOwner {
     };
   }
 
+  firstCall(): void {
+    // Nothing becomes of it here.
+  }
+
   wasCut(): void {
     // Nothing becomes of it here.
   }
