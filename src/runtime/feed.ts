@@ -2,6 +2,7 @@ import type { Cursor } from "../core/cursor.ts";
 import { messageOf } from "../core/errors.ts";
 import type { JournaledMessage } from "../core/message.ts";
 import type { Item } from "./item.ts";
+import type { PendingBytes } from "./pending-bytes.ts";
 import type { Route } from "./route.ts";
 import { SetAside, type SetAsideOwner } from "./set-aside.ts";
 import { type Stretch, Tail } from "./tail.ts";
@@ -13,6 +14,8 @@ const PENDING_BYTES_MAX = 16 * 1024 * 1024;
 export interface FeedOwner extends SetAsideOwner {
   /** Messages that may be in memory. */
   readonly pendingMax: number;
+  /** What all functions hold in memory. */
+  readonly memory: PendingBytes;
   offer(item: Item): void;
   /** Where nothing comes before that concerns the function, from `from` on: there is no need to read what lies between. */
   next(from: number): Promise<number>;
@@ -40,6 +43,8 @@ export class Feed {
   #pending = 0;
   #pendingBytes = 0;
   #pendingVolatile = 0;
+
+  readonly #again = (): void => this.refill();
 
   constructor(owner: FeedOwner) {
     this.#owner = owner;
@@ -80,6 +85,7 @@ export class Feed {
     // What came by and did not concern this version is not left to the next one, which may have other triggers.
     if (cursor !== undefined && cursor.front >= this.#offered) cursor.complete(cursor.front, this.#position);
     this.#cursor = undefined;
+    this.#count(-this.#pendingBytes);
     return cursor;
   }
 
@@ -149,7 +155,7 @@ export class Feed {
 
   /** Reads on where that had to wait, once there is room. */
   refill(): void {
-    if (this.#pending >= this.#owner.pendingMax / 2) return;
+    if (this.#pending >= this.#owner.pendingMax / 2 || this.#full()) return;
     if (!this.#live) void this.#catchUp();
     this.#aside.refill();
   }
@@ -159,14 +165,20 @@ export class Feed {
   }
 
   #full(): boolean {
-    return this.#pending >= this.#owner.pendingMax || this.#pendingBytes >= PENDING_BYTES_MAX;
+    if (this.#pending >= this.#owner.pendingMax || this.#pendingBytes >= PENDING_BYTES_MAX) return true;
+    return this.#owner.memory.isEnough(this.#pendingBytes, this.#again);
   }
 
   #leave(item: Item): void {
     this.#pending--;
-    this.#pendingBytes -= item.message.record.length;
+    this.#count(-item.message.record.length);
     if (item.message.volatile === true) this.#pendingVolatile--;
     this.#cursor?.complete(item.start, item.message.seq + 1);
+  }
+
+  #count(bytes: number): void {
+    this.#pendingBytes += bytes;
+    this.#owner.memory.add(bytes);
   }
 
   #offer(message: JournaledMessage, route: Route<unknown>): void {
@@ -193,7 +205,7 @@ export class Feed {
 
   #enqueue(message: JournaledMessage, { index: trigger, key, keyBytes }: Route<unknown>, start: number): void {
     this.#pending++;
-    this.#pendingBytes += message.record.length;
+    this.#count(message.record.length);
     if (message.volatile === true) this.#pendingVolatile++;
     this.#owner.offer({
       message,

@@ -18,6 +18,7 @@ import type { LaneOwner, Outcome } from "./lane-owner.ts";
 import type { LogRing } from "./logs.ts";
 import { PatientJournal } from "./patient-journal.ts";
 import { Places, type SourceMaps, withPlaces } from "./places.ts";
+import type { PendingBytes } from "./pending-bytes.ts";
 import { laneOf, type Route, type Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { Settling } from "./settling.ts";
@@ -42,6 +43,7 @@ export interface FunctionParts {
   readonly drops: Drops;
   /** Messages that a function holds in memory. */
   readonly pendingMax: number;
+  readonly memory: PendingBytes;
   /** Seq after the newest message that came in. */
   head(): number;
   /** Whether functions have to wait because what they publish is not taken. */
@@ -121,6 +123,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       routing: this.routing,
       strict: manifest.order === "strict",
       pendingMax: parts.pendingMax,
+      memory: parts.memory,
       journal,
       logger: parts.logger,
       head: () => parts.head(),

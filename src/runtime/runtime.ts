@@ -16,11 +16,14 @@ import { LogRing } from "./logs.ts";
 import type { Pressure } from "./shedding.ts";
 import { Starts } from "./starts.ts";
 import { SourceMaps } from "./places.ts";
+import { PendingBytes } from "./pending-bytes.ts";
 import { Resting } from "./resting.ts";
 import { RouteTable, type Trigger, type Wake } from "./route.ts";
 import { Unwritten } from "./unwritten.ts";
 
 const LOG_RECORDS_MAX = 10_000;
+/** What messages that wait for functions take of memory. */
+const PENDING_BYTES_MAX = 128 * 1024 * 1024;
 /** What is under way gets this long to finish when the gateway stops. */
 const CLOSE_MS_MAX = 1_000;
 
@@ -94,6 +97,7 @@ export class Runtime implements AsyncDisposable {
       gateway: options.gateway,
       clock: systemClock,
       pendingMax: options.pendingMax,
+      memory: new PendingBytes(PENDING_BYTES_MAX),
       hosts: this.#hosts,
       journal,
       unwritten,

@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { Cursor } from "../../../src/core/cursor.ts";
 import type { JournaledMessage } from "../../../src/core/message.ts";
 import { parseTopicFilter } from "../../../src/core/topic.ts";
+import { PendingBytes } from "../../../src/runtime/pending-bytes.ts";
 import { Feed } from "../../../src/runtime/feed.ts";
 import type { Item } from "../../../src/runtime/item.ts";
 import { keyOf, type Route, RouteTable, routingOf } from "../../../src/runtime/route.ts";
@@ -74,6 +75,7 @@ export class FeedWorld {
       routing: routingOf(filters.map(parseTopicFilter), key),
       strict,
       pendingMax: 8,
+      memory: new PendingBytes(600),
       journal: { read: (from, max) => new Promise((answer) => this.reads.push({ from, max, answer })) },
       logger: pino({}, { write: (line) => void this.#wrong.push(line) }),
       head: () => this.#head,

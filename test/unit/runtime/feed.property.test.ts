@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Cursor } from "../../../src/core/cursor.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import type { JournaledMessage } from "../../../src/core/message.ts";
+import { PendingBytes } from "../../../src/runtime/pending-bytes.ts";
 import { Feed } from "../../../src/runtime/feed.ts";
 import type { Item } from "../../../src/runtime/item.ts";
 import type { Route } from "../../../src/runtime/route.ts";
@@ -41,6 +42,7 @@ class World {
       routing: "r",
       strict: true,
       pendingMax: 8,
+      memory: new PendingBytes(600),
       journal: { read: async (from, max) => this.messages.filter(({ seq }) => seq >= from).slice(0, max) },
       logger: silentLogger,
       head: () => this.messages.length + 1,

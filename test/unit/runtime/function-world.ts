@@ -6,6 +6,7 @@ import { silentLogger } from "../../../src/core/log.ts";
 import type { Manifest } from "../../../src/core/manifest.ts";
 import { encodeMessage, type JournaledMessage } from "../../../src/core/message.ts";
 import { DeployedFunction, type FunctionParts } from "../../../src/runtime/function.ts";
+import { PendingBytes } from "../../../src/runtime/pending-bytes.ts";
 import { LogRing } from "../../../src/runtime/logs.ts";
 import { SourceMaps } from "../../../src/runtime/places.ts";
 import { type Route, RouteTable } from "../../../src/runtime/route.ts";
@@ -195,6 +196,7 @@ export class FunctionWorld {
       logger: silentLogger,
       drops: new Drops(),
       pendingMax,
+      memory: new PendingBytes(2 ** 20),
       head: () => this.journal.messages.length + 1,
       next: async (_owner, from) => from,
       held: () => this.held || !run.alive,

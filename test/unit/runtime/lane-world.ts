@@ -4,6 +4,7 @@ import { Cursor } from "../../../src/core/cursor.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import type { Manifest } from "../../../src/core/manifest.ts";
 import { encodeMessage, type JournaledMessage } from "../../../src/core/message.ts";
+import { PendingBytes } from "../../../src/runtime/pending-bytes.ts";
 import { Feed } from "../../../src/runtime/feed.ts";
 import { guestScript } from "../../../src/runtime/host/guest-script.ts";
 import type { createGuest as CreateGuest } from "../../../src/runtime/host/guest.ts";
@@ -77,6 +78,7 @@ export class LaneWorld implements LaneOwner {
       routing: "r",
       strict: this.manifest.order === "strict",
       pendingMax: 64,
+      memory: new PendingBytes(2 ** 20),
       journal: { read: async (from, max) => this.messages.filter(({ seq }) => seq >= from).slice(0, max) },
       logger: silentLogger,
       head: () => this.messages.length + 1,
