@@ -8,6 +8,7 @@ import type { Benchmark } from "./benchmark.ts";
 import { Children } from "./children.ts";
 import { coldstart } from "./coldstart.ts";
 import { density } from "./density.ts";
+import { idle } from "./idle.ts";
 import { drain } from "./drain.ts";
 import { fairness } from "./fairness.ts";
 import { latency } from "./latency.ts";
@@ -18,7 +19,18 @@ import { restart } from "./restart.ts";
 import { throughput } from "./throughput.ts";
 import { wear } from "./wear.ts";
 
-const BENCHMARKS: Readonly<Record<string, Benchmark>> = { throughput, latency, coldstart, density, drain, fairness, reload, restart, wear };
+const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
+  throughput,
+  latency,
+  coldstart,
+  density,
+  drain,
+  fairness,
+  idle,
+  reload,
+  restart,
+  wear,
+};
 
 /** Beside the data of `npm start`, so that it is the same disk; the folder for temporary files may be memory. */
 const DATA = fileURLToPath(new URL("../.millrace/", import.meta.url));

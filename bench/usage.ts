@@ -50,6 +50,25 @@ export function descendantsOf(pid: number): number[] {
   return below(pid);
 }
 
+/** Bytes that these processes would take on a machine of their own: what they map from files, the program above all, is there once. */
+export function aloneBytes(pids: readonly number[]): number {
+  const each = pids.map((pid) => {
+    const text = statusOf(pid);
+    const bytes = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(text)?.[1] ?? 0) * 1_024;
+    return { own: bytes("RssAnon") + bytes("RssShmem"), files: bytes("RssFile") };
+  });
+  return sum(each.map(({ own }) => own)) + Math.max(0, ...each.map(({ files }) => files));
+}
+
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "latin1");
+  } catch {
+    // It has ended between the listing and now.
+    return "";
+  }
+}
+
 function usageOfProcess(pid: number): Usage {
   const fields = statFields(pid);
   return { cpuMs: (Number(fields[11] ?? 0) + Number(fields[12] ?? 0)) * TICK_MS, rssBytes: Number(fields[21] ?? 0) * PAGE_BYTES };

@@ -15,6 +15,8 @@ export const loadOptionsSchema = z.object({
   outstanding: z.int().min(1),
   /** Messages per second, all publishers together; undefined = as fast as the two bounds allow. Latency is measured only with a rate. */
   rate: z.number().positive().optional(),
+  /** Of each payload; 72 at least, and by default. */
+  payloadBytes: z.int().min(72).optional(),
   warmUpMs: z.int().min(0),
   measureMs: z.int().min(1),
 });

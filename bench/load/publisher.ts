@@ -22,10 +22,11 @@ export function stampNow(): number {
   return STAMP_BASE + Math.round(performance.now() * 1e6);
 }
 
-/** 72 bytes: one SenML-like reading that carries its stamp. */
-function payloadOf(index: number): string {
-  return `{"n":"sensor-${String(index).padStart(4, "0")}","u":"Cel","v":21.53,"t":${STAMP_BASE},"q":"valid"}`;
+/** One SenML-like reading that carries its stamp: 72 bytes, or more, with blanks behind it. */
+function payloadOf(index: number, bytes = 0): string {
+  return `{"n":"sensor-${String(index).padStart(4, "0")}","u":"Cel","v":21.53,"t":${STAMP_BASE},"q":"valid"}`.padEnd(bytes);
 }
+const BLOCK_BYTES_MAX = 16 * 1024 * 1024;
 const STAMP_AT = payloadOf(0).indexOf(String(STAMP_BASE));
 
 export interface PublisherOptions {
@@ -34,6 +35,7 @@ export interface PublisherOptions {
   readonly topics: readonly string[];
   readonly window: number;
   readonly outstanding: number;
+  readonly payloadBytes?: number | undefined;
   /** Sends only what `pump` is told is due, each message with the time of its write; otherwise as much as the bounds allow. */
   readonly paced: boolean;
 }
@@ -54,8 +56,10 @@ export class Publisher {
     this.#options = options;
     this.#flow = flow;
     // Topics repeated until a burst seldom meets the end of the block.
-    const repeats = Math.ceil((2 * BURST_MAX) / options.topics.length);
-    this.#block = publishBlock(Array.from({ length: repeats }, () => options.topics).flat(), (index) => payloadOf(index % 10_000));
+    const { topics, payloadBytes = 0 } = options;
+    const most = Math.max(1, Math.floor(BLOCK_BYTES_MAX / Math.max(1, payloadBytes * topics.length)));
+    const repeats = Math.min(most, Math.ceil((2 * BURST_MAX) / topics.length));
+    this.#block = publishBlock(Array.from({ length: repeats }, () => topics).flat(), (index) => payloadOf(index % 10_000, payloadBytes));
   }
 
   get inFlight(): number {

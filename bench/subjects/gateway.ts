@@ -11,7 +11,7 @@ const FUNCTION = fileURLToPath(new URL("../function", import.meta.url));
  * A gateway with the function of bench/function, as a user would run it. The function comes the only way there is, through a control plane;
  * then both are stopped, and what is measured is the gateway started again, alone and without a link.
  */
-export async function startGateway(children: Children, folder: string): Promise<Broker> {
+export async function startGateway(children: Children, folder: string): Promise<Broker & { readonly http: string }> {
   const data = join(folder, "gateway");
   mkdirSync(data, { recursive: true });
   const control = await startProgram(children, "control", controlFlags(join(folder, "control")));
@@ -22,5 +22,5 @@ export async function startGateway(children: Children, folder: string): Promise<
   await control.stop();
   const { pid, ready } = await startProgram(children, "gateway", gatewayFlags(data, ""));
   await functionActive(ready["http"] ?? "");
-  return { name: "millrace", pid, port: Number(new URL(ready["mqtt"] ?? "").port), label: "gateway" };
+  return { name: "millrace", pid, port: Number(new URL(ready["mqtt"] ?? "").port), label: "gateway", http: ready["http"] ?? "" };
 }
