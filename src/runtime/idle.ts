@@ -20,10 +20,17 @@ export class Idle {
     this.#parts = parts;
   }
 
-  /** There is something to do, or something that is of use only if there is. */
+  /** There is something to do. */
   busy(): void {
     this.#quiet = 0;
-    if (this.#timer === undefined && !this.#stopped) this.#schedule();
+    if (this.#timer === undefined && !this.#stopped) this.#schedule(this.#parts.idleMs);
+  }
+
+  /** There is something that is of use only if there is something to do soon. */
+  expect(withinMs: number): void {
+    this.#quiet = PARTS;
+    clearTimeout(this.#timer);
+    if (!this.#stopped) this.#schedule(PARTS * Math.min(withinMs, this.#parts.idleMs));
   }
 
   stop(): void {
@@ -31,14 +38,14 @@ export class Idle {
     clearTimeout(this.#timer);
   }
 
-  #schedule(): void {
-    this.#timer = setTimeout(() => this.#look(), Math.ceil(this.#parts.idleMs / PARTS)).unref();
+  #schedule(idleMs: number): void {
+    this.#timer = setTimeout(() => this.#look(), Math.ceil(idleMs / PARTS)).unref();
   }
 
   #look(): void {
     this.#timer = undefined;
     this.#quiet = this.#parts.isBusy() ? 0 : this.#quiet + 1;
     if (this.#quiet > PARTS) this.#parts.idle();
-    else this.#schedule();
+    else this.#schedule(this.#parts.idleMs);
   }
 }

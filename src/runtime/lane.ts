@@ -10,6 +10,8 @@ import { type Item, itemHead } from "./item.ts";
 import { type Batch, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
 
+/** An isolate that nothing needs is dropped after that time: when many functions are deployed at once, all of theirs do not fit into a host. */
+const UNUSED_MS = 1_000;
 const BATCH_BYTES_MAX = 1024 * 1024;
 
 /**
@@ -232,7 +234,7 @@ export class Lane {
 
   /** The isolate is there. It may be of no use any more, or never have been, as that of a version that has just been deployed. */
   #ready(): void {
-    this.#idle.busy();
+    this.#idle.expect(UNUSED_MS);
     this.pump();
   }
 

@@ -131,6 +131,18 @@ describe("messages of a lane", () => {
     expect([...world.settled.values()]).toEqual(["done"]);
   });
 
+  it("that do not come soon after their version has been started do not have its isolate", async () => {
+    const world = new LaneWorld({ idleMs: 60_000, limits: { cpuMs: 10_000 } });
+    await world.start();
+    expect(world.isolates).toBe(1);
+    await world.pass(1_000);
+    expect(world.isolates).toBe(0);
+    await world.arrive({ key: 0, id: undefined, attempts: [] });
+    expect(await world.finish()).toBe(true);
+    await world.pass(30_000);
+    expect(world.isolates).toBe(1);
+  });
+
   it("keep their isolate when it is to be kept warm", async () => {
     const world = new LaneWorld({ warm: 1, idleMs: 100, limits: { cpuMs: 10_000 } });
     await world.start();
