@@ -93,6 +93,11 @@ export interface FunctionState {
    */
   get<T = unknown>(name: string): Promise<T | undefined>;
   /**
+   * Everything whose name begins with `prefix`, by name, in the order of the names (as `sort` has it), with the writes of this handler
+   * already in it. Copies, as with `get`.
+   */
+  list<T = unknown>(prefix?: string): Promise<Map<string, T>>;
+  /**
    * @param name 1 to 1,024 characters.
    * @param value Becomes JSON.
    * @throws Error LIMIT_STATE when the JSON is over `limits.stateValue`; it is not retried.

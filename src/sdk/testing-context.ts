@@ -3,7 +3,8 @@ import { compilePermissions, type Manifest } from "../core/manifest.ts";
 import type { LogLevel } from "../core/stats.ts";
 import { topicProblem } from "../core/topic.ts";
 import { formatSize } from "../core/units.ts";
-import type { FunctionContext, FunctionEvent, FunctionLog, FunctionState, JsonValue } from "./index.ts";
+import type { FunctionContext, FunctionEvent, FunctionLog } from "./index.ts";
+import { createState, jsonOf, type StateChange } from "./testing-state.ts";
 
 export interface TestPublish {
   readonly topic: string;
@@ -28,12 +29,6 @@ export interface TestLog {
   readonly fields?: Readonly<Record<string, unknown>>;
 }
 
-export interface StateChange {
-  readonly name: string;
-  /** Undefined when the value is deleted. */
-  readonly json: string | undefined;
-}
-
 /** What one handler wants so far. */
 export interface Effects {
   readonly publishes: TestPublish[];
@@ -55,7 +50,7 @@ export function createContext(invocation: Invocation): FunctionContext {
   const { event, effects, manifest, seq } = invocation;
   const spend = outputBudget(manifest);
   return {
-    state: createState(invocation, spend),
+    state: createState({ stored: invocation.stored, changes: effects.state, valueBytesMax: manifest.limits.stateValueBytes, spend }),
     ...createOutlets(invocation, spend),
     log: createLog(effects),
     env: manifest.env,
@@ -102,29 +97,6 @@ function createOutlets({ event, effects, manifest }: Invocation, spend: Spend): 
   };
 }
 
-function createState({ effects, stored, manifest }: Invocation, spend: Spend): FunctionState {
-  const { stateValueBytes } = manifest.limits;
-  return {
-    get<T>(name: string): Promise<T | undefined> {
-      const change = effects.state.findLast((candidate) => candidate.name === name);
-      const json = change === undefined ? stored.get(name) : change.json;
-      return Promise.resolve(json === undefined ? undefined : (JSON.parse(json) as T));
-    },
-    set(name, value): void {
-      if (name.length === 0 || name.length > 1_024) throw new TypeError("the name of a state value is a text of 1 to 1,024 characters");
-      const json = jsonOf(value);
-      if (Buffer.byteLength(json) > stateValueBytes) {
-        throw new MillraceError("LIMIT_STATE", `the value of "${name}" is over limits.stateValue, ${formatSize(stateValueBytes)}`);
-      }
-      spend(json);
-      effects.state.push({ name, json });
-    },
-    delete(name): void {
-      effects.state.push({ name, json: undefined });
-    },
-  };
-}
-
 const LOG_LINES_MAX = 100;
 
 /** As on a gateway, the last line says how many are left out. */
@@ -137,11 +109,4 @@ function createLog({ logs }: Effects): FunctionLog {
       else logs[LOG_LINES_MAX] = { level: "warn", message: `LIMIT_LOG: ${++leftOut} more lines of this message are left out` };
     };
   return { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") };
-}
-
-/** @throws TypeError for what JSON cannot hold. */
-function jsonOf(value: JsonValue): string {
-  const json = JSON.stringify(value) as string | undefined;
-  if (json === undefined) throw new TypeError(`${typeof value} is not a JSON value`);
-  return json;
 }

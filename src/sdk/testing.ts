@@ -8,8 +8,9 @@ import { MillraceError } from "../core/errors.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { parseTopicFilter, topicParams, TopicTrie, type TopicFilter } from "../core/topic.ts";
 import { parseManifest } from "../runtime/build/manifest-file.ts";
-import { createContext, type Effects, type StateChange, type TestLog } from "./testing-context.ts";
+import { createContext, type Effects, type TestLog } from "./testing-context.ts";
 import { createEvent, type TestMessage } from "./testing-event.ts";
+import { applyChanges } from "./testing-state.ts";
 import type { FunctionDefinition, JsonValue } from "./index.ts";
 
 export { readRecording, type ReadRecordingOptions, type RecordedTestMessage } from "./testing-recording.ts";
@@ -143,12 +144,7 @@ class Harness<T> implements FunctionHarness {
   #commit(key: string, stored: Map<string, string>, { publishes, events, state }: Effects): void {
     this.#publishes.push(...publishes);
     this.#events.push(...events);
-    for (const change of state) applyChange(stored, change);
+    applyChanges(stored, state);
     this.#state.set(key, stored);
   }
-}
-
-function applyChange(stored: Map<string, string>, { name, json }: StateChange): void {
-  if (json === undefined) stored.delete(name);
-  else stored.set(name, json);
 }

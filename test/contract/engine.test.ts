@@ -4,6 +4,7 @@ import { engineWith } from "../support/engine.ts";
 import { plainEngine } from "../support/plain-engine.ts";
 import { engineContract } from "./engine.contract.ts";
 import { engineLogsContract } from "./engine-logs.contract.ts";
+import { engineStateContract } from "./engine-state.contract.ts";
 import { engineLimitsContract } from "./engine-limits.contract.ts";
 
 describe("isolated-vm, with isolates made ahead", () => {
@@ -12,16 +13,19 @@ describe("isolated-vm, with isolates made ahead", () => {
   beforeEach(() => vi.waitUntil(() => engine.ready > 0, { interval: 5 }));
   afterAll(() => engine[Symbol.dispose]());
   engineContract(() => engine);
+  engineStateContract(() => engine);
   engineLogsContract(() => engine);
   engineLimitsContract(() => engine);
 });
 
 describe("isolated-vm, with nothing made ahead", () => {
   engineContract(() => engineWith(() => false));
+  engineStateContract(() => engineWith(() => false));
 });
 
 /** It has no isolates, and so nothing of what engineLimitsContract describes. */
 describe("the plain engine for tests", () => {
   engineContract(plainEngine);
+  engineStateContract(plainEngine);
   engineLogsContract(plainEngine);
 });

@@ -2,6 +2,7 @@ import { toBytes, u16, u32, u48 } from "./guest-codec.ts";
 import { type Effects, LEVELS, printable } from "./guest-effects.ts";
 import type { GuestEvent } from "./guest-event.ts";
 import type { StateCache } from "./guest-state.ts";
+import { type StateView, stateView } from "./guest-state-view.ts";
 import type { GuestOptions } from "./guest-types.ts";
 import { filterMatches, jsonOf, LimitError, payloadBytes } from "./guest-values.ts";
 
@@ -18,6 +19,7 @@ export class Context {
   readonly #event: GuestEvent;
   readonly #effects: Effects;
   readonly #parts: ContextParts;
+  #state: StateView | undefined;
 
   constructor(event: GuestEvent, effects: Effects, parts: ContextParts) {
     this.#event = event;
@@ -53,13 +55,11 @@ export class Context {
   get emit(): (type: unknown, data: unknown, about?: { subject?: unknown }) => void {
     return (type, data, about) => this.#emit(type, data, about?.subject ?? this.#event.topic);
   }
-  get state(): object {
-    this.#parts.state.used = true;
-    return {
-      get: (name: unknown) => this.#stateGet(textOf(name)),
-      set: (name: unknown, value: unknown) => this.#stateSet(textOf(name), value),
-      delete: (name: unknown): void => void this.#effects.state.set(textOf(name), undefined),
-    };
+  get state(): StateView {
+    const { state, options } = this.#parts;
+    state.used = true;
+    const valueBytesMax = options.stateValueBytes;
+    return (this.#state ??= stateView({ cache: state, effects: this.#effects, key: this.#event.key, valueBytesMax }));
   }
 
   #publish(topic: unknown, payload: unknown, { qos = 1, retain = false }: Delivery): void {
@@ -84,35 +84,11 @@ export class Context {
     const [typeBytes, subjectBytes, bytes] = [toBytes(type), toBytes(printable(subject).slice(0, 1024)), toBytes(jsonOf(data))];
     this.#effects.emit(u16(typeBytes.length) + typeBytes + u16(subjectBytes.length) + subjectBytes + u32(bytes.length) + bytes);
   }
-
-  async #stateGet(name: string): Promise<unknown> {
-    const { state } = this.#parts;
-    const { key } = this.#event;
-    if (state.get(key) === undefined) await state.load([key]);
-    const written = this.#effects.state;
-    const value = written.has(name) ? written.get(name) : state.get(key)?.values.get(name);
-    return value === undefined ? undefined : JSON.parse(value);
-  }
-
-  #stateSet(name: string, value: unknown): void {
-    const { stateValueBytes } = this.#parts.options;
-    if (name.length === 0 || name.length > 1024) throw new TypeError("the name of a state value is a text of 1 to 1,024 characters");
-    const text = jsonOf(value);
-    if (text.length > stateValueBytes) {
-      throw new LimitError("LIMIT_STATE", `the state value "${name}" is ${text.length} bytes, at most ${stateValueBytes} are allowed`);
-    }
-    this.#effects.write(name, text);
-  }
 }
 
 interface Delivery {
   readonly qos?: unknown;
   readonly retain?: unknown;
-}
-
-function textOf(name: unknown): string {
-  if (typeof name !== "string") throw new TypeError("the name of a state value is a text");
-  return name;
 }
 
 /** Topics that this isolate has found allowed, with their bytes. */

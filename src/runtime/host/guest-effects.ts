@@ -42,9 +42,9 @@ export class Effects {
     this.#emits += event;
   }
 
-  /** Takes a state value, as JSON. */
-  write(name: string, value: string): void {
-    this.#spend(name.length + value.length, this.state.size);
+  /** Takes a state value, as it is stored; undefined deletes. */
+  write(name: string, value: string | undefined): void {
+    this.#spend(name.length + (value?.length ?? 0), this.state.size);
     this.state.set(name, value);
   }
 

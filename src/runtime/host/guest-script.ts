@@ -11,6 +11,7 @@ const MODULES = [
   "guest-effects",
   "guest-event",
   "guest-state",
+  "guest-state-view",
   "guest-context",
   "guest",
   "guest-warm-up",
