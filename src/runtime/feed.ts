@@ -155,7 +155,8 @@ export class Feed {
 
   /** Reads on where that had to wait, once there is room. */
   refill(): void {
-    if (this.#pending >= this.#owner.pendingMax / 2 || this.#full()) return;
+    // Reads bring many messages at once, so there has to be room for many.
+    if (this.#pending >= this.#owner.pendingMax / 2 || this.#pendingBytes >= PENDING_BYTES_MAX / 2 || this.#full()) return;
     if (!this.#live) void this.#catchUp();
     this.#aside.refill();
   }
