@@ -1,5 +1,5 @@
 /** What functions have handled and the journal has not written, at which they wait. */
-const UNITS_MAX = 2_048;
+const UNITS_MAX = 8_192;
 /** So many bytes weigh as much as a message. */
 const UNIT_BYTES = 4_096;
 
