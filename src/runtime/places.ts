@@ -57,10 +57,11 @@ export class Places {
     );
   }
 
-  /** The place of the topmost frame that is the author's, such as `lib/convert.ts:12:8`. */
+  /** The place of the topmost frame that is the author's, such as `lib/convert.ts:12:8`. Undefined when it is not known. */
   first(stack: string): string | undefined {
     const frame = stack.split("\n", FRAMES_MAX).find((line) => /^\s+at /.test(line) && line.search(this.#pattern) >= 0);
-    return frame === undefined ? undefined : /([^\s(]+:\d+:\d+)\)?$/.exec(this.inText(`\n${frame}`))?.[1];
+    const placed = frame === undefined ? undefined : this.inText(`\n${frame}`);
+    return placed === undefined || placed.endsWith(frame ?? "") ? undefined : /([^\s(]+:\d+:\d+)\)?$/.exec(placed)?.[1];
   }
 }
 
