@@ -1,5 +1,6 @@
 import type { Dropped } from "./drops.ts";
 import type { StartStats } from "./starts.ts";
+import type { UsageStats } from "./usage.ts";
 
 /** What the gateway says of itself at `/v1/stats`. Counters start at zero with the process; positions are of the journal. */
 export interface GatewayStats {
@@ -82,6 +83,12 @@ export interface FunctionStats {
   /** Isolates that it has. */
   readonly instances: number;
   readonly starts: StartStats;
+  /** When the oldest message arrived that waits, in milliseconds since the epoch. Absent when none waits or it is not read from the journal yet. */
+  readonly oldest?: number;
+  /** Of keys, names and values that it keeps, as they were not long ago. Absent until that was looked at for the first time. */
+  readonly stateBytes?: number;
+  /** Of the version that runs; the counters above go on over versions. */
+  readonly usage: UsageStats;
 }
 
 /** One line that a function logged, or that the gateway says about it. */

@@ -1,15 +1,9 @@
 import type { Dropped } from "../core/drops.ts";
-import type { StartStats } from "../core/starts.ts";
-import type { FunctionStats, GatewayStats } from "../core/stats.ts";
+import type { GatewayStats } from "../core/stats.ts";
+import { FUNCTION_FAMILIES } from "./function-metrics.ts";
+import { type Family, labels, type Metric, single } from "./metric-family.ts";
 
 export const METRICS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-
-interface Metric<T> {
-  readonly name: string;
-  readonly type: "counter" | "gauge";
-  readonly help: string;
-  value(of: T): number;
-}
 
 const GATEWAY: readonly Metric<GatewayStats>[] = [
   gauge("start_time_seconds", "When the process started, in seconds since the epoch.", (s) => Date.parse(s.startedAt) / 1000),
@@ -40,76 +34,29 @@ const GATEWAY: readonly Metric<GatewayStats>[] = [
   gauge("link_connected", "Whether the link to the control plane is up: 1 or 0.", (s) => (s.link.connected ? 1 : 0)),
 ];
 
-const FUNCTION: readonly Metric<FunctionStats>[] = [
-  gauge("function_active", "Whether the version that was asked for is the one that runs: 1 or 0.", (f) => (f.state === "active" ? 1 : 0)),
-  gauge("function_version", "Number of the version that runs.", (f) => f.version),
-  gauge("function_backlog", "Messages that wait for the function.", (f) => f.backlog),
-  gauge("function_instances", "Isolates that the function has.", (f) => f.instances),
-  counter("function_handled_total", "Messages that the function handled.", (f) => f.handled),
-  counter("function_failed_total", "Tries of the function that failed.", (f) => f.failed),
-  counter("function_retried_total", "Tries that were repetitions.", (f) => f.retried),
-  counter("function_dead_lettered_total", "Messages that were given up.", (f) => f.deadLettered),
-  counter("function_duplicates_total", "Messages left out because of their idempotency key.", (f) => f.duplicates),
-  counter("function_emitted_total", "Events that the function emitted.", (f) => f.emitted),
-  counter("function_published_total", "Messages that the function published.", (f) => f.published),
-  counter("function_starts_pooled_total", "Starts of the function that found an isolate ready.", (f) => f.starts.pooled),
-  counter("function_starts_cached_total", "Starts of the function whose code had been compiled before.", (f) => f.starts.cached),
-];
-
-type Of = (starts: StartStats) => number;
-
-/** Each as a summary: the sum of what the starts took, by phase, and how many there were. */
-const START_PHASES: readonly { readonly phase: string; readonly ms: Of; readonly count: Of }[] = [
-  { phase: "isolate", ms: (starts) => starts.isolateMs, count: ({ count }) => count },
-  { phase: "compile", ms: (starts) => starts.compileMs, count: ({ count }) => count },
-  { phase: "init", ms: (starts) => starts.initMs, count: ({ count }) => count },
-  { phase: "first_call", ms: (starts) => starts.firstCallMs, count: (starts) => starts.firstCalls },
-];
-
 const DROPPED: Metric<Dropped> = counter("dropped_total", "What was dropped because a setting or a manifest says so.", (d) => d.count);
 
-/** The stats in the text format of Prometheus, version 0.0.4. */
-export function metricsText(stats: GatewayStats): string {
-  const info = labels({ gateway: stats.gateway, version: stats.version });
-  const lines = [
-    "# HELP millrace_info Who this is; always 1.",
-    "# TYPE millrace_info gauge",
-    `millrace_info${info} 1`,
-    ...GATEWAY.flatMap((metric) => [...head(metric), `millrace_${metric.name} ${metric.value(stats)}`]),
-    ...FUNCTION.flatMap((metric) => [...head(metric), ...stats.functions.map((each) => sample(metric, each, { function: each.name }))]),
-    "# HELP millrace_function_start_seconds What starts of the function's isolates took, by phase.",
-    "# TYPE millrace_function_start_seconds summary",
-    ...stats.functions.flatMap(({ name, starts }) => startSamples(name, starts)),
-    ...head(DROPPED),
-    ...stats.drops.map((each) => sample(DROPPED, each, { function: each.function, reason: each.reason })),
-  ];
-  return `${lines.join("\n")}\n`;
-}
+/** Everything at /metrics, in its order. docs/reference/metrics.md is this table. */
+export const FAMILIES: readonly Family[] = [
+  {
+    name: "info",
+    type: "gauge",
+    help: "Who this is; always 1.",
+    labels: ["gateway", "version"],
+    samples: ({ gateway, version }) => [`millrace_info${labels({ gateway, version })} 1`],
+  },
+  ...GATEWAY.map((metric) => single(metric, [], (stats) => [[stats, {}]])),
+  ...FUNCTION_FAMILIES,
+  single(DROPPED, ["function", "reason"], ({ drops }) => drops.map((each) => [each, { function: each.function, reason: each.reason }])),
+];
 
-function head({ name, type, help }: Metric<never>): string[] {
-  return [`# HELP millrace_${name} ${help}`, `# TYPE millrace_${name} ${type}`];
-}
-
-function sample<T>(metric: Metric<T>, of: T, by: Readonly<Record<string, string>>): string {
-  return `millrace_${metric.name}${labels(by)} ${metric.value(of)}`;
-}
-
-function startSamples(name: string, starts: StartStats): string[] {
-  return START_PHASES.flatMap(({ phase, ms, count }) => {
-    const by = labels({ function: name, phase });
-    const metric = "millrace_function_start_seconds";
-    return [`${metric}_sum${by} ${ms(starts) / 1_000}`, `${metric}_count${by} ${count(starts)}`];
+/** The stats in the text format of Prometheus, version 0.0.4; `now` in milliseconds since the epoch. */
+export function metricsText(stats: GatewayStats, now = Date.now()): string {
+  const lines = FAMILIES.flatMap((family) => {
+    const { name, type, help } = family;
+    return [`# HELP millrace_${name} ${help}`, `# TYPE millrace_${name} ${type}`, ...family.samples(stats, now)];
   });
-}
-
-function labels(values: Readonly<Record<string, string>>): string {
-  return `{${Object.entries(values)
-    .map(([name, value]) => `${name}="${escapeLabel(value)}"`)
-    .join(",")}}`;
-}
-
-function escapeLabel(text: string): string {
-  return text.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll('"', '\\"');
+  return `${lines.join("\n")}\n`;
 }
 
 function counter<T>(name: string, help: string, value: (of: T) => number): Metric<T> {

@@ -69,6 +69,13 @@ export function tryDecode(bytes: Buffer, max: number, mayDefer: boolean): ItemRe
   }
 }
 
+/** How many of the messages have really been tried. */
+export function triedOf(results: readonly ItemResult[]): number {
+  let count = 0;
+  for (const { status } of results) if (status !== "deferred") count++;
+  return count;
+}
+
 function decodeResult(reader: Reader, mayDefer: boolean): ItemResult {
   const status = reader.u8();
   if (status === 0) {

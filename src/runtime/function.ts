@@ -5,6 +5,7 @@ import type { Drops } from "../core/drops.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { JournaledMessage } from "../core/message.ts";
+import type { UsageStats } from "../core/usage.ts";
 import type { ItemResult } from "./effects.ts";
 import { Feed } from "./feed.ts";
 import { FunctionLog } from "./function-log.ts";
@@ -173,7 +174,15 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   /** Isolates that it has. */
   get instances(): number {
-    return this.#lanes.filter((lane) => lane.hasInstance).length;
+    return this.#lanes.filter((lane) => lane.heapBytes !== undefined).length;
+  }
+  /** When the oldest message arrived that it has in memory and is not done with, in milliseconds since the epoch. */
+  get oldest(): number | undefined {
+    const oldest = Math.min(...this.#lanes.map((lane) => lane.oldest));
+    return oldest === Infinity ? undefined : oldest;
+  }
+  get usage(): UsageStats {
+    return this.#settling.usage.stats(this.#lanes.reduce((sum, lane) => sum + (lane.heapBytes ?? 0), 0));
   }
   /** Why it has no isolate although it needs one. */
   get loadError(): string | undefined {
@@ -289,6 +298,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   firstCall(ms: number): void {
     this.starts.firstCall(ms);
+  }
+
+  measured(count: number, wallMs: number, cpuMs: number): void {
+    this.#settling.usage.batch(count, wallMs, cpuMs);
   }
 
   wasCut(): void {

@@ -20,6 +20,8 @@ export interface Loss {
 export interface InstanceEvents {
   /** `usedMs`: for how long it has computed. */
   result(batch: number, results: Buffer, usedMs: number): void;
+  /** So large is the heap of the instance. */
+  heap?(bytes: number): void;
   /** The batch was stopped and the instance is gone; the first `finished` items have results. */
   cut(batch: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void;
   stateGet(request: number, keys: readonly string[]): void;
@@ -173,7 +175,9 @@ export class GuardedHost {
       instance.answered(body.readUInt32BE(0));
       const usedMs = body.readUInt32BE(4) / 1_000;
       instance.turns.end(usedMs);
-      instance.events.result(body.readUInt32BE(0), body.subarray(8), usedMs);
+      const heapKb = body.readUInt32BE(8);
+      if (heapKb > 0) instance.events.heap?.(heapKb * 1_024);
+      instance.events.result(body.readUInt32BE(0), body.subarray(12), usedMs);
       this.#queue.serve();
     } else if (kind === FRAME.STATE_GET) {
       instance.events.stateGet(body.readUInt32BE(0), parseKeys(body.toString("utf8", 4)));

@@ -25,6 +25,7 @@ interface Made {
   readonly place: unknown;
   handle: InstanceHandle | undefined;
   hasAnswered: boolean;
+  heapBytes: number;
 }
 
 type InstanceOwner = Pick<LaneOwner, "load" | "loadFailed" | "loadState" | "killedHost" | "firstCall" | "place">;
@@ -55,6 +56,11 @@ export class Instance {
   /** Undefined as long as there is none. */
   get handle(): InstanceHandle | undefined {
     return this.#made?.handle;
+  }
+
+  /** As its host has looked at it last; 0 as long as it has not. */
+  get heapBytes(): number {
+    return this.#made?.heapBytes ?? 0;
   }
 
   /** It has answered a batch, for which it has computed so long, as its host has it. */
@@ -119,7 +125,7 @@ export class Instance {
   /** Makes another one where it belongs. `ready` follows. */
   prepare(): void {
     if (this.#next !== undefined || this.#retry !== undefined || this.#closed) return;
-    const next: Made = { onTrial: false, place: this.#owner.place, handle: undefined, hasAnswered: false };
+    const next: Made = { onTrial: false, place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0 };
     this.#next = next;
     void this.#prepare(next);
   }
@@ -180,7 +186,7 @@ export class Instance {
   }
 
   async #make(onTrial: boolean): Promise<void> {
-    const made: Made = { onTrial, place: this.#owner.place, handle: undefined, hasAnswered: false };
+    const made: Made = { onTrial, place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0 };
     await this.#load(made, () => this.#made === undefined);
     if (made.handle !== undefined) this.#made = made;
   }
@@ -194,6 +200,7 @@ export class Instance {
   #events(made: Made): InstanceEvents {
     return {
       result: (id, results, usedMs) => this.#inTurn(() => this.#listener.result(id, results, usedMs)),
+      heap: (bytes) => void (made.heapBytes = bytes),
       turn: () => {
         if (made === this.#made) this.#listener.turn();
       },

@@ -38,3 +38,10 @@ export function itemHead(item: Item): Buffer {
   head.writeUInt16BE(item.keyBytes.length, 9);
   return head;
 }
+
+/** When the first of them arrived, in milliseconds since the epoch; Infinity when there is none. */
+export function oldestOf(items: Iterable<Item>): number {
+  let oldest = Infinity;
+  for (const { message } of items) oldest = Math.min(oldest, message.time);
+  return oldest;
+}

@@ -22,6 +22,8 @@ export interface LaneOwner {
   load(events: InstanceEvents, trial: object | undefined): Promise<InstanceHandle>;
   /** An instance has handled its first batch, for which it has computed so long. */
   firstCall(ms: number): void;
+  /** So many messages of a batch came to an end in `wallMs`, in which the isolate computed for `cpuMs`. */
+  measured(count: number, wallMs: number, cpuMs: number): void;
   /** A batch had to be stopped. */
   wasCut(): void;
   /** It is certain that a host died of the function. */

@@ -1,12 +1,12 @@
 import { backoffMs } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
-import { type GuestError, type ItemResult, tryDecode } from "./effects.ts";
+import { type GuestError, type ItemResult, triedOf, tryDecode } from "./effects.ts";
 import type { Fault } from "./host/frames.ts";
 import { Idle } from "./idle.ts";
 import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
 import type { LaneOwner } from "./lane-owner.ts";
-import { type Item, itemHead } from "./item.ts";
+import { type Item, itemHead, oldestOf } from "./item.ts";
 import { type Batch, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -77,8 +77,13 @@ export class Lane {
     if (this.#kept) this.#instance.recover();
   }
 
-  get hasInstance(): boolean {
-    return this.#instance.handle !== undefined;
+  /** Of its isolate, when that was last looked at; undefined as long as it has none. */
+  get heapBytes(): number | undefined {
+    return this.#instance.handle === undefined ? undefined : this.#instance.heapBytes;
+  }
+  /** When the oldest message arrived that is here, in milliseconds since the epoch; Infinity when there is none. */
+  get oldest(): number {
+    return Math.min(oldestOf(this.#queue), oldestOf(this.#underWay.all()), this.#waiting.oldest);
   }
 
   offer(item: Item): void {
@@ -201,7 +206,7 @@ export class Lane {
     }
     // Its host has survived it.
     if (this.#trying) for (const item of batch.items) item.trial = false;
-    this.#underWay.learn(batch, batch.items.length, usedMs);
+    this.#owner.measured(triedOf(results), this.#underWay.learn(batch, batch.items.length, usedMs), usedMs);
     this.#instance.answered(usedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, results), () => {
       this.#underWay.leave([]);
@@ -246,7 +251,8 @@ export class Lane {
     const results = this.#read(batch, cut.results) ?? [];
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
     const rest = batch.items.slice(finished.length);
-    this.#underWay.learn(batch, finished.length, cut.elapsedMs);
+    const wallMs = this.#underWay.learn(batch, finished.length, cut.elapsedMs);
+    this.#owner.measured(triedOf(finished) + (isInnocent ? 0 : 1), wallMs, cut.fault.code === "LIMIT_WALL" ? 0 : cut.elapsedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, finished), () => {
       this.#underWay.leave(rest);
       const refused = finished.length > 0 && this.#settle(batch.items, finished);

@@ -10,11 +10,12 @@ import type { FunctionStats, InvokeResult } from "../core/stats.ts";
 import type { DeploymentJournal } from "./deployment-journal.ts";
 import { DeployedFunction, type FunctionParts } from "./function.ts";
 import { Finder } from "./finder.ts";
+import { type Failure, failedStats, runningStats } from "./function-stats.ts";
 import { HostPool } from "./hosts.ts";
 import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
 import type { Pressure } from "./shedding.ts";
-import { Starts } from "./starts.ts";
+import { StateSizes } from "./state-sizes.ts";
 import { SourceMaps } from "./places.ts";
 import { PendingBytes } from "./pending-bytes.ts";
 import { Resting } from "./resting.ts";
@@ -51,11 +52,6 @@ export interface Target {
 
 type Hold = "restore" | "delivery";
 
-/** A version that could not take over; what ran before goes on. */
-interface Failure extends Target {
-  readonly error: string;
-}
-
 /** The functions of a gateway: which there are, which messages wake them, and the hosts that run them. */
 export class Runtime implements AsyncDisposable {
   readonly logs = new LogRing(LOG_RECORDS_MAX);
@@ -66,6 +62,7 @@ export class Runtime implements AsyncDisposable {
   readonly #functions = new Map<string, DeployedFunction>();
   readonly #failures = new Map<string, Failure>();
   readonly #parts: FunctionParts;
+  readonly #stateSizes: StateSizes;
   #routes = new RouteTable<DeployedFunction>([]);
   readonly #resting: Resting;
   #head: number;
@@ -84,6 +81,7 @@ export class Runtime implements AsyncDisposable {
     this.#journal = journal;
     this.#head = journal.nextSeq;
     this.#resting = new Resting(() => journal.functionRecords);
+    this.#stateSizes = new StateSizes((name) => journal.state.bytes(name), logger);
     const { hosts: shared, ownHostsMax: ownMax, hostMemoryMax: memoryMax } = options;
     const limits = { ...(ownMax === undefined ? {} : { ownMax }), ...(memoryMax === undefined ? {} : { memoryMax }) };
     const unwritten = new Unwritten(() => this.#hosts.serve());
@@ -126,6 +124,7 @@ export class Runtime implements AsyncDisposable {
       const late = new AbortController();
       await Promise.race([stopped, systemClock.sleep(CLOSE_MS_MAX, late.signal)]).finally(() => late.abort());
       await this.#hosts.close();
+      await this.#stateSizes[Symbol.asyncDispose]();
     });
   }
 
@@ -292,6 +291,7 @@ export class Runtime implements AsyncDisposable {
       this.#failures.delete(name);
       const deployed = this.#functions.get(name);
       this.#functions.delete(name);
+      this.#stateSizes.forget(name);
       this.#reroute();
       await deployed?.stop();
       if (this.#journal.functionRecord(name) === undefined) return;
@@ -327,30 +327,9 @@ export class Runtime implements AsyncDisposable {
   }
 
   stats(): { hosts: number; hostRestarts: number; functions: FunctionStats[] } {
-    const functions: FunctionStats[] = [...this.#functions.values()].map((deployed) => {
-      const { name, version, digest, from, backlog, counters, instances, starts, quarantine, loadError } = deployed;
-      const error = quarantine === undefined ? (loadError ?? this.#failures.get(name)?.error) : `${quarantine.code}: ${quarantine.message}`;
-      const state = quarantine === undefined ? "active" : "quarantined";
-      const about = { name, version, digest, from, backlog, instances, state, ...(error === undefined ? {} : { error }) } as const;
-      return { ...about, ...counters, starts: starts.stats };
-    });
-    for (const { name, version, digest, error } of this.#failures.values()) {
-      if (this.#functions.has(name)) continue;
-      const counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
-      functions.push({
-        name,
-        version,
-        digest,
-        error,
-        state: "failed",
-        from: 0,
-        backlog: 0,
-        instances: 0,
-        ...counters,
-        starts: new Starts().stats,
-      });
-    }
-    return { hosts: this.#hosts.size, hostRestarts: this.#hosts.restarts, functions };
+    const running = [...this.#functions.values()].map((each) => runningStats(each, this.#failures.get(each.name), this.#stateSizes));
+    const failed = [...this.#failures.values()].filter(({ name }) => !this.#functions.has(name)).map(failedStats);
+    return { hosts: this.#hosts.size, hostRestarts: this.#hosts.restarts, functions: [...running, ...failed] };
   }
 
   /** Every function is done with the messages below this seq, also those that could not be started again so far. */

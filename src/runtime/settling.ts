@@ -13,6 +13,7 @@ import type { Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { StateBudget } from "./state-budget.ts";
 import type { Unwritten } from "./unwritten.ts";
+import { Usage } from "./usage.ts";
 import type { FunctionVersion } from "./version.ts";
 
 export interface SettlingParts {
@@ -38,6 +39,7 @@ interface Settled {
 /** Turns what became of the messages of a function into commits, and counts it. */
 export class Settling implements DraftOwner {
   readonly counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
+  readonly usage: Usage;
   readonly gateway: string;
   readonly source: Buffer;
   readonly #version: FunctionVersion;
@@ -49,6 +51,7 @@ export class Settling implements DraftOwner {
   constructor(version: FunctionVersion, parts: SettlingParts) {
     this.gateway = parts.gateway;
     this.source = sourceOf(version.name);
+    this.usage = new Usage(version.manifest.limits.memoryBytes);
     this.#version = version;
     this.#parts = parts;
     const { state } = parts.journal;
@@ -121,6 +124,7 @@ export class Settling implements DraftOwner {
     let refused: Item | undefined;
     for (const { item, result, dead } of outcomes) {
       if (result.status === "deferred") continue;
+      this.usage.bytesIn += item.message.record.length;
       this.#log(item, result.logs);
       const error = result.status === "done" ? collect(item, result.effects, draft, this) : result.error;
       if (result.status === "done" && error !== undefined) refused = item;
@@ -156,6 +160,7 @@ export class Settling implements DraftOwner {
         // After a failed commit the gateway stops; the messages are handled again when it is back.
         if (error === undefined) {
           this.counters.handled += handled;
+          this.usage.bytesOut += outOf(draft);
           this.counters.emitted += draft.events.length;
           this.counters.published += draft.publishes.length;
           this.counters.deadLettered += draft.deadLetters.length;
@@ -167,6 +172,7 @@ export class Settling implements DraftOwner {
 
   #failure(item: Item, error: GuestError, draft: Draft | undefined): void {
     this.counters.failed++;
+    this.usage.failed(error.code, draft === undefined);
     if (draft === undefined) this.counters.retried++;
     else draft.deadLetters.push(deadLetter(item, error, this, this.#parts.places.first(error.stack)));
     const ending = draft === undefined ? "; it will be retried" : "; given up, see dead letters";
@@ -185,6 +191,14 @@ function bytesOf({ publishes, derived, state }: Draft): number {
   for (const record of publishes) bytes += record.length;
   for (const { record } of derived) bytes += record.length;
   for (const { value } of state) bytes += value?.length ?? 0;
+  return bytes;
+}
+
+/** Of what leaves the function. */
+function outOf({ publishes, events }: Draft): number {
+  let bytes = 0;
+  for (const record of publishes) bytes += record.length;
+  for (const { data } of events) bytes += Buffer.byteLength(data);
   return bytes;
 }
 

@@ -65,13 +65,14 @@ export class UnderWay {
     return batch?.id === id ? batch : undefined;
   }
 
-  /** Learns from `count` items how long one takes; they have computed for `usedMs`, as their host has it. */
-  learn(batch: Batch, count: number, usedMs: number): void {
+  /** Learns from `count` items how long one takes; they have computed for `usedMs`, as their host has it. Answers with how long they took. */
+  learn(batch: Batch, count: number, usedMs: number): number {
     const now = performance.now();
     const passedMs = now - Math.max(batch.sentAt, this.#answeredAt);
     this.#answeredAt = now;
     this.#wallMsPerItem = average(this.#wallMsPerItem, passedMs / Math.max(1, count));
     this.#msPerItem = average(this.#msPerItem, Math.min(usedMs, passedMs) / Math.max(1, count));
+    return passedMs;
   }
 
   /** Of the oldest batch only `rest` is under way still. */

@@ -1,4 +1,4 @@
-import type { Item } from "./item.ts";
+import { type Item, oldestOf } from "./item.ts";
 
 /** Messages of one key that are kept in memory behind one that waits; what comes after them is set aside. */
 const BEHIND_MAX = 8;
@@ -39,6 +39,14 @@ export class Waiting {
   constructor(strict: boolean, owner: WaitingOwner) {
     this.#strict = strict;
     this.#owner = owner;
+  }
+
+  /** When the oldest of what waits arrived, in milliseconds since the epoch; Infinity when nothing does. */
+  get oldest(): number {
+    let oldest = Infinity;
+    for (const { items } of this.#keys.values()) oldest = Math.min(oldest, oldestOf(items));
+    for (const { items } of this.#stalled.values()) oldest = Math.min(oldest, oldestOf(items));
+    return oldest;
   }
 
   /** Holds an item back for `ms`. */

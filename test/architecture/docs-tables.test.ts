@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { loadAll } from "../../src/cli/program.ts";
 import { CONTROL_TABLE } from "../../src/core/control-config.ts";
 import { GATEWAY_TABLE } from "../../src/core/gateway-config.ts";
-import { cliPage, configurationPage, errorsPage } from "../support/reference.ts";
+import { cliPage, configurationPage, errorsPage, metricsPage } from "../support/reference.ts";
 
 const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
   "configuration.md": () =>
@@ -14,6 +14,7 @@ const PAGES: Readonly<Record<string, () => string | Promise<string>>> = {
     ]),
   "cli.md": async () => cliPage(await loadAll()),
   "errors.md": errorsPage,
+  "metrics.md": metricsPage,
 };
 
 // `UPDATE_DOCS=1 npm test` writes the pages instead of comparing them.

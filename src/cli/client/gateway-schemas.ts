@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { DROP_REASONS } from "../../core/drops.ts";
 import { fromLine, recordedSchema } from "../../core/recording.ts";
+import type { HistogramStats } from "../../core/histogram.ts";
 import type { StartStats } from "../../core/starts.ts";
 import type { DeadLetter, FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
+import { NO_USAGE, type UsageStats } from "../../core/usage.ts";
 
 const level = z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[]);
 const counter = z.number();
@@ -19,6 +21,18 @@ const startStats = z.object({
   firstCallMs: counter.default(0),
 });
 
+const histogram = z.object({ counts: z.array(counter).readonly(), sumMs: counter }) satisfies z.ZodType<HistogramStats>;
+const usageStats = z.object({
+  invocations: counter,
+  errors: z.record(z.string(), counter).readonly(),
+  retries: counter,
+  duration: histogram,
+  cpu: histogram,
+  gbSeconds: counter,
+  bytesIn: counter,
+  bytesOut: counter,
+  heapBytes: counter,
+}) satisfies z.ZodType<UsageStats>;
 const functionStats = z.object({
   name: z.string(),
   version: z.int(),
@@ -36,6 +50,9 @@ const functionStats = z.object({
   backlog: counter,
   instances: counter.default(0),
   starts: startStats.default(NO_STARTS),
+  oldest: counter.exactOptional(),
+  stateBytes: counter.exactOptional(),
+  usage: usageStats.default(NO_USAGE),
 }) satisfies z.ZodType<FunctionStats>;
 
 /** Members that a later gateway adds are kept, so that `--json` shows all there is. */

@@ -25,7 +25,7 @@ export interface Instance {
   dispose(): void;
 }
 
-/** A batch that was cut off carries what was finished before; its instance is of no further use. */
+/** `heapBytes` where that was looked at. A batch that was cut off carries what was finished before; its instance is of no further use. */
 export type RunOutcome =
-  | { readonly done: true; readonly results: string; readonly computedMs: number }
+  | { readonly done: true; readonly results: string; readonly computedMs: number; readonly heapBytes?: number }
   | { readonly done: false; readonly fault: Fault; readonly finished: number; readonly elapsedMs: number; readonly results: string };

@@ -13,7 +13,8 @@
  *                  LOADED    JSON StartTimes
  *                  FAILED    JSON {code, message}: the isolate could not be made
  *                  STATE_GET u32 request · JSON [key …]
- *                  RESULT    u32 batch · u32 µs of a processor that it took · results, one for each item
+ *                  RESULT    u32 batch · u32 µs of a processor that it took · u32 KiB of the heap, 0 when it was not looked at
+ *                            · results, one for each item
  *                  CUT       u32 batch · JSON {code, message} as u32 length and text · u16 finished items · u32 ms that the next one had
  *                            been running · results of the finished ones. The isolate is gone.
  *                  STUCK     JSON {code, message}: the isolate cannot be stopped, so the host has to be killed

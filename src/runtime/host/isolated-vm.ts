@@ -21,7 +21,7 @@ const STUCK_MS = 2 * SALVAGE_TIMEOUT_MS;
 const MEMORY_MB_MIN = 8;
 /**
  * V8 ends an isolate for its memory when it collects garbage, and a message that asks for all of it at once is through before that. So the
- * engine looks too, after a batch that took this long and after so many others. It costs 12 µs.
+ * engine looks too, after the first batch, after one that took this long, and after so many others. It costs 12 µs.
  */
 const MEMORY_LOOK_MS = 2;
 const MEMORY_LOOK_BATCHES = 64;
@@ -103,7 +103,7 @@ class IsolatedVmInstance implements Instance {
   /** Tells the batch that waits. */
   #breaks: ((reason: unknown) => void) | undefined;
   #timeoutMs = 0;
-  #unlooked = 0;
+  #unlooked = MEMORY_LOOK_BATCHES - 1;
 
   private constructor(isolate: ivm.Isolate, made: Made) {
     this.#isolate = isolate;
@@ -152,8 +152,8 @@ class IsolatedVmInstance implements Instance {
       const outcome: RunOutcome =
         typeof finished === "string" ? { done: true, results: finished, computedMs: computedMs(this.#isolate, before) } : finished;
       if (this.#hasAskedTooOften) return this.#refuse();
-      if (outcome.done && (tookMs >= MEMORY_LOOK_MS || ++this.#unlooked >= MEMORY_LOOK_BATCHES)) await this.#lookAtMemory();
-      return outcome;
+      if (!outcome.done || (tookMs < MEMORY_LOOK_MS && ++this.#unlooked < MEMORY_LOOK_BATCHES)) return outcome;
+      return { ...outcome, heapBytes: await this.#lookAtMemory() };
     } catch (error) {
       this.#pace.took(performance.now() - startedAt);
       const message = error instanceof Error ? error.message : String(error);
@@ -186,12 +186,13 @@ class IsolatedVmInstance implements Instance {
   }
 
   /** @throws Error when the isolate is ended, because what is left without garbage is too much */
-  async #lookAtMemory(): Promise<void> {
+  async #lookAtMemory(): Promise<number> {
     this.#unlooked = 0;
     const { used_heap_size: used, externally_allocated_size: external } = this.#isolate.getHeapStatisticsSync();
     const bytesMax = this.#made.memoryMb * 2 ** 20;
-    if (used + external <= bytesMax) return;
+    if (used + external <= bytesMax) return used + external;
     await this.#watched(this.#made.collect.apply(undefined, [2 * bytesMax], { timeout: COLLECT_TIMEOUT_MS }), COLLECT_TIMEOUT_MS);
+    return used + external;
   }
 
   /** The batch waits for something; so does this, within the wall limit. */

@@ -59,7 +59,8 @@ async function run(id: number, slot: Slot, body: Buffer): Promise<void> {
 function answer(id: number, batch: Uint8Array, outcome: RunOutcome): void {
   const results = Buffer.from(outcome.results, "latin1");
   if (outcome.done) {
-    send(FRAME.RESULT, id, batch, u32(Math.min(2 ** 32 - 1, Math.round(outcome.computedMs * 1_000))), results);
+    const usedUs = Math.min(2 ** 32 - 1, Math.round(outcome.computedMs * 1_000));
+    send(FRAME.RESULT, id, batch, u32(usedUs, Math.ceil((outcome.heapBytes ?? 0) / 1_024)), results);
     return;
   }
   const fault = Buffer.from(JSON.stringify(outcome.fault));

@@ -1,3 +1,4 @@
+import { NO_USAGE } from "../../../src/core/usage.ts";
 import type { FunctionStats, GatewayStats } from "../../../src/core/stats.ts";
 
 export function functionStats(name: string, change: Partial<FunctionStats> = {}): FunctionStats {
@@ -13,7 +14,7 @@ export function functionStats(name: string, change: Partial<FunctionStats> = {})
     instances: 0,
   };
   const starts = { count: 2, pooled: 1, cached: 0, isolateMs: 1.5, compileMs: 0.5, initMs: 0.25, firstCalls: 1, firstCallMs: 0.5 };
-  return { name, version: 3, digest: "ab", state: "active", from: 0, ...counters, starts, ...change };
+  return { name, version: 3, digest: "ab", state: "active", from: 0, ...counters, starts, usage: NO_USAGE, ...change };
 }
 
 export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NO_USAGE } from "../../../src/core/usage.ts";
 import type { Observation } from "../../hostile/attack.ts";
 import { SNIPPETS } from "../../hostile/snippets.ts";
 import { judge } from "../../hostile/verdict.ts";
@@ -20,6 +21,7 @@ const stats = {
   backlog: 0,
   instances: 0,
   starts: { count: 1, pooled: 1, cached: 0, isolateMs: 0, compileMs: 0, initMs: 0, firstCalls: 0, firstCallMs: 0 },
+  usage: NO_USAGE,
 } as const;
 
 const good: Observation = {

@@ -199,6 +199,10 @@ export class LaneWorld implements LaneOwner {
     // Nothing becomes of it here.
   }
 
+  measured(): void {
+    // Nothing becomes of it here.
+  }
+
   wasCut(): void {
     // Nothing becomes of it here.
   }

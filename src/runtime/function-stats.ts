@@ -1,0 +1,37 @@
+import type { FunctionStats } from "../core/stats.ts";
+import { NO_USAGE } from "../core/usage.ts";
+import type { DeployedFunction } from "./function.ts";
+import { Starts } from "./starts.ts";
+import type { StateSizes } from "./state-sizes.ts";
+
+/** A version that could not take over. */
+export interface Failure {
+  readonly name: string;
+  readonly version: number;
+  readonly digest: string;
+  readonly error: string;
+}
+
+/** What the gateway says of a function that runs. `failure`: of a version that was to take its place. */
+export function runningStats(deployed: DeployedFunction, failure: Failure | undefined, sizes: StateSizes): FunctionStats {
+  const { name, version, digest, from, backlog, counters, instances, starts, quarantine, loadError, oldest, usage } = deployed;
+  const error = quarantine === undefined ? (loadError ?? failure?.error) : `${quarantine.code}: ${quarantine.message}`;
+  const state = quarantine === undefined ? "active" : "quarantined";
+  const about = { name, version, digest, from, backlog, instances, state, ...(error === undefined ? {} : { error }) } as const;
+  const stateBytes = sizes.of(name, counters.handled);
+  return {
+    ...about,
+    ...counters,
+    starts: starts.stats,
+    ...(oldest === undefined ? {} : { oldest }),
+    ...(stateBytes === undefined ? {} : { stateBytes }),
+    usage,
+  };
+}
+
+/** What it says of one of which no version runs. */
+export function failedStats({ name, version, digest, error }: Failure): FunctionStats {
+  const counters = { handled: 0, failed: 0, retried: 0, deadLettered: 0, duplicates: 0, emitted: 0, published: 0 };
+  const about = { name, version, digest, error, state: "failed", from: 0, backlog: 0, instances: 0 } as const;
+  return { ...about, ...counters, starts: new Starts().stats, usage: NO_USAGE };
+}
