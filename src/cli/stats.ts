@@ -3,12 +3,13 @@ import type { StartStats } from "../core/starts.ts";
 import type { GatewayStats } from "../core/stats.ts";
 import { DEFAULT_GATEWAY, GatewayClient } from "./client/gateway-client.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "./command.ts";
+import { liveText, type Sample } from "./stats/live.ts";
 import { count, table } from "./terminal/text.ts";
 
 const CLEAR_SCREEN = "\u001b[H\u001b[2J";
 
 const FLAGS = {
-  watch: { type: "boolean", short: "w", description: "Show it again and again, until Ctrl-C" },
+  watch: { type: "boolean", short: "w", description: "Show what functions do at the moment, again and again, until Ctrl-C" },
   every: { type: "duration", default: 1_000, description: "How often, with --watch" },
   gateway: { type: "string", value: "URL", default: DEFAULT_GATEWAY, description: "The gateway's HTTP" },
 } as const satisfies FlagTable;
@@ -20,8 +21,12 @@ export const command = defineCommand({
   flags: FLAGS,
   details: `
 Counters begin with the gateway process. "backlog" is what waits in the journal for a function, "isolates" how many it has,
-"start ms" what they took to start on average, "pending" the events that the cloud has not confirmed. With --json one object, and with
---watch one object on each line. The same figures for Prometheus are at /metrics of the gateway.`,
+"start ms" what they took to start on average, "pending" the events that the cloud has not confirmed.
+
+With --watch the table says what functions do between two looks, those first that compute most: "msg/s" and "err/s" are tries and failed
+tries, "p50 ms" and "p99 ms" how long a message takes (see metrics.md in the reference), "cpu %" is of one processor, "age" that of the oldest
+message that waits, "stored" what the function keeps as state. With --json there is one object, with --watch one on each line. The same
+figures for Prometheus are at /metrics of the gateway.`,
   examples: ["millrace stats --watch", "millrace stats --json"],
   run,
 });
@@ -29,17 +34,27 @@ Counters begin with the gateway process. "backlog" is what waits in the journal 
 async function run(context: CommandContext<typeof FLAGS>): Promise<number> {
   const { flags, signal, json } = context;
   const gateway = new GatewayClient(flags.gateway, signal);
+  let before: Sample | undefined;
   for (;;) {
     const stats = await gateway.stats();
-    const clear = flags.watch && context.tty && !json ? CLEAR_SCREEN : "";
-    context.stdout(json ? `${JSON.stringify(stats)}\n` : clear + statsText(stats));
+    const now = { at: performance.now(), stats };
+    const clear = context.tty ? CLEAR_SCREEN : "";
+    if (json) context.stdout(`${JSON.stringify(stats)}\n`);
+    else context.stdout(flags.watch ? `${clear}${headText(stats)}\n${liveText(now, before)}` : statsText(stats));
     if (!flags.watch) return 0;
+    before = now;
     await sleep(flags.every, undefined, { signal });
   }
 }
 
 export function statsText(stats: GatewayStats): string {
-  const { broker, journal, outbox, link, functions } = stats;
+  const { functions } = stats;
+  const body = functions.length === 0 ? "no function runs here; millrace publish DIR deploys one\n" : functionTable(functions);
+  return `${headText(stats)}\n${body}`;
+}
+
+function headText(stats: GatewayStats): string {
+  const { broker, journal, outbox, link } = stats;
   const state = link.connected ? `connected to ${link.url}` : link.url === "" ? "none configured" : `down (${link.error ?? link.url})`;
   const head = [
     `gateway ${stats.gateway}, version ${stats.version}, since ${stats.startedAt}`,
@@ -49,8 +64,7 @@ export function statsText(stats: GatewayStats): string {
     `  link     ${state}`,
   ];
   for (const { function: name, reason, count: dropped } of stats.drops) head.push(`  dropped  ${count(dropped)} of ${name} (${reason})`);
-  const body = functions.length === 0 ? "no function runs here; millrace publish DIR deploys one\n" : functionTable(functions);
-  return `${head.join("\n")}\n\n${body}`;
+  return `${head.join("\n")}\n`;
 }
 
 const NUMBERS = ["handled", "failed", "retried", "deadLettered", "emitted", "published", "backlog", "instances"] as const;

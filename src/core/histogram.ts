@@ -33,3 +33,22 @@ export class Histogram {
 export function totalOf({ counts }: HistogramStats): number {
   return counts.reduce((sum, count) => sum + count, 0);
 }
+
+/** What was counted after `before`, an earlier look at the same histogram. */
+export function minus(now: HistogramStats, before: HistogramStats): HistogramStats {
+  return { counts: now.counts.map((count, index) => count - (before.counts[index] ?? 0)), sumMs: now.sumMs - before.sumMs };
+}
+
+/** Below which the part `q` of all times lies, in milliseconds, as if times were spread evenly within a bucket; undefined when there are none. */
+export function quantileMs(stats: HistogramStats, q: number): number | undefined {
+  const wanted = totalOf(stats) * q;
+  if (wanted === 0) return undefined;
+  let below = 0;
+  for (const [index, count] of stats.counts.entries()) {
+    const lower = BUCKETS_MS[index - 1] ?? 0;
+    const upper = BUCKETS_MS[index] ?? lower;
+    if (below + count >= wanted && count > 0) return lower + ((upper - lower) * (wanted - below)) / count;
+    below += count;
+  }
+  return undefined;
+}

@@ -83,8 +83,8 @@ export interface FunctionStats {
   /** Isolates that it has. */
   readonly instances: number;
   readonly starts: StartStats;
-  /** When the oldest message arrived that waits, in milliseconds since the epoch. Absent when none waits or it is not read from the journal yet. */
-  readonly oldest?: number;
+  /** Age of the oldest message that waits. Absent when none waits or it is not read from the journal yet. */
+  readonly oldestAgeMs?: number;
   /** Of keys, names and values that it keeps, as they were not long ago. Absent until that was looked at for the first time. */
   readonly stateBytes?: number;
   /** Of the version that runs; the counters above go on over versions. */

@@ -20,6 +20,11 @@ const FUNCTION: readonly Metric<FunctionStats>[] = [
   gauge("function_backlog", "Messages that wait for the function.", (f) => f.backlog),
   gauge("function_instances", "Isolates that the function has.", (f) => f.instances),
   gauge("function_state_bytes", "Keys, names and values that the function keeps, as they were not long ago.", (f) => f.stateBytes),
+  gauge(
+    "function_oldest_message_age_seconds",
+    "Age of the oldest message that waits for the function; 0 when none does.",
+    (f) => (f.oldestAgeMs ?? 0) / 1_000,
+  ),
   counter("function_handled_total", "Messages that the function handled.", (f) => f.handled),
   counter("function_failed_total", "Tries of the function that failed.", (f) => f.failed),
   counter("function_retried_total", "Tries that were repetitions.", (f) => f.retried),
@@ -47,17 +52,6 @@ const DURATION_HELP = "From when the isolate was free until the answer was there
 /** Every family of metrics that has functions for labels. */
 export const FUNCTION_FAMILIES: readonly Family[] = [
   ...FUNCTION.map((metric) => single(metric, ["function"], ({ functions }) => functions.map((f) => [f, { function: f.name }]))),
-  {
-    name: "function_oldest_message_age_seconds",
-    type: "gauge",
-    help: "Age of the oldest message that waits for the function; 0 when none does.",
-    labels: ["function"],
-    samples: ({ functions }, now) =>
-      functions.map(({ name, oldest }) => {
-        const seconds = oldest === undefined ? 0 : Math.max(0, now - oldest) / 1_000;
-        return `millrace_function_oldest_message_age_seconds${labels({ function: name })} ${seconds}`;
-      }),
-  },
   {
     name: "function_start_seconds",
     type: "summary",

@@ -14,8 +14,8 @@ export interface Family {
   readonly type: "counter" | "gauge" | "summary" | "histogram";
   readonly help: string;
   readonly labels: readonly string[];
-  /** Lines of the text format; `now` in milliseconds since the epoch. */
-  samples(stats: GatewayStats, now: number): readonly string[];
+  /** Lines of the text format. */
+  samples(stats: GatewayStats): readonly string[];
 }
 
 type Labelled<T> = readonly (readonly [T, Readonly<Record<string, string>>])[];

@@ -50,11 +50,11 @@ export const FAMILIES: readonly Family[] = [
   single(DROPPED, ["function", "reason"], ({ drops }) => drops.map((each) => [each, { function: each.function, reason: each.reason }])),
 ];
 
-/** The stats in the text format of Prometheus, version 0.0.4; `now` in milliseconds since the epoch. */
-export function metricsText(stats: GatewayStats, now = Date.now()): string {
+/** The stats in the text format of Prometheus, version 0.0.4. */
+export function metricsText(stats: GatewayStats): string {
   const lines = FAMILIES.flatMap((family) => {
     const { name, type, help } = family;
-    return [`# HELP millrace_${name} ${help}`, `# TYPE millrace_${name} ${type}`, ...family.samples(stats, now)];
+    return [`# HELP millrace_${name} ${help}`, `# TYPE millrace_${name} ${type}`, ...family.samples(stats)];
   });
   return `${lines.join("\n")}\n`;
 }

@@ -23,7 +23,7 @@ export function runningStats(deployed: DeployedFunction, failure: Failure | unde
     ...about,
     ...counters,
     starts: starts.stats,
-    ...(oldest === undefined ? {} : { oldest }),
+    ...(oldest === undefined ? {} : { oldestAgeMs: Math.max(0, Date.now() - oldest) }),
     ...(stateBytes === undefined ? {} : { stateBytes }),
     usage,
   };

@@ -89,9 +89,10 @@ export function metricsPage(): string {
     `A gateway answers at \`/metrics\` of its HTTP in the text format of Prometheus. The same figures are in \`millrace stats\` and at \`/v1/stats\`.
 Counters begin with the process. Those with the label \`version\` begin with the version, and only the one that runs is there; all others go on
 over versions. There are as many series as functions; \`code\` is one of [errors.md](errors.md), \`reason\` and \`phase\` have a few fixed values.`,
-    `The buckets of histograms are ${BUCKETS_MS.map((ms) => `\`${ms / 1_000}\``).join(", ")} and \`+Inf\` seconds. Times are measured for each batch and divided by
-its messages, up to 256 of them: a single slow message in a batch of quick ones shows in the sum, and not in the quantiles. A function that is not
-busy has batches of one message. What was under way when a host process died is in the errors, and not in the times.`,
+    `The buckets of histograms are ${BUCKETS_MS.map((ms) => `\`${ms / 1_000}\``).join(", ")} and \`+Inf\` seconds. Times
+are measured for each batch and divided by its messages, up to 256 of them: a single slow message in a batch of quick ones shows in the sum,
+and not in the quantiles. A function that is not busy has batches of one message. What was under way when a host process died is in the
+errors, and not in the times.`,
     grid(
       ["metric", "type", "labels", "what it is"],
       FAMILIES.map(({ name, type, labels, help }) => [

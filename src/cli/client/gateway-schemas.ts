@@ -50,7 +50,7 @@ const functionStats = z.object({
   backlog: counter,
   instances: counter.default(0),
   starts: startStats.default(NO_STARTS),
-  oldest: counter.exactOptional(),
+  oldestAgeMs: counter.exactOptional(),
   stateBytes: counter.exactOptional(),
   usage: usageStats.default(NO_USAGE),
 }) satisfies z.ZodType<FunctionStats>;

@@ -45,7 +45,7 @@ export const STATS: GatewayStats = {
       backlog: 22,
       instances: 2,
       starts: { count: 4, pooled: 3, cached: 2, isolateMs: 2.5, compileMs: 1.25, initMs: 6, firstCalls: 3, firstCallMs: 1.5 },
-      oldest: 1_000_000,
+      oldestAgeMs: 2_500,
       stateBytes: 4_096,
       usage: {
         invocations: 785,
