@@ -13,6 +13,8 @@ import { startHttp } from "./http/server.ts";
 import { Journal, type JournalOptions } from "./journal/journal.ts";
 import type { Consumers } from "./journal/keeper.ts";
 import { handIn } from "./runtime/hand-in.ts";
+import { LogRing } from "./runtime/logs.ts";
+import { LogStore } from "./runtime/log-store.ts";
 import { Replays } from "./runtime/replays.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import type { ReportedFunction } from "./sync/reconciler.ts";
@@ -28,12 +30,19 @@ export interface Gateway extends Service {
   close(): Promise<void>;
 }
 
+/** What functions log; on disk as well when that is wanted. */
+interface Logs {
+  readonly ring: LogRing;
+  readonly store: LogStore | undefined;
+}
+
 interface Parts {
   readonly config: GatewayConfig;
   readonly journal: Journal;
   readonly arrivals: Arrivals;
   readonly broker: Broker;
   readonly runtime: Runtime;
+  readonly logs: Logs;
   readonly sync: Sync;
   readonly drops: Drops;
   readonly replays: Replays;
@@ -52,12 +61,14 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const journal = stack.use(await Journal.open(journalOptions(config, drops)));
   const { problems } = journal.opened;
   logger[problems.length > 0 ? "error" : "info"](journal.opened, problems.length > 0 ? "the journal was damaged" : "the journal is open");
+  const logs = await openLogs(config, drops, logger);
+  stack.use(logs.store);
   const wakes: { runtime?: Runtime } = {};
   const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
   const { id: gateway, runtime: limits } = config;
   const hosts = { hosts: limits.hosts, ownHostsMax: limits.own_hosts_max, hostMemoryMax: limits.host_memory_max };
   const late: { sync?: Sync } = {};
-  const options = { gateway, ...hosts, pendingMax: limits.pending_max, drops, changed: () => late.sync?.report() };
+  const options = { gateway, ...hosts, pendingMax: limits.pending_max, drops, logs: logs.ring, changed: () => late.sync?.report() };
   const runtime = stack.use(await Runtime.start(options, journal, logger));
   wakes.runtime = runtime;
   const arrivals = new Arrivals();
@@ -79,7 +90,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   await sync.restore();
   await journal.redeliver();
   runtime.begin();
-  await journal.keep(consumers(config, runtime, logger));
+  await journal.keep(consumers(config, { runtime, logs }, logger));
   const replays = stack.use(new Replays({ gateway, runtime, journal }, logger));
   const parts: Parts = {
     config,
@@ -87,6 +98,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     arrivals,
     broker,
     runtime,
+    logs,
     sync,
     drops,
     replays,
@@ -96,10 +108,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
   await broker.listen();
   if (config.control.url !== "") sync.connect();
-  const sweep = setInterval(() => {
-    journal.outbox.sweep().catch((error: unknown) => logger.error({ err: error }, "expired events could not be dropped"));
-  }, SWEEP_INTERVAL_MS).unref();
-  stack.defer(() => clearInterval(sweep));
+  stack.use(sweepOutbox(journal, logger));
   const owned = stack.move();
   const close = once(() => {
     parts.closing = true;
@@ -112,6 +121,13 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function sweepOutbox(journal: Journal, logger: Logger): Disposable {
+  const sweep = setInterval(() => {
+    journal.outbox.sweep().catch((error: unknown) => logger.error({ err: error }, "expired events could not be dropped"));
+  }, SWEEP_INTERVAL_MS).unref();
+  return { [Symbol.dispose]: () => clearInterval(sweep) };
 }
 
 function journalOptions({ data, journal, outbox, dead_letters: letters }: GatewayConfig, drops: Drops): JournalOptions {
@@ -132,7 +148,15 @@ function journalOptions({ data, journal, outbox, dead_letters: letters }: Gatewa
   };
 }
 
-function consumers({ journal }: GatewayConfig, runtime: Runtime, logger: Logger): Consumers {
+async function openLogs({ data, logs: { store, bytes_max: bytesMax } }: GatewayConfig, drops: Drops, logger: Logger): Promise<Logs> {
+  const ring = new LogRing();
+  return {
+    ring,
+    store: store === "disk" ? await LogStore.open({ location: join(data, "logs"), bytesMax, ring, drops, logger }) : undefined,
+  };
+}
+
+function consumers({ journal }: GatewayConfig, { runtime, logs }: Pick<Parts, "runtime" | "logs">, logger: Logger): Consumers {
   return {
     consumed: () => runtime.floor,
     pressure: (pressure) => {
@@ -141,6 +165,7 @@ function consumers({ journal }: GatewayConfig, runtime: Runtime, logger: Logger)
     },
     lowSpace: (low) => {
       const about = { free_space_min: journal.free_space_min };
+      logs.store?.hold(low);
       logger.warn(about, low ? "the disk is nearly full: messages wait" : "the disk has space again: messages are taken");
     },
   };
@@ -199,12 +224,12 @@ function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: R
 }
 
 function httpParts(parts: Parts): HttpParts {
-  const { runtime, journal, arrivals } = parts;
+  const { runtime, journal, arrivals, logs } = parts;
   return {
     stats: () => statsOf(parts),
     ready: () => !parts.closing,
-    logs: (query) => runtime.logs.query(query),
-    waitForLogs: (after, signal) => runtime.logs.more(after, signal),
+    logs: async (query, signal) => (logs.store === undefined ? logs.ring.query(query) : logs.store.query(query, signal)),
+    waitForLogs: (after, signal) => logs.ring.more(after, signal),
     invoke: (name, message) => runtime.invoke(name, message),
     deadLetters: (query) => journal.deadLetters(query.function, query.limit),
     clearDeadLetters: (name) => journal.clearDeadLetters(name),

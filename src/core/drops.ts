@@ -8,6 +8,7 @@ export const DROP_REASONS = [
   "dead-letter-overflow",
   "volatile-behind",
   "log-overflow",
+  "log-unwritten",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

@@ -209,6 +209,20 @@ export const GATEWAY_TABLE = {
     choices: ["zstd", "none"],
     description: "How batches of events travel; small ones are never compressed.",
   },
+  "logs.store": {
+    type: "string",
+    default: "disk",
+    choices: ["disk", "memory"],
+    description:
+      "Where logs of functions are kept. `memory` spares the flash: the newest 10,000 records of at most 8MB are there until the gateway stops.",
+  },
+  "logs.bytes_max": {
+    type: "size",
+    default: 64 * 1024 ** 2,
+    min: 4 * 1024 ** 2,
+    max: 16 * 1024 ** 3,
+    description: "Logs of functions on disk, uncompressed. At this size the oldest eighth is deleted.",
+  },
   "log.level": {
     type: "string",
     default: "info",

@@ -93,7 +93,7 @@ export interface FunctionStats {
 
 /** One line that a function logged, or that the gateway says about it. */
 export interface LogRecord {
-  /** Increases by one for each record of this process; `after` of the next query. */
+  /** Increases with each record, also over restarts when they are kept on disk; `after` of the next query. */
   readonly n: number;
   /** Milliseconds since the epoch. */
   readonly time: number;
@@ -103,6 +103,8 @@ export interface LogRecord {
   /** `SEQ.ATTEMPT` of the message that was being handled. */
   readonly invocation?: string;
   readonly message: string;
+  /** What the function gave beside the message. */
+  readonly fields?: Readonly<Record<string, unknown>>;
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
@@ -139,6 +141,6 @@ export interface InvokeResult {
   readonly state: readonly { readonly key: string; readonly name: string; readonly value: unknown }[];
   readonly publishes: readonly { readonly topic: string; readonly payload: string; readonly qos: number; readonly retain: boolean }[];
   readonly events: readonly { readonly type: string; readonly subject: string; readonly data: unknown }[];
-  readonly logs: readonly { readonly level: LogLevel; readonly message: string }[];
+  readonly logs: readonly Pick<LogRecord, "level" | "message" | "fields">[];
   readonly durationMs: number;
 }

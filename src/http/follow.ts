@@ -52,10 +52,10 @@ export class LogFollowers {
   async #nextPage(query: LogQuery, signal: AbortSignal): Promise<{ lines: string; next: number }> {
     let at = query;
     while (!signal.aborted) {
-      const { records, next } = this.#parts.logs(at);
-      if (records.length > 0) return { lines: records.map((record) => `${JSON.stringify(record)}\n`).join(""), next };
-      at = { ...query, after: next };
       try {
+        const { records, next } = await this.#parts.logs(at, signal);
+        if (records.length > 0) return { lines: records.map((record) => `${JSON.stringify(record)}\n`).join(""), next };
+        at = { ...query, after: next };
         await this.#parts.waitForLogs(next, signal);
       } catch (error) {
         if (!signal.aborted) throw error;

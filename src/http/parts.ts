@@ -4,12 +4,20 @@ import type { RecordedMessage } from "../core/recording.ts";
 import type { DeadLetter, GatewayStats, InvokeResult, LogLevel, LogRecord, ReplayResult } from "../core/stats.ts";
 
 export interface LogQuery {
-  /** Only of this function. */
-  readonly function?: string;
+  /** Only of this function, this version. */
+  readonly function?: string | undefined;
+  readonly version?: number | undefined;
+  /** `SEQ.ATTEMPT`, or `SEQ` for every try of that message. */
+  readonly invocation?: string | undefined;
   /** The least severe level wanted. */
   readonly level: LogLevel;
+  /** Milliseconds since the epoch; both are part of the answer. */
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  /** Occurs in the message or in the JSON of the fields, in capitals or not. */
+  readonly text?: string | undefined;
   /** Records with a larger `n`, oldest first. Without it the newest ones, oldest first too. */
-  readonly after?: number;
+  readonly after?: number | undefined;
   readonly limit: number;
 }
 
@@ -54,7 +62,8 @@ export interface HttpParts {
   stats(): GatewayStats;
   /** Whether messages are taken and handled. */
   ready(): boolean;
-  logs(query: LogQuery): LogPage;
+  /** Rejects with DATA_CORRUPT, and with the signal's reason when aborted. */
+  logs(query: LogQuery, signal: AbortSignal): Promise<LogPage>;
   /** Resolves once a record with a larger `n` than `after` exists; rejects with the signal's reason when aborted. */
   waitForLogs(after: number, signal: AbortSignal): Promise<void>;
   /** Runs the function once on the message and commits nothing. Rejects with FUNCTION_UNKNOWN; a handler that fails is a result. */

@@ -3,15 +3,26 @@ import { z } from "zod";
 import { MillraceError } from "../core/errors.ts";
 import type { Message } from "../core/message.ts";
 import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
+import { parsePosition } from "../core/stretch.ts";
 import { topicProblem } from "../core/topic.ts";
 import { body } from "./failure.ts";
 import type { JournalQuery } from "./journal-pages.ts";
+import type { LogQuery } from "./parts.ts";
 
 const LIMIT_MAX = 1_000;
+const LOG_TEXT_CHARS_MAX = 1_000;
 const limit = z.coerce.number().pipe(z.int().min(1).max(LIMIT_MAX)).default(100);
 
 const logsQuery = z.strictObject({
   function: z.string().optional(),
+  version: z.coerce.number().pipe(z.int().min(1)).optional(),
+  invocation: z
+    .string()
+    .regex(/^\d+(\.\d+)?$/, "SEQ or SEQ.ATTEMPT")
+    .optional(),
+  since: z.string().optional(),
+  until: z.string().optional(),
+  text: z.string().min(1).max(LOG_TEXT_CHARS_MAX).optional(),
   level: z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[], { error: `one of ${LOG_LEVELS.join(", ")}` }).default("debug"),
   after: z.coerce.number().pipe(z.int().min(0)).optional(),
   limit,
@@ -42,8 +53,20 @@ const invokeBody = z
     error: "exactly one of payload (text) and payloadBase64 (bytes) is needed",
   });
 
-export function parseLogsQuery(context: Context): z.infer<typeof logsQuery> {
-  return parse(logsQuery, context.req.query());
+/** `now` is what a duration counts back from. @throws MillraceError REQUEST_INVALID */
+export function parseLogsQuery(context: Context, now: number): LogQuery & { readonly follow: boolean } {
+  const { follow, since, until, ...query } = parse(logsQuery, context.req.query());
+  return { ...query, follow: follow === "1", since: timeOf("since", since, now), until: timeOf("until", until, now) };
+}
+
+function timeOf(name: string, text: string | undefined, now: number): number | undefined {
+  if (text === undefined) return undefined;
+  const position = parsePosition(/^\d+(\.\d+)?[a-z]+$/.test(text) ? `-${text}` : text, now);
+  if (position !== undefined && "time" in position) return position.time;
+  throw new MillraceError(
+    "REQUEST_INVALID",
+    `${name}: "${text}" is neither a duration such as 10m nor a time such as 2026-11-20T08:00:00Z`,
+  );
 }
 
 export function parseDeadLettersQuery(context: Context): z.infer<typeof deadLettersQuery> {

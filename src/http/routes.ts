@@ -40,10 +40,9 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
   });
   app.get("/v1/journal", async (c) => c.json(await journal.page(parseJournalQuery(c), c.req.raw.signal)));
   app.delete("/v1/dead-letters", async (c) => c.json({ deleted: await parts.clearDeadLetters(parseClearQuery(c).function) }));
-  app.get("/v1/logs", (c) => {
-    const { function: name, level, after, limit, follow } = parseLogsQuery(c);
-    const query = { level, limit, ...(name === undefined ? {} : { function: name }), ...(after === undefined ? {} : { after }) };
-    if (follow === "0") return c.json(parts.logs(query));
+  app.get("/v1/logs", async (c) => {
+    const { follow, ...query } = parseLogsQuery(c, Date.now());
+    if (!follow) return c.json(await parts.logs(query, c.req.raw.signal));
     return c.body(followers.open(query, c.req.raw.signal), 200, { "content-type": "application/x-ndjson", "cache-control": "no-store" });
   });
   app.post("/v1/functions/:name/invoke", bodyLimit({ maxSize: bodyBytesMax(payloadBytesMax), onError: tooLarge }), async (c) => {

@@ -17,6 +17,8 @@ export interface ItemEffects {
 export interface GuestLog {
   readonly level: LogLevel;
   readonly message: string;
+  /** JSON of an object. */
+  readonly fields?: string;
   /** In the place of so many lines that were left out. */
   readonly leftOut?: number;
 }
@@ -33,6 +35,8 @@ const NOTHING: readonly never[] = [];
 /** Of one message, and bytes of one line. The guest keeps within less. */
 const LOGS_MAX = 101;
 const LOG_BYTES_MAX = 32 * 1024;
+/** Added to the level of a line that has fields. */
+const WITH_FIELDS = 8;
 /** As JSON. The guest cuts messages and stacks off long before. */
 const ERROR_BYTES_MAX = 256 * 1024;
 /** What a guest may say that it failed of. Everything else is for the host and the gateway to say. */
@@ -97,14 +101,27 @@ function decodeResult(reader: Reader, mayDefer: boolean): ItemResult {
 }
 
 function readLog(reader: Reader): GuestLog {
-  const level = LOG_LEVELS[reader.u8()];
-  const length = reader.u32();
-  if (length > LOG_BYTES_MAX) throw new RangeError(`a log line has ${length} bytes`);
-  const message = reader.text(length);
-  if (level !== undefined) return { level, message };
+  const kind = reader.u8();
+  const level = LOG_LEVELS[kind & ~WITH_FIELDS];
+  const message = logText(reader);
+  if (level !== undefined) return kind < WITH_FIELDS ? { level, message } : { level, message, fields: logFields(logText(reader)) };
   const leftOut = Number.parseInt(message, 10);
   if (!(leftOut > 0)) throw new RangeError("lines of a log were left out, and it is not said how many");
   return { level: "warn", message: `LIMIT_LOG: ${leftOut} more lines of this message are left out`, leftOut };
+}
+
+function logText(reader: Reader): string {
+  const length = reader.u32();
+  if (length > LOG_BYTES_MAX) throw new RangeError(`a log line has ${length} bytes`);
+  return reader.text(length);
+}
+
+/** Written anew, so that nothing gets in that is read differently later. */
+function logFields(text: string): string {
+  const fields: unknown = JSON.parse(text);
+  if (typeof fields !== "object" || fields === null || Array.isArray(fields))
+    throw new RangeError("the fields of a log line are no object");
+  return JSON.stringify(fields);
 }
 
 function readState(reader: Reader): ItemEffects["state"][number] {

@@ -1,5 +1,4 @@
 import type { Drops } from "../core/drops.ts";
-import type { LogLevel } from "../core/stats.ts";
 import type { GuestLog } from "./effects.ts";
 import type { LogRing } from "./logs.ts";
 import type { Places } from "./places.ts";
@@ -32,18 +31,18 @@ export class FunctionLog {
     this.#at = this.#now();
   }
 
-  add({ level, message, leftOut = 0 }: GuestLog, invocation?: string): void {
+  add({ leftOut = 0, ...line }: GuestLog, invocation?: string): void {
     this.#options.drops.count("log-overflow", this.#options.function, leftOut);
     if (this.#left < 1) this.#refill();
     if (this.#left >= 1) {
       this.#left--;
-      this.#write(level, message, invocation);
+      this.#write(line, invocation);
       return;
     }
     this.#options.drops.count("log-overflow", this.#options.function, 1);
     if (this.#told) return;
     this.#told = true;
-    this.#write("warn", `LIMIT_LOG: lines are left out, a function may log ${LINES_PER_SECOND} a second`);
+    this.#write({ level: "warn", message: `LIMIT_LOG: lines are left out, a function may log ${LINES_PER_SECOND} a second` });
   }
 
   #refill(): void {
@@ -54,8 +53,8 @@ export class FunctionLog {
     if (this.#left >= LINES_AT_ONCE / 2) this.#told = false;
   }
 
-  #write(level: LogLevel, message: string, invocation?: string): void {
+  #write({ message, ...line }: GuestLog, invocation?: string): void {
     const { ring, function: name, version, places } = this.#options;
-    ring.add({ level, function: name, version, message: places.inText(message), ...(invocation === undefined ? {} : { invocation }) });
+    ring.add({ ...line, function: name, version, message: places.inText(message), ...(invocation === undefined ? {} : { invocation }) });
   }
 }

@@ -1,64 +1,96 @@
 import { Arrivals } from "../core/arrivals.ts";
-import { type LogLevel, LOG_LEVELS, type LogRecord } from "../core/stats.ts";
+import { type LogEntry, logFilter, type LogPage, type LogQuery, toRecord } from "./log-query.ts";
 
-export interface LogQuery {
-  /** Only of this function. */
-  readonly function?: string;
-  /** This level and everything above it. */
-  readonly level: LogLevel;
-  /** Only records with a higher `n`, the oldest of them; without it the newest records. */
-  readonly after?: number;
-  readonly limit: number;
+/** Of all messages and fields that are kept. */
+const CHARS_MAX = 8 * 1024 * 1024;
+/** Of one message. What functions log is cut in the isolate, well below this. */
+const MESSAGE_CHARS_MAX = 16 * 1024;
+/** Of what is taken at once, but for the last record of it. */
+const SLICE_CHARS_MAX = 256 * 1024;
+
+/** Where the records go on to from the memory. Neither may throw. */
+interface LogKeeper {
+  /** There is a record more. */
+  added(): void;
+  /** The oldest record gives way to newer ones. */
+  evicted(entry: LogEntry): void;
 }
 
-/** Of all messages that are kept. */
-const CHARS_MAX = 8 * 1024 * 1024;
-
-/** The newest records that functions logged; the oldest give way. */
+/** The newest records that functions logged and that the gateway says about them, in memory; the oldest give way. */
 export class LogRing {
-  readonly #records: (LogRecord | undefined)[] = [];
+  readonly #entries: (LogEntry | undefined)[] = [];
   readonly #max: number;
   readonly #charsMax: number;
   readonly #arrivals = new Arrivals();
+  #keeper: LogKeeper | undefined;
   #oldest = 1;
   #next = 1;
   #chars = 0;
 
-  constructor(recordsMax: number, charsMax = CHARS_MAX) {
+  constructor(recordsMax = 10_000, charsMax = CHARS_MAX) {
     this.#max = recordsMax;
     this.#charsMax = charsMax;
   }
 
-  add(record: Omit<LogRecord, "n" | "time">): void {
+  /** Gives everything on to a keeper. An empty ring goes on behind what that one has: `next` is the `n` of the next record. */
+  keep(keeper: LogKeeper, next: number): void {
+    this.#keeper = keeper;
+    if (this.#next === 1) this.#oldest = this.#next = next;
+  }
+
+  /** The `n` of the oldest record, and that of the next to come. */
+  get oldest(): number {
+    return this.#oldest;
+  }
+  get next(): number {
+    return this.#next;
+  }
+
+  add(record: Omit<LogEntry, "n" | "time">): void {
     const n = this.#next++;
-    this.#chars += record.message.length;
+    const entry = { n, time: Date.now(), ...record, message: cut(record.message) };
+    this.#chars += charsOf(entry);
     while (this.#oldest < n && (n - this.#oldest >= this.#max || this.#chars > this.#charsMax)) this.#drop(this.#oldest++);
-    this.#records[n % this.#max] = { n, time: Date.now(), ...record };
+    this.#entries[n % this.#max] = entry;
+    this.#keeper?.added();
     this.#arrivals.announce();
   }
 
   #drop(n: number): void {
-    this.#chars -= this.#records[n % this.#max]?.message.length ?? 0;
-    this.#records[n % this.#max] = undefined;
+    const entry = this.#entries[n % this.#max];
+    this.#entries[n % this.#max] = undefined;
+    if (entry === undefined) return;
+    this.#chars -= charsOf(entry);
+    this.#keeper?.evicted(entry);
   }
 
-  /** Oldest first. `next` is the `after` of the query that goes on from here. */
-  query(query: LogQuery): { records: readonly LogRecord[]; next: number } {
-    const oldest = this.#oldest;
-    const records: LogRecord[] = [];
-    if (query.after === undefined) {
-      for (let n = this.#next - 1; n >= oldest && records.length < query.limit; n--) this.#pick(n, query, records);
-      return { records: records.toReversed(), next: this.#next - 1 };
+  /** At most `max` entries from `from` on, which has to be no earlier than the oldest. */
+  slice(from: number, max: number): LogEntry[] {
+    const entries: LogEntry[] = [];
+    let chars = 0;
+    for (let n = from; n < this.#next && entries.length < max && chars < SLICE_CHARS_MAX; n++) {
+      const entry = this.#entries[n % this.#max];
+      if (entry === undefined) continue;
+      entries.push(entry);
+      chars += charsOf(entry);
     }
-    let n = Math.max(oldest, query.after + 1);
-    for (; n < this.#next && records.length < query.limit; n++) this.#pick(n, query, records);
-    return { records, next: n - 1 };
+    return entries;
   }
 
-  #pick(n: number, query: LogQuery, into: LogRecord[]): void {
-    const record = this.#records[n % this.#max];
-    if (record === undefined || LOG_LEVELS.indexOf(record.level) < LOG_LEVELS.indexOf(query.level)) return;
-    if (query.function === undefined || record.function === query.function) into.push(record);
+  query(query: LogQuery): LogPage {
+    const wanted = logFilter(query);
+    const found: LogEntry[] = [];
+    const pick = (n: number): void => {
+      const entry = this.#entries[n % this.#max];
+      if (entry !== undefined && wanted(entry)) found.push(entry);
+    };
+    if (query.after === undefined) {
+      for (let n = this.#next - 1; n >= this.#oldest && found.length < query.limit; n--) pick(n);
+      return { records: found.toReversed().map(toRecord), next: this.#next - 1 };
+    }
+    let n = Math.max(this.#oldest, query.after + 1);
+    for (; n < this.#next && found.length < query.limit; n++) pick(n);
+    return { records: found.map(toRecord), next: n - 1 };
   }
 
   /** Resolves once a record with a higher `n` exists; rejects with the signal's reason. */
@@ -66,4 +98,13 @@ export class LogRing {
     signal.throwIfAborted();
     while (this.#next - 1 <= after) await this.#arrivals.next(signal);
   }
+}
+
+function cut(message: string): string {
+  const surplus = message.length - MESSAGE_CHARS_MAX;
+  return surplus <= 0 ? message : `${message.slice(0, MESSAGE_CHARS_MAX)} … (LIMIT_LOG: ${surplus} more characters are left out)`;
+}
+
+function charsOf({ message, fields = "" }: LogEntry): number {
+  return message.length + fields.length;
 }

@@ -206,7 +206,14 @@ function present(result: ItemResult, key: string, durationMs: number): InvokeRes
       return { topic, payload: Buffer.from(payload).toString("utf8"), qos, retain };
     }),
     events: effects.events.map(({ type, subject, data }) => ({ type, subject, data: JSON.parse(data) as unknown })),
-    logs: result.status === "deferred" ? [] : result.logs.map(({ level, message }) => ({ level, message })),
+    logs:
+      result.status === "deferred"
+        ? []
+        : result.logs.map(({ level, message, fields }) => ({
+            level,
+            message,
+            ...(fields === undefined ? {} : { fields: JSON.parse(fields) as Record<string, unknown> }),
+          })),
     durationMs,
   };
 }

@@ -22,7 +22,6 @@ import { Resting } from "./resting.ts";
 import { RouteTable, type Trigger, type Wake } from "./route.ts";
 import { Unwritten } from "./unwritten.ts";
 
-const LOG_RECORDS_MAX = 10_000;
 /** What messages that wait for functions take of memory. */
 const PENDING_BYTES_MAX = 128 * 1024 * 1024;
 /** What is under way gets this long to finish when the gateway stops. */
@@ -42,6 +41,8 @@ export interface RuntimeOptions {
   readonly drops: Drops;
   /** What is said of a function has changed by itself. */
   readonly changed?: () => void;
+  /** Takes what functions log and what is said about them; one in memory by default. */
+  readonly logs?: LogRing;
 }
 
 export interface Target {
@@ -54,7 +55,7 @@ type Hold = "restore" | "delivery";
 
 /** The functions of a gateway: which there are, which messages wake them, and the hosts that run them. */
 export class Runtime implements AsyncDisposable {
-  readonly logs = new LogRing(LOG_RECORDS_MAX);
+  readonly logs: LogRing;
   readonly close: () => Promise<void>;
   readonly #options: RuntimeOptions;
   readonly #journal: DeploymentJournal;
@@ -78,6 +79,7 @@ export class Runtime implements AsyncDisposable {
 
   private constructor(options: RuntimeOptions, journal: DeploymentJournal, logger: Logger) {
     this.#options = options;
+    this.logs = options.logs ?? new LogRing();
     this.#journal = journal;
     this.#head = journal.nextSeq;
     this.#resting = new Resting(() => journal.functionRecords);
@@ -229,7 +231,7 @@ export class Runtime implements AsyncDisposable {
       try {
         if (before !== undefined || next.manifest.warm > 0 || !this.#ranBefore(next)) await next.warm();
       } catch (error) {
-        this.#failures.set(target.name, { ...target, error: messageOf(error) });
+        this.refuse(target, error);
         await this.#giveUp(before, next);
         throw error;
       }
@@ -294,6 +296,8 @@ export class Runtime implements AsyncDisposable {
       this.#stateSizes.forget(name);
       this.#reroute();
       await deployed?.stop();
+      if (deployed !== undefined)
+        this.logs.add({ level: "info", function: name, version: deployed.version, message: "it is not deployed any more" });
       if (this.#journal.functionRecord(name) === undefined) return;
       await this.#journal.removeFunction(name);
       this.#resting.update((other) => this.#functions.has(other));
@@ -303,7 +307,9 @@ export class Runtime implements AsyncDisposable {
 
   /** A version that never got as far as being loaded, such as one with a wrong digest; shown with the function until another takes over. */
   refuse(target: Target, error: unknown): void {
-    this.#failures.set(target.name, { ...target, error: messageOf(error) });
+    const [{ name, version }, message] = [target, messageOf(error)];
+    this.#failures.set(name, { ...target, error: message });
+    this.logs.add({ level: "error", function: name, version, message: `version ${version} cannot take over: ${message}` });
   }
 
   /** The versions that handled messages last, whether they are at work now or not. */

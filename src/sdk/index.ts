@@ -118,7 +118,7 @@ export interface EmitOptions {
   readonly subject?: string;
 }
 
-/** Lines for `millrace logs`, at most 100 for one message. `fields` are appended as JSON. `console` writes to the same place. */
+/** Lines for `millrace logs`, at most 100 for one message. `fields` stay fields, as JSON. `console` writes to the same place. */
 export interface FunctionLog {
   debug(message: string, fields?: Readonly<Record<string, unknown>>): void;
   info(message: string, fields?: Readonly<Record<string, unknown>>): void;

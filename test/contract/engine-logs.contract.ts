@@ -25,5 +25,37 @@ export function engineLogsContract(make: () => Engine): void {
       expect(long?.[0]?.message).toMatch(/x … \(LIMIT_LOG: 1808 more characters are left out\)$/);
       expect(long?.at(-1)).toMatchObject({ leftOut: 20 - (long?.length ?? 0) + 1 });
     });
+
+    it("keeps fields as fields, and what is none as text", async () => {
+      using bench = await EngineBench.create(make(), {
+        handler: `
+          const circle = { a: 1 };
+          circle.self = circle;
+          let deep = {};
+          for (let i = 0; i < 1300; i++) deep = { d: deep };
+          ctx.log.info('object', { text: 'ä€', none: undefined, at: new Date(0), __proto__: null });
+          ctx.log.warn('map', [1, 2]);
+          ctx.log.error('circle', circle);
+          ctx.log.info('error', new Error('why'));
+          ctx.log.info('number', 5);
+          ctx.log.info('json', { toJSON: () => 'text' });
+          ctx.log.info('deep', deep);
+          ctx.log.info('x'.repeat(1_000_000), { x: 'x'.repeat(1_000_000) });
+          console.log('console', { a: 1 });`,
+      });
+      const [result] = await bench.results({ topic: "in/a", payload: Buffer.from("1") });
+      if (result?.status !== "done") throw new Error(JSON.stringify(result));
+      const [object, map, circle, error, number, json, deep, long, console] = result.logs;
+      expect(object).toEqual({ level: "info", message: "object", fields: '{"text":"ä€","at":"1970-01-01T00:00:00.000Z"}' });
+      expect(map).toEqual({ level: "warn", message: "map [1,2]" });
+      expect(circle).toEqual({ level: "error", message: "circle [unprintable]" });
+      expect(error?.message).toMatch(/^error Error: why/);
+      expect(number).toEqual({ level: "info", message: "number 5" });
+      expect(json).toEqual({ level: "info", message: 'json "text"' });
+      expect(deep?.fields).toHaveLength(2 + 1_300 * 6);
+      expect(long?.message).toMatch(/^x{8192} … \(LIMIT_LOG: 991808 more characters are left out\)$/);
+      expect(long?.fields).toBe('{"LIMIT_LOG":"1000008 characters of fields are left out"}');
+      expect(console).toEqual({ level: "info", message: 'console {"a":1}' });
+    });
   });
 }

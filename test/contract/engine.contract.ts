@@ -63,7 +63,7 @@ function handling(make: () => Engine): void {
       const [first, second] = results;
       expect(results).toHaveLength(2);
       if (first?.status !== "done" || second?.status !== "done") throw new Error("not done");
-      expect(first.logs).toEqual([{ level: "warn", message: 'seen {"n":1}' }]);
+      expect(first.logs).toEqual([{ level: "warn", message: "seen", fields: '{"n":1}' }]);
       expect(first.effects.state.map(({ name, value }) => [name, value?.toString()])).toEqual([
         ["n", "1"],
         ["old", undefined],

@@ -23,7 +23,13 @@ export const DEFAULT_GATEWAY = "http://127.0.0.1:8330";
 
 export interface LogFilter {
   readonly function?: string | undefined;
+  readonly version?: number | undefined;
+  readonly invocation?: string | undefined;
   readonly level?: LogLevel | undefined;
+  /** A duration before now or an RFC 3339 time, for the gateway to read. */
+  readonly since?: string | undefined;
+  readonly until?: string | undefined;
+  readonly text?: string | undefined;
   readonly after?: number | undefined;
   readonly limit?: number | undefined;
 }
@@ -71,7 +77,12 @@ export class GatewayClient {
   }
 
   logs(filter: LogFilter): Promise<{ records: LogRecord[]; next: number }> {
-    return ask(this.#remote, { path: `/v1/logs${queryOf({ ...filter })}`, schema: logPageSchema, signal: this.#signal });
+    return ask(this.#remote, {
+      path: `/v1/logs${queryOf({ ...filter })}`,
+      schema: logPageSchema,
+      signal: this.#signal,
+      timeoutMs: 120_000,
+    });
   }
 
   /** Records as they come, beginning with the newest `limit`. Ends with the signal, or when the gateway closes. */

@@ -8,6 +8,7 @@ import { NO_USAGE, type UsageStats } from "../../core/usage.ts";
 
 const level = z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[]);
 const counter = z.number();
+const fields = z.record(z.string(), z.unknown());
 
 const NO_STARTS: StartStats = { count: 0, pooled: 0, cached: 0, isolateMs: 0, compileMs: 0, initMs: 0, firstCalls: 0, firstCallMs: 0 };
 const startStats = z.object({
@@ -126,6 +127,7 @@ export const logRecordSchema = z.object({
   version: z.int(),
   invocation: z.string().exactOptional(),
   message: z.string(),
+  fields: fields.exactOptional(),
 }) satisfies z.ZodType<LogRecord>;
 
 export const logPageSchema = z.object({ records: z.array(logRecordSchema), next: z.int() });
@@ -136,7 +138,7 @@ export const invokeResultSchema = z.object({
   state: z.array(z.object({ key: z.string(), name: z.string(), value: z.unknown() })),
   publishes: z.array(z.object({ topic: z.string(), payload: z.string(), qos: z.number(), retain: z.boolean() })),
   events: z.array(z.object({ type: z.string(), subject: z.string(), data: z.unknown() })),
-  logs: z.array(z.object({ level, message: z.string() })),
+  logs: z.array(z.object({ level, message: z.string(), fields: fields.exactOptional() })),
   durationMs: z.number(),
 }) satisfies z.ZodType<InvokeResult>;
 export type InvokeAnswer = z.infer<typeof invokeResultSchema>;

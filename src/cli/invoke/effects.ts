@@ -1,5 +1,5 @@
 import type { InvokeResult } from "../../core/stats.ts";
-import { printable } from "../terminal/text.ts";
+import { printable, withFields } from "../terminal/text.ts";
 
 /** What one message did, for a person: a heading for each kind of effect that there is, and how it ended. */
 export function effectsText(name: string, result: InvokeResult): string {
@@ -7,7 +7,7 @@ export function effectsText(name: string, result: InvokeResult): string {
   return [
     section(
       "logs",
-      logs.map(({ level, message }) => `${level.padEnd(5)}  ${message}`),
+      logs.map(({ level, message, fields }) => `${level.padEnd(5)}  ${withFields(message, fields)}`),
     ),
     section("state", state.map(stateText)),
     section("publishes", publishes.map(publishText)),
@@ -19,7 +19,7 @@ export function effectsText(name: string, result: InvokeResult): string {
 /** The same as single lines, each beginning with its kind; for many messages in a row. */
 export function effectLines({ error, state, publishes, events, logs }: InvokeResult): string[] {
   return [
-    ...logs.map(({ level, message }) => `log      ${level}  ${message}`),
+    ...logs.map(({ level, message, fields }) => `log      ${level}  ${withFields(message, fields)}`),
     ...state.map((write) => `state    ${stateText(write)}`),
     ...publishes.map((publish) => `publish  ${publishText(publish)}`),
     ...events.map((event) => `event    ${eventText(event)}`),

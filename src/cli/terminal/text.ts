@@ -35,3 +35,8 @@ export function printable(text: string): string {
 export function shortDigest(digest: string): string {
   return digest.slice(0, 12);
 }
+
+/** What was logged, as one text. */
+export function withFields(message: string, fields: Readonly<Record<string, unknown>> | undefined): string {
+  return fields === undefined ? message : `${message} ${JSON.stringify(fields)}`;
+}

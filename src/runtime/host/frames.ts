@@ -28,7 +28,7 @@
  *         1 failed, to be retried · 2 failed for good   u32 JSON {code, name, message, stack} · u16 n · n logs
  *         3 deferred: an earlier message of the same key failed and waits for its retry. With strict order a guest answers so from the failure of a
  *           message that is not given up with it until a message resumes the key.
- * log:    u8 level · u32 text; level 4: the text is the number of lines that were left out
+ * log:    u8 level · u32 text; level 4: the text is the number of lines that were left out; with 8 added: u32 fields, the JSON of an object
  *
  * Back-pressure: the gateway has at most two batches of an instance under way, so neither side ever holds more than that.
  */

@@ -45,7 +45,7 @@ export class Context {
   get log(): Log {
     const log: Log = {};
     LEVELS.forEach((level, index) => {
-      log[level] = (message, fields) => this.#effects.log(index, fields === undefined ? [message] : [message, fields]);
+      log[level] = (message, fields) => this.#effects.log(index, [message], fields);
     });
     return log;
   }

@@ -10,6 +10,8 @@ const LOG_CHARS_MAX = 64 * 1024;
 const LOG_LINE_CHARS_MAX = 8 * 1024;
 /** In the place of a level: the text says how many lines were left out. */
 const LEFT_OUT = 4;
+/** Added to a level: fields follow. */
+const WITH_FIELDS = 8;
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
 
 /** What one message wants so far. Dropped as a whole when its handler throws; only the log stays. */
@@ -54,21 +56,32 @@ export class Effects {
     if (count > COUNT_MAX) throw new LimitError("LIMIT_OUTPUT", `one message produced more than ${COUNT_MAX} effects of a kind`);
   }
 
-  log(level: number, values: readonly unknown[]): void {
+  /** `fields` are kept as they are when they are an object; anything else is more text. */
+  log(level: number, values: readonly unknown[], fields?: unknown): void {
     if (this.#logCount >= LOG_LINES_MAX || this.#logChars >= LOG_CHARS_MAX) {
       this.#logsLeftOut++;
       return;
     }
-    const text = values.map(printable).join(" ");
+    const object = fields === undefined ? undefined : jsonObject(fields);
+    const text = (fields === undefined || object !== undefined ? values : [...values, fields]).map(printable).join(" ");
     const room = Math.min(LOG_LINE_CHARS_MAX, LOG_CHARS_MAX - this.#logChars);
     const missing = text.length - room;
-    this.#line(level, missing <= 0 ? text : `${text.slice(0, room)} … (LIMIT_LOG: ${missing} more characters are left out)`);
-    this.#logChars += text.length;
+    const line = missing <= 0 ? text : `${text.slice(0, room)} … (LIMIT_LOG: ${missing} more characters are left out)`;
+    this.#logChars += Math.min(text.length, room);
+    if (object === undefined) {
+      this.#line(level, line);
+      return;
+    }
+    const fits = object.length <= room;
+    this.#line(level, line, fits ? object : `{"LIMIT_LOG":"${object.length} characters of fields are left out"}`);
+    if (fits) this.#logChars += object.length;
   }
 
-  #line(level: number, text: string): void {
+  #line(level: number, text: string, fields?: string): void {
     const bytes = toBytes(text);
-    this.#logs += String.fromCharCode(level) + u32(bytes.length) + bytes;
+    const more = fields === undefined ? "" : toBytes(fields);
+    this.#logs += String.fromCharCode(fields === undefined ? level : level + WITH_FIELDS) + u32(bytes.length) + bytes;
+    if (fields !== undefined) this.#logs += u32(more.length) + more;
     this.#logCount++;
   }
 
@@ -89,6 +102,17 @@ export class Effects {
     const events = u16(this.#emitCount) + this.#emits;
     const publishes = u16(this.#publishCount) + this.#publishes;
     return `\0${this.encodeLogs()}${u16(this.state.size)}${state}${events}${publishes}`;
+  }
+}
+
+/** The JSON of an object that is no list and no error; undefined for everything else. */
+function jsonObject(value: unknown): string | undefined {
+  if (typeof value !== "object" || value === null || value instanceof Error) return undefined;
+  try {
+    const text = JSON.stringify(value);
+    return text?.startsWith("{") ? text : undefined;
+  } catch {
+    return undefined; // It is shown as text, which says that it cannot be.
   }
 }
 

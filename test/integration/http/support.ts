@@ -123,7 +123,7 @@ export class Parts implements HttpParts {
     this.#more = Promise.withResolvers();
   }
 
-  logs({ function: name, level, after, limit }: LogQuery): LogPage {
+  async logs({ function: name, level, after, limit }: LogQuery): Promise<LogPage> {
     const wanted = this.#records.filter(
       (each) =>
         each.n > (after ?? 0) && (name ?? each.function) === each.function && LOG_LEVELS.indexOf(each.level) >= LOG_LEVELS.indexOf(level),

@@ -141,6 +141,7 @@ describe("lines", () => {
     expect(eventLine(event)).toBe('2026-01-02T03:04:05.000Z  g  f v3  measurement  aq1 [2J  {"v":1}');
     const record = { n: 1, time: 0, level: "warn", function: "f", version: 3, invocation: "12.1", message: "a\nb" } as const;
     expect(logLine(record)).toBe("1970-01-01T00:00:00.000Z  warn   f v3 #12.1  a b");
+    expect(logLine({ ...record, fields: { a: "\n" } })).toBe('1970-01-01T00:00:00.000Z  warn   f v3 #12.1  a b {"a":"\\n"}');
   });
 
   it("of a table are aligned and of text clipped", () => {

@@ -11,7 +11,11 @@ function encodeResults(results: readonly ItemResult[]): Buffer {
 
 function encodeResult(result: ItemResult): Buffer {
   if (result.status === "deferred") return Buffer.from([3]);
-  const logs = list(result.logs, ({ level, message }) => Buffer.concat([Buffer.from([LOG_LEVELS.indexOf(level)]), long(message)]));
+  const logs = list(result.logs, ({ level, message, fields }) =>
+    fields === undefined
+      ? Buffer.concat([Buffer.from([LOG_LEVELS.indexOf(level)]), long(message)])
+      : Buffer.concat([Buffer.from([LOG_LEVELS.indexOf(level) + 8]), long(message), long(fields)]),
+  );
   if (result.status !== "done")
     return Buffer.concat([Buffer.from([result.status === "retry" ? 1 : 2]), long(JSON.stringify(result.error)), logs]);
   const { state, events, publishes } = result.effects;
@@ -41,7 +45,9 @@ function list<T>(items: readonly T[], encode: (item: T) => Buffer): Buffer {
 
 const text = fc.string({ unit: "grapheme", maxLength: 20 }).map((value) => value.toWellFormed());
 const many = <T>(item: fc.Arbitrary<T>): fc.Arbitrary<T[]> => fc.array(item, { maxLength: 4 });
-const logs = many(fc.record({ level: fc.constantFrom(...LOG_LEVELS), message: text }));
+const fields = fc.dictionary(text, fc.jsonValue()).map((value) => JSON.stringify(value));
+const line = { level: fc.constantFrom(...LOG_LEVELS), message: text };
+const logs = many(fc.oneof(fc.record(line), fc.record({ ...line, fields })));
 const bytes = fc.uint8Array({ maxLength: 30 }).map((value) => Buffer.from(value));
 const record = fc
   .record({
@@ -137,6 +143,9 @@ describe("results", () => {
   it.each([
     ["more lines than a message may have", Array.from({ length: 102 }, () => ({ level: "info" as const, message: "" }))],
     ["a line that is too long", [{ level: "info" as const, message: "x".repeat(33_000) }]],
+    ["fields that are too long", [{ level: "info" as const, message: "", fields: JSON.stringify({ a: "x".repeat(33_000) }) }]],
+    ["fields that are a list", [{ level: "info" as const, message: "", fields: "[1]" }]],
+    ["fields that are no JSON", [{ level: "info" as const, message: "", fields: "{a:1}" }]],
   ])("with %s are refused", (_what, lines) => {
     const error = { code: "FUNCTION_THREW", name: "Error", message: "", stack: "" };
     expect(decodes(encodeResults([{ status: "retry", logs: lines, error }]))).toBeUndefined();

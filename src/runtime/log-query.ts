@@ -1,0 +1,51 @@
+import { LOG_LEVELS, type LogLevel, type LogRecord } from "../core/stats.ts";
+
+/** A record as it is kept: its fields are the JSON text that came from the function, an object. */
+export interface LogEntry extends Omit<LogRecord, "fields"> {
+  readonly fields?: string;
+}
+
+export interface LogQuery {
+  /** Only of this function, this version. */
+  readonly function?: string | undefined;
+  readonly version?: number | undefined;
+  /** `SEQ.ATTEMPT`, or `SEQ` for every try of that message. */
+  readonly invocation?: string | undefined;
+  /** This level and everything above it. */
+  readonly level: LogLevel;
+  /** Milliseconds since the epoch; both are part of the answer. */
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  /** Occurs in the message or in the JSON of the fields, in capitals or not. */
+  readonly text?: string | undefined;
+  /** Only records with a higher `n`, the oldest of them; without it the newest records. */
+  readonly after?: number | undefined;
+  readonly limit: number;
+}
+
+export interface LogPage {
+  /** Oldest first. */
+  readonly records: readonly LogRecord[];
+  /** `after` of the query that goes on from here. */
+  readonly next: number;
+}
+
+/** Whether a query asks for an entry. */
+export function logFilter(query: LogQuery): (entry: LogEntry) => boolean {
+  const { function: name, version, invocation, since = 0, until = Infinity } = query;
+  const least = LOG_LEVELS.indexOf(query.level);
+  const text = query.text?.toLowerCase();
+  const tries = `${invocation}.`;
+  return (entry) => {
+    if (LOG_LEVELS.indexOf(entry.level) < least || entry.time < since || entry.time > until) return false;
+    if (name !== undefined && entry.function !== name) return false;
+    if (version !== undefined && entry.version !== version) return false;
+    if (invocation !== undefined && entry.invocation !== invocation && entry.invocation?.startsWith(tries) !== true) return false;
+    if (text === undefined || entry.message.toLowerCase().includes(text)) return true;
+    return entry.fields?.toLowerCase().includes(text) === true;
+  };
+}
+
+export function toRecord({ fields, ...entry }: LogEntry): LogRecord {
+  return fields === undefined ? entry : { ...entry, fields: JSON.parse(fields) as Record<string, unknown> };
+}
