@@ -16,6 +16,8 @@ const WARM = 200;
 const SETTLE_MS = 12_000;
 const ROUNDS = 20;
 const ROUND_MS = 100;
+/** In that time each of all functions gets a message. */
+const ALL_MS = 60_000;
 
 interface Memory {
   readonly gateway: { readonly rss: number; readonly pss: number };
@@ -66,6 +68,9 @@ async function measure({ name, members }: Subject, children: Children, folder: s
   if (members.length >= DEPLOYED) {
     await use(gateway);
     rows.push(...(await rowsOf(`${name}, ${ACTIVE} of them active`, gateway, memoryOfAll(gateway))));
+    await useAll(gateway, members.length);
+    rows.push(...(await rowsOf(`${name}, each of them within a minute`, gateway, memoryOfAll(gateway))));
+    rows.push(row(`${name}: hosts that died`, await Crowd.hostRestarts(gateway.ready), ""));
   }
   await gateway.stop();
   process.stderr.write(`${name}: ready in ${Math.round(readyMs)} ms\n`);
@@ -80,6 +85,17 @@ async function use(gateway: Child<Addresses>): Promise<void> {
     await sleep(ROUND_MS);
   }
   await client.endAsync();
+}
+
+async function useAll(gateway: Child<Addresses>, members: number): Promise<void> {
+  const client: MqttClient = await connectAsync(gateway.ready["mqtt"] ?? "");
+  for (let from = 0; from < members; from += ACTIVE) {
+    const payload = JSON.stringify({ n: "a", v: from, t: 0 });
+    await Promise.all(Array.from({ length: ACTIVE }, (_, n) => client.publishAsync(`fair/density/${from + n}/b`, payload, { qos: 1 })));
+    await sleep((ALL_MS * ACTIVE) / members);
+  }
+  await client.endAsync();
+  await Crowd.drained(gateway.ready);
 }
 
 function memoryOfAll(gateway: Child<Addresses>): Memory {

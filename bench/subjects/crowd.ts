@@ -18,6 +18,7 @@ const PATIENCE_MS = 120_000;
 const POLL_MS = 50;
 
 const statsSchema = z.object({
+  runtime: z.object({ hostRestarts: z.int() }),
   functions: z.array(
     z.object({
       name: z.string(),
@@ -95,7 +96,20 @@ export class Crowd {
   }
 
   static async functions(gateway: Addresses): Promise<readonly FunctionRow[]> {
-    return statsSchema.parse(await (await fetch(`${gateway["http"] ?? ""}/v1/stats`)).json()).functions;
+    return (await Crowd.#stats(gateway)).functions;
+  }
+
+  static async hostRestarts(gateway: Addresses): Promise<number> {
+    return (await Crowd.#stats(gateway)).runtime.hostRestarts;
+  }
+
+  /** Resolves when every message is handled. */
+  static async drained(gateway: Addresses): Promise<void> {
+    await until(gateway, (functions) => functions.every(({ backlog }) => backlog === 0));
+  }
+
+  static async #stats(gateway: Addresses): Promise<z.infer<typeof statsSchema>> {
+    return statsSchema.parse(await (await fetch(`${gateway["http"] ?? ""}/v1/stats`)).json());
   }
 }
 

@@ -2,10 +2,11 @@ import { MillraceError } from "../core/errors.ts";
 import { FairQueue, type FairTurns, type Gate } from "./fair-queue.ts";
 import { parseFault, parseKeys, parseStartTimes } from "./host-answers.ts";
 import { HostProcess } from "./host-process.ts";
+import { HostRoom, type Tenant } from "./host-room.ts";
 import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
 import { HostWatch, LOAD_MS_MAX } from "./host-watch.ts";
 import { Owed } from "./owed.ts";
-import { stepBack } from "./proc.ts";
+import { residentBytes, stepBack } from "./proc.ts";
 
 /** How far below the gateway a host is in the eyes of the scheduler. */
 const STEP_BACK = { start: 5, doubtful: 10 } as const;
@@ -27,6 +28,8 @@ export interface InstanceEvents {
   stateGet(request: number, keys: readonly string[]): void;
   /** There may be room in the host for what `ask` was refused. */
   turn?(): void;
+  /** The host needs room for another one: unloads the instance if it has nothing to do and, unless `evenKept`, is not to be kept warm. */
+  giveUp?(evenKept: boolean): void;
   /** The host died with the instance in it. Also called for one that was being made. */
   lost(loss: Loss): void;
 }
@@ -48,10 +51,11 @@ interface RunLimits {
   readonly expectedMs?: number;
 }
 
-interface Loaded extends Owed {
+interface Loaded extends Owed, Omit<Tenant, "deadlines"> {
   readonly turns: FairTurns;
   readonly events: InstanceEvents;
   readonly loading: PromiseWithResolvers<StartTimes>;
+  usedAt: number;
 }
 
 interface GuardedHostOptions {
@@ -74,6 +78,7 @@ export class GuardedHost {
   readonly #options: GuardedHostOptions;
   readonly #instances = new Map<number, Loaded>();
   readonly #watch: HostWatch;
+  readonly #room: HostRoom;
   readonly #queue: FairQueue;
   #process: HostProcess | undefined;
   /** Why it was killed, and because of whom, if that is known. */
@@ -88,13 +93,20 @@ export class GuardedHost {
       memoryMax: options.memoryMax,
       ping: () => this.#process?.send(FRAME.PING, 0),
       kill: (fault) => this.#kill({ fault }),
+      seen: (bytes) => this.#room.seen(bytes),
     });
+    this.#room = new HostRoom({ memoryMax: options.memoryMax, bytes: () => residentBytes(this.#watch.pid) ?? 0 });
     this.ready = this.#start(options.delayMs);
     this.ready.catch(() => undefined); // Whoever loads an instance sees it, and `died` was called.
   }
 
   get size(): number {
     return this.#instances.size;
+  }
+
+  /** Whether an instance has to leave before another one can come. */
+  get isFull(): boolean {
+    return this.#room.isFull;
   }
 
   /** Whoever waits for the gate goes on. */
@@ -118,17 +130,24 @@ export class GuardedHost {
     stepBack(started.pid, STEP_BACK.start); // Its threads, too.
     this.#process = started;
     this.#watch.pid = started.pid;
+    this.#room.open();
     return started;
   }
 
-  /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
-  async load(id: number, spec: LoadSpec, events: InstanceEvents): Promise<InstanceHandle> {
-    const turns = this.#queue.join(spec.name, { turn: () => events.turn?.() });
-    const loading = Promise.withResolvers<StartTimes>();
-    const instance: Loaded = Object.assign(new Owed(LOAD_MS_MAX / 2), { events, turns, loading });
+  /**
+   * Waits for room. Undefined when the host is gone before it had any: another one may have.
+   * @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED
+   */
+  async load(id: number, spec: LoadSpec, events: InstanceEvents): Promise<InstanceHandle | undefined> {
+    const instance = this.#instance(id, spec.name, events);
     this.#instances.set(id, instance);
     try {
       const host = await this.ready;
+      const entering = this.#room.enter(instance);
+      if (entering !== undefined && !(await entering)) {
+        this.#drop(id);
+        return undefined;
+      }
       this.#watch.begin();
       instance.load(performance.now() + LOAD_MS_MAX);
       host.send(FRAME.LOAD, id, Buffer.from(JSON.stringify(spec)));
@@ -139,6 +158,16 @@ export class GuardedHost {
     }
   }
 
+  #instance(id: number, name: string, events: InstanceEvents): Loaded {
+    const turns = this.#queue.join(name, { turn: () => events.turn?.() });
+    const loading = Promise.withResolvers<StartTimes>();
+    const giveUp = (evenKept: boolean): boolean => {
+      events.giveUp?.(evenKept);
+      return !this.#instances.has(id);
+    };
+    return Object.assign(new Owed(LOAD_MS_MAX / 2), { events, turns, loading, giveUp, usedAt: 0 });
+  }
+
   #handle(id: number, instance: Loaded, { host, started }: { host: HostProcess; started: StartTimes }): InstanceHandle {
     return {
       started,
@@ -147,7 +176,8 @@ export class GuardedHost {
         instance.turns.begin(limits.expectedMs ?? 0);
         this.#watch.begin();
         instance.patienceMs = limits.timeoutMs;
-        const from = Math.max(performance.now(), instance.deadlines.at(-1) ?? 0);
+        instance.usedAt = performance.now();
+        const from = Math.max(instance.usedAt, instance.deadlines.at(-1) ?? 0);
         instance.run(batch, from + HostWatch.answerMs(limits));
         host.send(FRAME.RUN, id, u32(batch, limits.timeoutMs, limits.wallMs), ...items);
       },
@@ -161,7 +191,9 @@ export class GuardedHost {
   }
 
   #drop(id: number): void {
-    this.#instances.get(id)?.turns.part();
+    const instance = this.#instances.get(id);
+    instance?.turns.part();
+    if (instance !== undefined) this.#room.leave(instance);
     queueMicrotask(() => this.#queue.serve()); // Not at once: who drops it may be in the middle of something.
     if (this.#instances.delete(id) && this.#instances.size === 0) this.#options.empty(this);
   }
@@ -183,9 +215,11 @@ export class GuardedHost {
       instance.events.stateGet(body.readUInt32BE(0), parseKeys(body.toString("utf8", 4)));
     } else if (kind === FRAME.LOADED) {
       instance.loaded();
+      this.#room.made();
       instance.loading.resolve(parseStartTimes(body.toString()));
     } else if (kind === FRAME.FAILED) {
       instance.loaded();
+      this.#room.made();
       instance.loading.reject(new MillraceError("FUNCTION_LOAD_FAILED", parseFault(body.toString()).message));
     } else if (kind === FRAME.CUT) {
       instance.answered(body.readUInt32BE(0));
@@ -208,9 +242,11 @@ export class GuardedHost {
     this.#watch.stop();
     this.#queue.close();
     const losses = this.#losses(reason);
+    const outside = this.#room.close();
     this.#instances.clear();
     this.#options.died(this, reason);
     for (const [instance, loss] of losses) {
+      if (outside.has(instance)) continue;
       instance.loading.promise.catch(() => undefined); // Rejected only for the sake of a load that is waiting.
       const { code, message } = loss.fault;
       instance.loading.reject(new MillraceError("HOST_CRASHED", code === "HOST_CRASHED" ? message : `${code}: ${message}`));
@@ -232,6 +268,7 @@ export class GuardedHost {
   async close(): Promise<void> {
     this.#watch.stop();
     this.#queue.close();
+    this.#room.close();
     await this.ready.then((host) => host.close()).catch(() => undefined); // It never started.
   }
 }

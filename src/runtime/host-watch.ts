@@ -26,6 +26,8 @@ interface HostWatchOptions {
   /** Asks the host for a sign of life; `heard` follows if it is able to give one. */
   ping(): void;
   kill(fault: Fault): void;
+  /** What the host takes of memory. */
+  seen(bytes: number): void;
 }
 
 /**
@@ -79,6 +81,7 @@ export class HostWatch {
     }
     if (patienceMs === Infinity) return this.stop();
     const bytes = residentBytes(this.pid) ?? 0;
+    this.#options.seen(bytes);
     if (bytes > this.#options.memoryMax) this.#tooLarge(bytes);
     else if (now > deadline || now > this.#heardAt + patienceMs + ASK_GRACE_MS) this.#ask(now, { patienceMs, overdue: now > deadline });
     else this.#asked = undefined;

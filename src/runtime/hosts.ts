@@ -84,10 +84,14 @@ export class HostPool {
 
   /** Waits for an own host when all of them are taken for a while. @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED, HOSTS_TAKEN */
   async load(spec: LoadSpec, events: InstanceEvents, place: Place = { kind: "probation" }): Promise<InstanceHandle> {
-    const host = place.kind === "own" ? await this.#own.of(place) : this.#common(place.kind);
-    clearTimeout(this.#emptied.get(host));
-    this.#emptied.delete(host);
-    return host.load(this.#nextId++, spec, events);
+    for (;;) {
+      const host = place.kind === "own" ? await this.#own.of(place) : this.#common(place.kind);
+      if (this.#closing) throw new MillraceError("HOST_CRASHED", "the hosts are being stopped");
+      clearTimeout(this.#emptied.get(host));
+      this.#emptied.delete(host);
+      const handle = await host.load(this.#nextId++, spec, events);
+      if (handle !== undefined) return handle;
+    }
   }
 
   /** The gate has opened. */
@@ -103,7 +107,7 @@ export class HostPool {
   #common(kind: "shared" | "probation"): GuardedHost {
     if (kind === "probation") return (this.#probation ??= this.#take(false));
     const [first, ...others] = this.#shared;
-    const least = others.reduce<GuardedHost | undefined>((a, b) => (a !== undefined && a.size <= b.size ? a : b), first);
+    const least = others.reduce<GuardedHost | undefined>((a, b) => (a !== undefined && !isRoomier(b, a) ? a : b), first);
     if (least !== undefined && (least.size === 0 || this.#shared.length >= this.#options.shared)) return least;
     const host = this.#take(undefined);
     this.#shared.push(host);
@@ -173,4 +177,9 @@ export class HostPool {
     this.#forget(host);
     host.close().catch((error: unknown) => this.#logger.error({ err: error }, "a host process cannot be stopped"));
   }
+}
+
+/** Instances count and not memory: what earlier ones have left behind is used again. */
+function isRoomier(one: GuardedHost, other: GuardedHost): boolean {
+  return one.isFull === other.isFull ? one.size < other.size : other.isFull;
 }

@@ -1,5 +1,7 @@
 /** The last of so many parts of the time without anything to do ends it, so it takes up to half as long again. */
 const PARTS = 2;
+/** What nothing needs ends after that time: when many functions are deployed at once, all of their isolates do not fit into a host. */
+const UNUSED_MS = 1_000;
 
 interface IdleParts {
   readonly idleMs: number;
@@ -27,10 +29,10 @@ export class Idle {
   }
 
   /** There is something that is of use only if there is something to do soon. */
-  expect(withinMs: number): void {
+  expect(): void {
     this.#quiet = PARTS;
     clearTimeout(this.#timer);
-    if (!this.#stopped) this.#schedule(PARTS * Math.min(withinMs, this.#parts.idleMs));
+    if (!this.#stopped) this.#schedule(PARTS * Math.min(UNUSED_MS, this.#parts.idleMs));
   }
 
   stop(): void {

@@ -14,6 +14,8 @@ interface InstanceListener {
   unread(): void;
   /** There may be room in its host for what it was refused. */
   turn(): void;
+  /** Its host needs the room: drops it if it is of no use now and, unless `evenKept`, is not to be kept. */
+  giveUp(evenKept: boolean): void;
   /** There is one again, or another one. */
   ready(): void;
 }
@@ -203,6 +205,9 @@ export class Instance {
       heap: (bytes) => void (made.heapBytes = bytes),
       turn: () => {
         if (made === this.#made) this.#listener.turn();
+      },
+      giveUp: (evenKept) => {
+        if (made === this.#made) this.#listener.giveUp(evenKept);
       },
       cut: (id, cut) => this.#inTurn(() => this.#listener.cut(id, cut)),
       lost: (loss) => this.#lost(made, loss),

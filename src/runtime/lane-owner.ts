@@ -54,3 +54,8 @@ export interface LaneOwner {
   /** No instance could be made; the lane tries again. */
   loadFailed(error: unknown): void;
 }
+
+/** The isolate has decided the same by the flags of the item. */
+export function isGivenUp({ giveUp }: Item, { status }: ItemResult): boolean {
+  return (status === "retry" && giveUp === "always") || (status === "failed" && giveUp !== "never");
+}

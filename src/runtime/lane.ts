@@ -5,13 +5,11 @@ import type { Fault } from "./host/frames.ts";
 import { Idle } from "./idle.ts";
 import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
-import type { LaneOwner } from "./lane-owner.ts";
+import { isGivenUp, type LaneOwner } from "./lane-owner.ts";
 import { type Item, itemHead, oldestOf } from "./item.ts";
 import { type Batch, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
 
-/** An isolate that nothing needs is dropped after that time: when many functions are deployed at once, all of theirs do not fit into a host. */
-const UNUSED_MS = 1_000;
 const BATCH_BYTES_MAX = 1024 * 1024;
 
 /**
@@ -48,6 +46,10 @@ export class Lane {
     this.#instance = new Instance(owner, {
       result: (id, results, usedMs) => this.#result(id, results, usedMs),
       turn: () => this.pump(),
+      giveUp: (evenKept) => {
+        const isOfUse = owner.held ? !this.#underWay.isEmpty : this.#hasWork;
+        if (!isOfUse && (evenKept || !this.#kept)) this.#instance.drop();
+      },
       cut: (id, cut) => this.#cut(id, cut),
       lost: (loss) => this.#lostHost(loss),
       unread: () => this.#leaveOff(),
@@ -55,7 +57,7 @@ export class Lane {
     });
     this.#idle = new Idle({
       idleMs: owner.manifest.idleMs,
-      isBusy: () => this.#kept || this.#queue.length > 0 || !this.#underWay.isEmpty,
+      isBusy: () => this.#kept || this.#hasWork,
       idle: () => this.#instance.drop(),
     });
     this.stop = once(async () => {
@@ -84,6 +86,10 @@ export class Lane {
   /** When the oldest message arrived that is here, in milliseconds since the epoch; Infinity when there is none. */
   get oldest(): number {
     return Math.min(oldestOf(this.#queue), oldestOf(this.#underWay.all()), this.#waiting.oldest);
+  }
+
+  get #hasWork(): boolean {
+    return this.#queue.length > 0 || !this.#underWay.isEmpty;
   }
 
   offer(item: Item): void {
@@ -239,7 +245,7 @@ export class Lane {
 
   /** The isolate is there. It may be of no use any more, or never have been, as that of a version that has just been deployed. */
   #ready(): void {
-    this.#idle.expect(UNUSED_MS);
+    this.#idle.expect();
     this.pump();
   }
 
@@ -386,9 +392,4 @@ export class Lane {
     if (this.#underWay.isEmpty && this.#quiet !== undefined) this.#quiet();
     this.pump();
   }
-}
-
-/** The isolate has decided the same by the flags of the item. */
-function isGivenUp({ giveUp }: Item, { status }: ItemResult): boolean {
-  return (status === "retry" && giveUp === "always") || (status === "failed" && giveUp !== "never");
 }

@@ -64,3 +64,21 @@ it("after a start of the gateway functions have no isolates until there is somet
     [2, 2],
   ]);
 });
+
+it("more functions than fit into a host all handle their messages, and the host is not killed; those unused for longest go first", async () => {
+  await using folder = await TempFolder.make();
+  await using core = await Core.open({ folder: folder.path, hostMemoryMax: 192 * 2 ** 20 });
+  const functions = Array.from({ length: 160 }, (_, n) => functionOf({ name: `f${n}`, triggers: [`in/${n}`], ...COUNT }));
+  await core.deploy(...functions);
+  for (let round = 0; round < 2; round++) {
+    await Promise.all(functions.map((_, n) => core.send(`in/${n}`, n)));
+    await core.drained();
+  }
+  const { functions: stats, hostRestarts } = core.runtime.stats();
+  expect(stats.every(({ handled }) => handled === 2)).toBe(true);
+  expect(hostRestarts).toBe(0);
+  const isolates = stats.reduce((sum, { instances }) => sum + instances, 0);
+  expect(isolates).toBeGreaterThanOrEqual(16);
+  expect(isolates).toBeLessThan(160);
+  expect(await core.events("seen")).toHaveLength(320);
+}, 60_000);

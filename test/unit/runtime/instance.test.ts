@@ -41,6 +41,7 @@ beforeEach(() => {
     lost: () => instance.replace(false),
     unread: () => void seen.push("unread"),
     turn: () => void seen.push("turn"),
+    giveUp: () => instance.drop(),
     ready: () => void seen.push("ready"),
   });
 });

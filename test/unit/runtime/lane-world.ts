@@ -147,6 +147,12 @@ export class LaneWorld implements LaneOwner {
     await rest();
   }
 
+  /** The host needs the room. */
+  async giveUp(): Promise<void> {
+    for (const events of this.#isolates.map((isolate) => isolate.events)) events.giveUp?.(true);
+    await rest();
+  }
+
   async pass(ms: number): Promise<void> {
     vi.advanceTimersByTime(ms);
     await rest();

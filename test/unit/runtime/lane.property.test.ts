@@ -5,7 +5,7 @@ import { type Arrival, type Attempt, LaneWorld } from "./lane-world.ts";
 
 type Step =
   | { readonly do: "arrive"; readonly arrivals: readonly Arrival[] }
-  | { readonly do: "handle" | "answer" }
+  | { readonly do: "handle" | "answer" | "giveUp" }
   | { readonly do: "die"; readonly guilt: Loss["guilt"] }
   | { readonly do: "pass"; readonly ms: number }
   | { readonly do: "letters"; readonly full: boolean }
@@ -37,6 +37,7 @@ const steps = fc.array(
       arbitrary: fc.array(arrival, { minLength: 1, maxLength: 6, size: "max" }).map((arrivals): Step => ({ do: "arrive", arrivals })),
     },
     { weight: 6, arbitrary: fc.constantFrom<Step>({ do: "handle" }, { do: "answer" }) },
+    { weight: 1, arbitrary: fc.constant<Step>({ do: "giveUp" }) },
     { weight: 1, arbitrary: fc.constantFrom("certain", "possible", "none").map((guilt): Step => ({ do: "die", guilt })) },
     { weight: 3, arbitrary: fc.constantFrom(5, 20, 60).map((ms): Step => ({ do: "pass", ms })) },
     { weight: 1, arbitrary: fc.boolean().map((full): Step => ({ do: "letters", full })) },
@@ -141,6 +142,21 @@ describe("messages of a lane", () => {
     expect(await world.finish()).toBe(true);
     await world.pass(30_000);
     expect(world.isolates).toBe(1);
+  });
+
+  it("have an isolate only while one is under way when others need the room more, and one to be kept warm again with the next message", async () => {
+    const world = new LaneWorld({ warm: 1, limits: { cpuMs: 10_000 } });
+    await world.start();
+    await world.arrive({ key: 0, id: undefined, attempts: [] });
+    await world.giveUp();
+    expect(world.isolates).toBe(1);
+    await world.handle();
+    await world.answer();
+    await world.giveUp();
+    expect(world.isolates).toBe(0);
+    await world.arrive({ key: 0, id: undefined, attempts: [] });
+    expect(world.isolates).toBe(1);
+    expect(await world.finish()).toBe(true);
   });
 
   it("keep their isolate when it is to be kept warm", async () => {
