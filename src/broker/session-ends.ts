@@ -27,6 +27,8 @@ export class SessionEnds {
   readonly #sessions = new Map<string, Client | undefined>();
   /** One write after the other: of one session the last has to win. */
   #last: Promise<void> = Promise.resolve();
+  /** Writes that have failed since the last one that has not. */
+  #failures = 0;
 
   constructor(shelf: Shelf, logger: Logger) {
     this.#shelf = shelf;
@@ -74,9 +76,18 @@ export class SessionEnds {
   }
 
   #write(write: () => Promise<void>): void {
-    this.#last = this.#last.then(write).catch((error: unknown) => {
-      this.#logger.error({ error: messageOf(error) }, "how long a session is kept could not be stored");
-    });
+    this.#last = this.#last.then(write).then(
+      () => this.#stored(),
+      (error: unknown) => {
+        // On a full disk every client that comes or goes has one.
+        if (this.#failures++ === 0) this.#logger.error({ error: messageOf(error) }, "how long a session is kept could not be stored");
+      },
+    );
+  }
+
+  #stored(): void {
+    if (this.#failures > 0) this.#logger.info({ failures: this.#failures }, "how long sessions are kept can be stored again");
+    this.#failures = 0;
   }
 }
 

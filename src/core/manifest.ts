@@ -12,6 +12,9 @@ export const ORDERS = ["strict", "relaxed"] as const;
 /** `data.` and a path of names into a JSON payload, or `property:` and the name of an MQTT 5 user property. */
 export const IDEMPOTENCY_KEY = /^(data(\.[^.\s]+)+|property:.+)$/;
 
+/** What a timer of Node waits at most; with more it would fire at once. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /**
  * A manifest with every default filled in, durations in milliseconds and sizes in bytes: what a bundle carries and the runtime obeys. Keys with
  * a default here are younger than the first bundles, which do not have them.
@@ -52,12 +55,15 @@ export const manifestSchema = z.strictObject({
   /** Isolates that are kept when there is nothing to do. */
   warm: z.int().min(0).max(64).default(0),
   /** The others are dropped when there has been nothing to do for that long. */
-  idleMs: z.int().positive().default(60_000),
+  idleMs: z.int().positive().max(TIMER_MS_MAX).default(60_000),
   /** `process`: in a host process with nothing else. */
   isolation: z.enum(ISOLATIONS).default("shared"),
   limits: z.strictObject({
-    cpuMs: z.int().positive(),
-    wallMs: z.int().positive(),
+    cpuMs: z
+      .int()
+      .positive()
+      .max(Math.floor(TIMER_MS_MAX / 2)), // A batch may have twice as much.
+    wallMs: z.int().positive().max(TIMER_MS_MAX),
     memoryBytes: z.int().positive(),
     outputBytes: z.int().positive(),
     /** One value in the state. */
@@ -68,7 +74,12 @@ export const manifestSchema = z.strictObject({
       .positive()
       .default(64 * 2 ** 20),
   }),
-  retry: z.strictObject({ attempts: z.int().min(1), minMs: z.int().min(0), maxMs: z.int().min(0), maxAgeMs: z.int().positive() }),
+  retry: z.strictObject({
+    attempts: z.int().min(1),
+    minMs: z.int().min(0).max(TIMER_MS_MAX),
+    maxMs: z.int().min(0).max(TIMER_MS_MAX),
+    maxAgeMs: z.int().positive(),
+  }),
   permissions: z.strictObject({ publish: z.array(z.string()), emit: z.array(z.string()) }),
   env: z.record(z.string(), z.string()),
 });

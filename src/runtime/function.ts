@@ -95,6 +95,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       clock: parts.clock,
       stopping: this.#stopping.signal,
       failed: (error) => parts.logger.error({ function: manifest.name, error: messageOf(error) }, "the journal cannot be read"),
+      recovered: () => parts.logger.info({ function: manifest.name }, "the journal can be read again"),
     });
     this.#journal = journal;
     this.#settling = new Settling(this, {

@@ -8,6 +8,8 @@ import type { LoadSpec } from "./host/frames.ts";
 import { OwnHosts } from "./own-hosts.ts";
 
 const RESTART_BACKOFF = { minMs: 10, maxMs: 5_000 };
+/** Hosts that may end one after another before the first one answers; it may be the memory of the machine that was short for a moment. */
+const FIRST_TRIES = 6;
 /** A spare is started when what took the last one has had its start. */
 const SPARE_DELAY_MS = 100;
 /** A host that holds nothing any more is kept that long for what comes next. */
@@ -77,9 +79,18 @@ export class HostPool {
     return this.#hosts.size;
   }
 
-  /** Resolves when the first host answers. @throws MillraceError HOST_CRASHED */
+  /** Resolves when the first host answers; one that ends before is replaced, a few times. @throws MillraceError HOST_CRASHED, NOT_INSTALLED */
   async ready(): Promise<void> {
-    await Promise.all([...this.#hosts].map((host) => host.ready));
+    for (let tries = 1; ; tries++) {
+      try {
+        await Promise.all([...this.#hosts].map((host) => host.ready));
+        return;
+      } catch (error) {
+        const mayWork = error instanceof MillraceError && error.code === "HOST_CRASHED";
+        if (!mayWork || tries >= FIRST_TRIES || this.#closing) throw error;
+        this.#spare ??= this.#start();
+      }
+    }
   }
 
   /** Waits for an own host when all of them are taken for a while. @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED, HOSTS_TAKEN */

@@ -7,8 +7,10 @@ interface PatientParts {
   readonly clock: Clock;
   /** Aborts when the function stops: what cannot be read then is not tried again. */
   readonly stopping: AbortSignal;
-  /** A read has failed and is tried again. */
+  /** A read has failed and is tried again, after a time in which none has. */
   failed(error: unknown): void;
+  /** Everything can be read again. */
+  recovered(): void;
 }
 
 /**
@@ -65,10 +67,9 @@ export class PatientJournal implements RuntimeJournal {
   async #untilRead<T>(read: () => Promise<T>, first: unknown): Promise<T> {
     const { clock, stopping } = this.#parts;
     let last = first;
-    this.#failing++;
+    if (this.#failing++ === 0 && !stopping.aborted) this.#parts.failed(first);
     try {
       for (let attempt = 1; !stopping.aborted; attempt++) {
-        this.#parts.failed(last);
         await clock.sleep(backoffMs(attempt, BACKOFF), stopping);
         try {
           return await read();
@@ -78,7 +79,7 @@ export class PatientJournal implements RuntimeJournal {
       }
       throw last;
     } finally {
-      this.#failing--;
+      if (--this.#failing === 0 && !stopping.aborted) this.#parts.recovered();
     }
   }
 }

@@ -65,6 +65,29 @@ describe("the hosts of a gateway", () => {
     expect(hostsOf(process.pid)).toHaveLength(2);
   });
 
+  it("are there although the first one is killed while it starts, and are given up when all of them are", async () => {
+    await using both = new AsyncDisposableStack();
+    const lucky = both.adopt(new HostPool({ shared: 1, spare: false }, silentLogger), (pool) => pool.close());
+    const ready = lucky.ready();
+    for (const pid of hostsOf(process.pid)) process.kill(pid, "SIGKILL");
+    await ready;
+    expect(lucky.restarts).toBe(1);
+    (await lucky.load(SPEC, listen().events)).unload();
+    await lucky.close();
+    const unlucky = both.adopt(new HostPool({ shared: 1, spare: false }, silentLogger), (pool) => pool.close());
+    let failed: unknown;
+    unlucky.ready().catch((error: unknown) => (failed = error));
+    await vi.waitUntil(
+      () => {
+        for (const pid of hostsOf(process.pid)) process.kill(pid, "SIGKILL");
+        return failed !== undefined;
+      },
+      { interval: 1, timeout: 20_000 },
+    );
+    expect(failed).toMatchObject({ code: "HOST_CRASHED", message: expect.stringContaining("SIGKILL") });
+    expect(unlucky.restarts).toBeGreaterThan(2);
+  });
+
   it("keep apart what is to be kept apart", async () => {
     await using hosts = await open({ spare: false });
     const { pool } = hosts;

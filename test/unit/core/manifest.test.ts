@@ -54,4 +54,24 @@ describe("the schema of a normalized manifest", () => {
     expect(manifestSchema.safeParse({ ...manifest, triggers: [] }).success).toBe(false);
     expect(manifestSchema.safeParse({ ...manifest, concurrency: 65 }).success).toBe(false);
   });
+
+  it("accepts no duration that a timer would take for none", () => {
+    const { limits, retry } = manifest;
+    const long = 2 ** 31 - 1;
+    const longest = {
+      idleMs: long,
+      limits: { ...limits, cpuMs: 2 ** 30 - 1, wallMs: long },
+      retry: { ...retry, minMs: long, maxMs: long },
+    };
+    expect(manifestSchema.safeParse({ ...manifest, ...longest }).success).toBe(true);
+    for (const longer of [
+      { idleMs: long + 1 },
+      { limits: { ...limits, cpuMs: 2 ** 30 } },
+      { limits: { ...limits, wallMs: long + 1 } },
+      { retry: { ...retry, minMs: long + 1 } },
+      { retry: { ...retry, maxMs: long + 1 } },
+    ]) {
+      expect(manifestSchema.safeParse({ ...manifest, ...longer }).success).toBe(false);
+    }
+  });
 });
