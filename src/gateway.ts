@@ -3,6 +3,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { Broker, type Intake } from "./broker/broker.ts";
 import { Deliveries } from "./broker/deliveries.ts";
 import { Arrivals } from "./core/arrivals.ts";
+import { systemClock } from "./core/clock.ts";
 import { Drops } from "./core/drops.ts";
 import type { GatewayConfig } from "./core/gateway-config.ts";
 import { once, type Service } from "./core/lifecycle.ts";
@@ -17,6 +18,7 @@ import { LogRing } from "./runtime/logs.ts";
 import { LogStore } from "./runtime/log-store.ts";
 import { Replays } from "./runtime/replays.ts";
 import { Runtime } from "./runtime/runtime.ts";
+import { UsageRecorder } from "./runtime/usage-recorder.ts";
 import type { ReportedFunction } from "./sync/reconciler.ts";
 import { startSync, type Sync } from "./sync/sync.ts";
 
@@ -46,6 +48,7 @@ interface Parts {
   readonly sync: Sync;
   readonly drops: Drops;
   readonly replays: Replays;
+  readonly history: UsageRecorder;
   readonly startedAt: string;
   closing: boolean;
 }
@@ -92,8 +95,10 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   runtime.begin();
   await journal.keep(consumers(config, { runtime, logs }, logger));
   const replays = stack.use(new Replays({ gateway, runtime, journal }, logger));
+  const history = stack.use(createRecorder(journal, runtime, logger));
   const parts: Parts = {
     config,
+    history,
     journal,
     arrivals,
     broker,
@@ -223,6 +228,12 @@ function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: R
   return startSync(options, { outbox: parts.journal.outbox, deployer, drops }, { logger });
 }
 
+function createRecorder(journal: Journal, runtime: Runtime, logger: Logger): UsageRecorder {
+  const recorder = new UsageRecorder({ store: journal.history, clock: systemClock, logger, functions: () => runtime.recorded() });
+  recorder.start();
+  return recorder;
+}
+
 function httpParts(parts: Parts): HttpParts {
   const { runtime, journal, arrivals, logs } = parts;
   return {
@@ -240,6 +251,7 @@ function httpParts(parts: Parts): HttpParts {
       arrival: (signal) => arrivals.next(signal),
     },
     replays: parts.replays,
+    history: parts.history,
     handIn: (request, messages) =>
       handIn(request, messages, { deployed: (name) => runtime.deployed(name), append: (entry, done) => journal.append(entry, done) }),
   };

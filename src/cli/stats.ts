@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { MillraceError } from "../core/errors.ts";
 import type { StartStats } from "../core/starts.ts";
 import type { GatewayStats } from "../core/stats.ts";
+import { HOUR_MS, HOURS_MS_MAX } from "../core/usage-history.ts";
 import { DEFAULT_GATEWAY, GatewayClient } from "./client/gateway-client.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "./command.ts";
+import { hoursText, samplesText } from "./stats/history.ts";
 import { liveText, type Sample } from "./stats/live.ts";
 import { count, table } from "./terminal/text.ts";
 
@@ -11,6 +14,8 @@ const CLEAR_SCREEN = "\u001b[H\u001b[2J";
 const FLAGS = {
   watch: { type: "boolean", short: "w", description: "Show what functions do at the moment, again and again, until Ctrl-C" },
   every: { type: "duration", default: 1_000, description: "How often, with --watch" },
+  hours: { type: "number", min: 1, max: HOURS_MS_MAX / HOUR_MS, description: "Show what each function used in so many hours instead" },
+  recent: { type: "duration", description: "Show what functions did every ten seconds for so long instead" },
   gateway: { type: "string", value: "URL", default: DEFAULT_GATEWAY, description: "The gateway's HTTP" },
 } as const satisfies FlagTable;
 
@@ -26,14 +31,18 @@ Counters begin with the gateway process. "backlog" is what waits in the journal 
 With --watch the table says what functions do between two looks, those first that compute most: "msg/s" and "err/s" are tries and failed
 tries, "p50 ms" and "p99 ms" how long a message takes (see metrics.md in the reference), "cpu %" is of one processor, "age" that of the oldest
 message that waits, "stored" what the function keeps as state. With --json there is one object, with --watch one on each line. The same
-figures for Prometheus are at /metrics of the gateway.`,
-  examples: ["millrace stats --watch", "millrace stats --json"],
+figures for Prometheus are at /metrics of the gateway.
+
+The gateway keeps totals by the hour for 7 days and a sample every 10 seconds for 6 hours: --hours 24 and --recent 30m show them. "GB-s" is the
+time that handling took times \`limits.memory\`. A kill of the gateway takes what came since the last sample.`,
+  examples: ["millrace stats --watch", "millrace stats --hours 24", "millrace stats --json"],
   run,
 });
 
 async function run(context: CommandContext<typeof FLAGS>): Promise<number> {
   const { flags, signal, json } = context;
   const gateway = new GatewayClient(flags.gateway, signal);
+  if (flags.hours !== undefined || flags.recent !== undefined) return history(context, gateway);
   let before: Sample | undefined;
   for (;;) {
     const stats = await gateway.stats();
@@ -45,6 +54,23 @@ async function run(context: CommandContext<typeof FLAGS>): Promise<number> {
     before = now;
     await sleep(flags.every, undefined, { signal });
   }
+}
+
+/** What the gateway has written down. */
+async function history(context: CommandContext<typeof FLAGS>, gateway: GatewayClient): Promise<number> {
+  const { hours, recent, watch } = context.flags;
+  if (watch || (hours !== undefined && recent !== undefined)) {
+    throw new MillraceError("USAGE", "only one of --watch, --hours and --recent can be shown");
+  }
+  if (hours !== undefined) {
+    const totals = await gateway.hours(hours);
+    context.stdout(context.json ? `${JSON.stringify(totals)}\n` : hoursText(totals));
+  }
+  if (recent !== undefined) {
+    const samples = await gateway.samples(recent);
+    context.stdout(context.json ? `${JSON.stringify(samples)}\n` : samplesText(samples));
+  }
+  return 0;
 }
 
 export function statsText(stats: GatewayStats): string {

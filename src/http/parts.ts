@@ -1,6 +1,7 @@
 import type { Bundle } from "../core/bundle.ts";
 import type { JournaledMessage, Message } from "../core/message.ts";
 import type { RecordedMessage } from "../core/recording.ts";
+import type { HourTotals, UsageSample } from "../core/usage-history.ts";
 import type { DeadLetter, GatewayStats, InvokeResult, LogLevel, LogRecord, ReplayResult } from "../core/stats.ts";
 
 export interface LogQuery {
@@ -57,6 +58,12 @@ export interface ReplaySource {
   end(id: string): Promise<void>;
 }
 
+/** What functions have used, from a time in milliseconds since the epoch on, oldest first. */
+export interface UsageSource {
+  hours(from: number): Promise<readonly HourTotals[]>;
+  samples(from: number): Promise<readonly UsageSample[]>;
+}
+
 /** What the local HTTP needs of the gateway. */
 export interface HttpParts {
   stats(): GatewayStats;
@@ -78,4 +85,5 @@ export interface HttpParts {
    */
   handIn(request: { readonly function: string; readonly version?: number | undefined }, messages: readonly Message[]): Promise<number>;
   readonly replays: ReplaySource;
+  readonly history: UsageSource;
 }

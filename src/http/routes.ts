@@ -18,6 +18,7 @@ import {
   parseLogsQuery,
   tooLarge,
 } from "./request.ts";
+import { usageRoutes } from "./usage-routes.ts";
 
 interface RoutesDeps {
   readonly followers: LogFollowers;
@@ -53,6 +54,7 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
     }
     return c.json(await parts.invoke(name, await parseInvocation(c, payloadBytesMax)));
   });
+  usageRoutes(app, parts.history);
   replayRoutes(app, { replays: parts.replays, handIn: (request, messages) => parts.handIn(request, messages) }, payloadBytesMax);
   app.notFound((c) => c.json(body("NOT_FOUND", `nothing is at ${c.req.method} ${c.req.path}`), 404));
   app.onError((error, c) => {

@@ -15,6 +15,7 @@ import { MillraceError, systemCode } from "../core/errors.ts";
  *   dead-letters   letters are deleted: a person cleared them, or their function prefers newer ones
  *   mark           seqs up to here may have been handed out
  *   upload         events that the cloud has confirmed are deleted
+ *   history        what functions have used is recorded, and what is too old of that is deleted
  *   shed           events that have expired or for which there is no room are deleted
  */
 export const WRITE_POINTS = [
@@ -29,6 +30,7 @@ export const WRITE_POINTS = [
   "dead-letters",
   "mark",
   "upload",
+  "history",
   "shed",
 ] as const;
 export type WritePoint = (typeof WRITE_POINTS)[number];

@@ -10,6 +10,7 @@ import { type Database, type Op, type OpenDatabase, openDatabase, type WritePoin
 import { nameKey, numberKey, numberOf, prefixRange, stateKey } from "./keys.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import type { Stock } from "./freed.ts";
+import { History } from "./history.ts";
 import type { Hold } from "./held.ts";
 import { type Consumers, Keeper } from "./keeper.ts";
 import { type Found, type FunctionRecord, openJournal } from "./opening.ts";
@@ -64,6 +65,7 @@ export interface JournalEvents {
 export class Journal implements AsyncDisposable {
   readonly outbox: Outbox;
   readonly state: StateReader;
+  readonly history: History;
   readonly qos2: Qos2Ledger;
   readonly close: () => Promise<void>;
   /** How it was found. */
@@ -135,6 +137,7 @@ export class Journal implements AsyncDisposable {
       found.deadLetters,
     );
     this.outbox.attach((point, ops, usage) => this.#write(point, ops, { sync: false, usage }));
+    this.history = new History(database, (ops) => this.#write("history", ops, { sync: false }));
     this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
     this.close = once(async () => {
       await this.#keeper.stop();

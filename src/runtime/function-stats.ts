@@ -3,6 +3,7 @@ import { NO_USAGE } from "../core/usage.ts";
 import type { DeployedFunction } from "./function.ts";
 import { Starts } from "./starts.ts";
 import type { StateSizes } from "./state-sizes.ts";
+import type { RecordedFunction } from "./usage-recorder.ts";
 
 /** A version that could not take over. */
 export interface Failure {
@@ -14,7 +15,7 @@ export interface Failure {
 
 /** What the gateway says of a function that runs. `failure`: of a version that was to take its place. */
 export function runningStats(deployed: DeployedFunction, failure: Failure | undefined, sizes: StateSizes): FunctionStats {
-  const { name, version, digest, from, backlog, counters, instances, starts, quarantine, loadError, oldest, usage } = deployed;
+  const { name, version, digest, from, backlog, counters, instances, starts, quarantine, loadError, oldest, usage, heapBytes } = deployed;
   const error = quarantine === undefined ? (loadError ?? failure?.error) : `${quarantine.code}: ${quarantine.message}`;
   const state = quarantine === undefined ? "active" : "quarantined";
   const about = { name, version, digest, from, backlog, instances, state, ...(error === undefined ? {} : { error }) } as const;
@@ -25,8 +26,13 @@ export function runningStats(deployed: DeployedFunction, failure: Failure | unde
     starts: starts.stats,
     ...(oldest === undefined ? {} : { oldestAgeMs: Math.max(0, Date.now() - oldest) }),
     ...(stateBytes === undefined ? {} : { stateBytes }),
-    usage,
+    usage: usage.stats(heapBytes),
   };
+}
+
+/** What is written down of it from time to time. */
+export function recordedOf({ name, version, backlog, heapBytes, usage }: DeployedFunction): RecordedFunction {
+  return { name, version, backlog, heapBytes, totals: usage.totals };
 }
 
 /** What it says of one of which no version runs. */

@@ -5,7 +5,6 @@ import type { Drops } from "../core/drops.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { JournaledMessage } from "../core/message.ts";
-import type { UsageStats } from "../core/usage.ts";
 import type { ItemResult } from "./effects.ts";
 import { Feed } from "./feed.ts";
 import { FunctionLog } from "./function-log.ts";
@@ -28,6 +27,7 @@ import { Standing } from "./standing.ts";
 import { Starts } from "./starts.ts";
 import { stateAnswer } from "./state-answer.ts";
 import type { Unwritten } from "./unwritten.ts";
+import type { Usage } from "./usage.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
 
 /** What is the same for all functions. */
@@ -182,8 +182,11 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     const oldest = Math.min(...this.#lanes.map((lane) => lane.oldest));
     return oldest === Infinity ? undefined : oldest;
   }
-  get usage(): UsageStats {
-    return this.#settling.usage.stats(this.#lanes.reduce((sum, lane) => sum + (lane.heapBytes ?? 0), 0));
+  get heapBytes(): number {
+    return this.#lanes.reduce((sum, lane) => sum + (lane.heapBytes ?? 0), 0);
+  }
+  get usage(): Usage {
+    return this.#settling.usage;
   }
   /** Why it has no isolate although it needs one. */
   get loadError(): string | undefined {

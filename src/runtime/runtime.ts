@@ -10,7 +10,7 @@ import type { FunctionStats, InvokeResult } from "../core/stats.ts";
 import type { DeploymentJournal } from "./deployment-journal.ts";
 import { DeployedFunction, type FunctionParts } from "./function.ts";
 import { Finder } from "./finder.ts";
-import { type Failure, failedStats, runningStats } from "./function-stats.ts";
+import { type Failure, failedStats, recordedOf, runningStats } from "./function-stats.ts";
 import { HostPool } from "./hosts.ts";
 import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
@@ -21,6 +21,7 @@ import { PendingBytes } from "./pending-bytes.ts";
 import { Resting } from "./resting.ts";
 import { RouteTable, type Trigger, type Wake } from "./route.ts";
 import { Unwritten } from "./unwritten.ts";
+import type { RecordedFunction } from "./usage-recorder.ts";
 
 /** What messages that wait for functions take of memory. */
 const PENDING_BYTES_MAX = 128 * 1024 * 1024;
@@ -272,7 +273,10 @@ export class Runtime implements AsyncDisposable {
     this.#taking = next;
     await next.remember().finally(() => (this.#taking = undefined));
     Object.assign(next.counters, before?.counters);
-    if (before !== undefined) next.starts.merge(before.starts.stats);
+    if (before !== undefined) {
+      next.starts.merge(before.starts.stats);
+      next.usage.goOnFrom(before.usage.totals);
+    }
     this.#functions.set(name, next);
     this.#reroute();
     next.start(cursor, from);
@@ -336,6 +340,11 @@ export class Runtime implements AsyncDisposable {
     const running = [...this.#functions.values()].map((each) => runningStats(each, this.#failures.get(each.name), this.#stateSizes));
     const failed = [...this.#failures.values()].filter(({ name }) => !this.#functions.has(name)).map(failedStats);
     return { hosts: this.#hosts.size, hostRestarts: this.#hosts.restarts, functions: [...running, ...failed] };
+  }
+
+  /** What is written down of each function that runs. */
+  recorded(): readonly RecordedFunction[] {
+    return [...this.#functions.values()].map(recordedOf);
   }
 
   /** Every function is done with the messages below this seq, also those that could not be started again so far. */

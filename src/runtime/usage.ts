@@ -1,6 +1,7 @@
 import { ERRORS } from "../core/errors.ts";
 import { Histogram } from "../core/histogram.ts";
 import type { UsageStats } from "../core/usage.ts";
+import { NO_TOTALS, type Totals } from "../core/totals.ts";
 
 const GB = 2 ** 30;
 
@@ -14,7 +15,10 @@ export class Usage {
   readonly #errors = new Map<string, number>();
   #invocations = 0;
   #retries = 0;
+  #failures = 0;
   #wallMs = 0;
+  #cpuMs = 0;
+  #before = NO_TOTALS;
 
   /** `memoryBytes`: what an isolate may take. */
   constructor(memoryBytes: number) {
@@ -27,14 +31,37 @@ export class Usage {
     this.#invocations += count;
     this.#wallMs += wallMs;
     this.#duration.observe(wallMs / count, count);
-    this.#cpu.observe(Math.min(cpuMs, wallMs) / count, count);
+    const computedMs = Math.min(cpuMs, wallMs);
+    this.#cpuMs += computedMs;
+    this.#cpu.observe(computedMs / count, count);
   }
 
   /** A try failed. What a host calls its error is taken for granted only where it is in the catalogue: each code is a time series somewhere. */
   failed(code: string, retried: boolean): void {
     const known = Object.hasOwn(ERRORS, code) ? code : "FUNCTION_THREW";
     this.#errors.set(known, (this.#errors.get(known) ?? 0) + 1);
+    this.#failures++;
     if (retried) this.#retries++;
+  }
+
+  /** Adds what the versions before have used. */
+  goOnFrom(before: Totals): void {
+    this.#before = before;
+  }
+
+  /** Over versions. */
+  get totals(): Totals {
+    const { invocations, errors, cpuMs, gbSeconds } = this.#before;
+    return {
+      invocations: invocations + this.#invocations,
+      errors: errors + this.#failures,
+      cpuMs: cpuMs + this.#cpuMs,
+      gbSeconds: gbSeconds + this.#gbSeconds,
+    };
+  }
+
+  get #gbSeconds(): number {
+    return (this.#wallMs / 1_000) * this.#gigabytes;
   }
 
   stats(heapBytes: number): UsageStats {
@@ -44,7 +71,7 @@ export class Usage {
       retries: this.#retries,
       duration: this.#duration.stats,
       cpu: this.#cpu.stats,
-      gbSeconds: (this.#wallMs / 1_000) * this.#gigabytes,
+      gbSeconds: this.#gbSeconds,
       bytesIn: this.bytesIn,
       bytesOut: this.bytesOut,
       heapBytes,

@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { z } from "zod";
 import { MillraceError } from "../../core/errors.ts";
 import type { LogLevel, LogRecord } from "../../core/stats.ts";
+import { hourSchema, type HourTotals, sampleSchema, type UsageSample } from "../../core/usage-history.ts";
 import {
   type DeadLetterAnswer,
   deadLettersSchema,
@@ -64,6 +65,16 @@ export class GatewayClient {
 
   stats(): Promise<GatewayStatsAnswer> {
     return ask(this.#remote, { path: "/v1/stats", schema: gatewayStatsSchema, signal: this.#signal });
+  }
+
+  /** What functions used in the last hours, the one that has begun included; oldest first. */
+  hours(hours: number): Promise<HourTotals[]> {
+    return ask(this.#remote, { path: `/v1/usage/hours${queryOf({ hours })}`, schema: z.array(hourSchema), signal: this.#signal });
+  }
+
+  /** What functions did every ten seconds of the last `ms`, oldest first. */
+  samples(ms: number): Promise<UsageSample[]> {
+    return ask(this.#remote, { path: `/v1/usage/samples${queryOf({ ms })}`, schema: z.array(sampleSchema), signal: this.#signal });
   }
 
   /** One page of the journal; with `wait` only when there is something, or nothing came in for a while. */

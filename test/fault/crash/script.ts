@@ -40,6 +40,7 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await letters(gateway);
   await fleeting(gateway);
   await lanes(gateway);
+  await gateway.journal.history.put("hours", [{ time: 1, name: "probe", value: "{}" }], 0);
 }
 
 /**

@@ -58,6 +58,18 @@ describe("the gateway's HTTP", () => {
     expect(await get("/v1/dead-letters?function=normalize&limit=3")).toEqual({ status: 200, body: [] });
   });
 
+  it("gives what functions have used, since when somebody wants it", async () => {
+    const now = Date.now();
+    const { body } = await get("/v1/usage/hours");
+    expect(body).toEqual([{ time: 0, function: "normalize", invocations: 3, errors: 1, cpuMs: 2.5, gbSeconds: 0.5 }]);
+    expect(await get("/v1/usage/samples?ms=60000")).toEqual({ status: 200, body: [] });
+    const [hours, samples] = parts.asked;
+    expect(hours?.kind).toBe("hours");
+    expect(hours?.from).toBeGreaterThanOrEqual(now - 23 * 3_600_000);
+    expect(samples?.kind).toBe("samples");
+    expect(samples?.from).toBeGreaterThanOrEqual(now - 60_000);
+  });
+
   it("gives metrics that Prometheus can read", async () => {
     const answer = await fetch(`${http.address}/metrics`);
     expect(answer.headers.get("content-type")).toBe("text/plain; version=0.0.4; charset=utf-8");
@@ -128,6 +140,8 @@ millrace_function_duration_seconds_count{${by}} 785
   it.each([
     ["/nothing", 404, "NOT_FOUND"],
     ["/v1/logs?level=loud", 400, "REQUEST_INVALID"],
+    ["/v1/usage/hours?hours=169", 400, "REQUEST_INVALID"],
+    ["/v1/usage/samples?ms=9999", 400, "REQUEST_INVALID"],
     ["/v1/logs?limit=0", 400, "REQUEST_INVALID"],
     ["/v1/logs?limt=5", 400, "REQUEST_INVALID"],
     ["/v1/logs?after=-1", 400, "REQUEST_INVALID"],

@@ -102,6 +102,19 @@ export class Parts implements HttpParts {
     end: async (id) => void this.replayed.push({ id }),
   };
 
+  /** What was asked for: since when. */
+  readonly asked: { kind: "hours" | "samples"; from: number }[] = [];
+  readonly history: HttpParts["history"] = {
+    hours: async (from) => {
+      this.asked.push({ kind: "hours", from });
+      return [{ time: 0, function: "normalize", invocations: 3, errors: 1, cpuMs: 2.5, gbSeconds: 0.5 }];
+    },
+    samples: async (from) => {
+      this.asked.push({ kind: "samples", from });
+      return [];
+    },
+  };
+
   /** A message in the journal; the text is its payload. */
   append(seq: number, topic: string, text = "", time = seq * 1_000): void {
     const message: Message = { topic, payload: Buffer.from(text), qos: 1, retain: false, time, source: "test", hops: 0 };
