@@ -6,7 +6,8 @@ import { MillraceError } from "../../core/errors.ts";
 import { buildError, fromLog, type Diagnostic } from "./diagnostics.ts";
 import { inspectModules } from "./inspect.ts";
 import { parseManifestFile, type ParsedManifest } from "./manifest-file.ts";
-import { sdkPlugin } from "./sdk-plugin.ts";
+import { webGlobals } from "./globals.ts";
+import { PART, sdkPlugin } from "./sdk-plugin.ts";
 
 export const MANIFEST_FILE = "function.yaml";
 
@@ -66,7 +67,7 @@ async function bundle(folder: string, input: string, shown: string): Promise<{ c
       // A tsconfig.json somewhere above the folder would make the result depend on the machine.
       tsconfig: false,
       resolve: { mainFields: ["module", "main"], conditionNames: ["import", "default"] },
-      transform: { target: "esnext", define: { "process.env.NODE_ENV": '"production"' } },
+      transform: { target: "esnext", define: { "process.env.NODE_ENV": '"production"' }, inject: webGlobals(PART) },
       plugins: [sdkPlugin(), inspectModules(input, (diagnostic) => found.push(diagnostic))],
       onLog: (_level, log) => collect(log, found),
     });

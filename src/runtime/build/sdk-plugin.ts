@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Plugin } from "rolldown";
+import { GLOBALS_FOLDER } from "./globals.ts";
 
 /** What functions import → the file in the folder of the SDK, without its type. */
 const MODULES: ReadonlyMap<string, string> = new Map([
@@ -11,8 +12,8 @@ const MODULES: ReadonlyMap<string, string> = new Map([
 /** Beside this file in the sources as `.ts`, in an installed package as `.js`. */
 const SDK_TYPE = import.meta.url.endsWith(".ts") ? "ts" : "js";
 const SDK_FOLDER = new URL("../../sdk/", import.meta.url);
-/** Of the files that the modules above import from one another. */
-const PART = "millrace:";
+/** Of the files that the modules above import from one another, and of those with globals. */
+export const PART = "millrace:";
 
 /**
  * Gives functions their `millrace` imports, under those names only: where this copy of Millrace is installed must not show in the bundle.
@@ -22,7 +23,7 @@ export function sdkPlugin(): Plugin {
   return {
     name: "millrace-sdk",
     resolveId: (source, importer) => {
-      const id = MODULES.has(source) ? source : partOf(source, importer);
+      const id = MODULES.has(source) || source.startsWith(PART + GLOBALS_FOLDER) ? source : partOf(source, importer);
       return id === undefined ? undefined : { id, moduleSideEffects: false };
     },
     load: async (id) => {
