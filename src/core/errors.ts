@@ -28,6 +28,7 @@ export const ERRORS = {
   LIMIT_STATE: "A state key or value is over its limit; store less under one key.",
   LIMIT_CALLS: "The function asked the gateway for more at once than it can ever need; it probably broke the runtime around it.",
   LIMIT_LOG: "A message logged more than 100 lines or 64 KB, or a function more than 1,000 lines a second; log less. Nothing else is lost.",
+  LIMIT_TIMERS: "A message has more than 100 timers at once; clear those that are not needed any more.",
   LIMIT_HOPS: "Functions wake one another in a circle; publish to a topic that none of them listens to.",
   HOST_CRASHED: "The process that ran the function died; its unfinished messages are handed out again.",
   FUNCTION_QUARANTINED:

@@ -46,6 +46,7 @@ export const GUEST_CODES = [
   "PERMISSION_DENIED",
   "LIMIT_OUTPUT",
   "LIMIT_STATE",
+  "LIMIT_TIMERS",
 ] as const satisfies readonly ErrorCode[];
 
 /**

@@ -10,6 +10,7 @@ const MODULES = [
   "blank",
   "blank-pool",
   "pace",
+  "alarm",
   "unstopped-calls",
   "load-error",
   "isolated-vm",

@@ -5,6 +5,7 @@ import { plainEngine } from "../support/plain-engine.ts";
 import { engineContract } from "./engine.contract.ts";
 import { engineLogsContract } from "./engine-logs.contract.ts";
 import { engineStateContract } from "./engine-state.contract.ts";
+import { engineTimersContract } from "./engine-timers.contract.ts";
 import { engineLimitsContract } from "./engine-limits.contract.ts";
 
 describe("isolated-vm, with isolates made ahead", () => {
@@ -15,6 +16,7 @@ describe("isolated-vm, with isolates made ahead", () => {
   engineContract(() => engine);
   engineStateContract(() => engine);
   engineLogsContract(() => engine);
+  engineTimersContract(() => engine);
   engineLimitsContract(() => engine);
 });
 
@@ -28,4 +30,5 @@ describe("the plain engine for tests", () => {
   engineContract(plainEngine);
   engineStateContract(plainEngine);
   engineLogsContract(plainEngine);
+  engineTimersContract(plainEngine);
 });

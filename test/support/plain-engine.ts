@@ -1,18 +1,20 @@
+import { randomBytes } from "node:crypto";
 import { createContext, Script } from "node:vm";
+import { Alarm } from "../../src/runtime/host/alarm.ts";
 import type { Engine, Instance, InstanceWays, RunOutcome } from "../../src/runtime/host/engine.ts";
 import type { LoadSpec } from "../../src/runtime/host/frames.ts";
 import { guestScript } from "../../src/runtime/host/guest-script.ts";
-import type { GuestOptions, GuestRuntime } from "../../src/runtime/host/guest-types.ts";
+import type { GuestHost, GuestOptions, GuestRuntime } from "../../src/runtime/host/guest-types.ts";
 
 /** Declares `begin`, which makes the guest once the function's code has run. */
 const GUEST = new Script(
   `var begin = (() => { ${guestScript()}
-    installConsole(() => undefined);
-    return (options, loadState) => createGuest(typeof __millrace === "undefined" ? undefined : __millrace, JSON.parse(options), { loadState });
+    installGlobals(globalThis.__seed);
+    return (options, loadState, wakeIn) => createGuest(typeof __millrace === "undefined" ? undefined : __millrace, JSON.parse(options), { loadState, wakeIn });
   })();`,
 );
 
-type Begin = (options: string, loadState: (request: number, keys: string) => void) => GuestRuntime;
+type Begin = (options: string, loadState: GuestHost["loadState"], wakeIn: GuestHost["wakeIn"]) => GuestRuntime;
 
 /**
  * The same guest code in contexts of this process, for tests of the protocol where isolates are not the point. It confines nothing and nobody: it cannot
@@ -25,14 +27,16 @@ export function plainEngine(): Engine {
 class PlainInstance implements Instance {
   readonly started = { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false };
   readonly #guest: GuestRuntime;
+  readonly #alarm: Alarm;
   #disposed = false;
 
-  private constructor(guest: GuestRuntime) {
+  private constructor(guest: GuestRuntime, alarm: Alarm) {
     this.#guest = guest;
+    this.#alarm = alarm;
   }
 
   static async create(spec: LoadSpec, ways: InstanceWays): Promise<PlainInstance> {
-    const globals: { begin?: Begin } = {};
+    const globals: { begin?: Begin; __seed?: string } = { __seed: randomBytes(32).toString("hex") };
     const context = createContext(globals);
     GUEST.runInContext(context);
     new Script(spec.code, { filename: `${spec.name}.js` }).runInContext(context);
@@ -40,8 +44,11 @@ class PlainInstance implements Instance {
     const options: GuestOptions = rest;
     if (globals.begin === undefined) throw new TypeError("the function's code has taken the guest away");
     // As over a pipe, the answer never comes before the request has returned.
-    const guest = globals.begin(JSON.stringify(options), (request, keys) => setImmediate(() => ways.loadState(request, keys)));
-    return new PlainInstance(guest);
+    const alarm = new Alarm();
+    const loadState: GuestHost["loadState"] = (request, keys) => void setImmediate(() => ways.loadState(request, keys));
+    const guest = globals.begin(JSON.stringify(options), loadState, (ms) => alarm.set(ms));
+    alarm.ring = (elapsedMs) => guest.wake(elapsedMs);
+    return new PlainInstance(guest, alarm);
   }
 
   async run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
@@ -74,5 +81,6 @@ class PlainInstance implements Instance {
 
   dispose(): void {
     this.#disposed = true;
+    this.#alarm.stop();
   }
 }

@@ -2,6 +2,7 @@
 const FILES: Readonly<Record<string, readonly string[]>> = {
   abort: ["AbortController", "AbortSignal"],
   base64: ["atob", "btoa"],
+  crypto: ["crypto"],
   "dom-exception": ["DOMException"],
   "event-target": ["Event", "EventTarget"],
   "structured-clone": ["structuredClone"],

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import ivm from "isolated-vm";
 import { guestScript } from "./guest-script.ts";
 import { type MachineCode, machineCodeOf, wasRejected } from "./machine-code.ts";
@@ -8,7 +9,7 @@ const TIMEOUT_MS = 2_000;
 export interface Blank {
   readonly isolate: ivm.Isolate;
   readonly context: ivm.Context;
-  /** Takes the options as JSON and `loadState`; to be called when the user's code has run. */
+  /** Takes the options as JSON, `loadState` and `wakeIn`; to be called when the user's code has run. */
   readonly create: ivm.Reference;
   /** Collects garbage, and ends the isolate when too much is left; takes more bytes than it may have. */
   readonly collect: ivm.Reference;
@@ -24,10 +25,11 @@ export class BlankMaker {
     this.#source = `(() => {
 ${guestScript()}
 const collect = closeRealm();
-installConsole(() => undefined);
-const create = (options, loadState) => {
+installGlobals(globalThis.__seed);
+delete globalThis.__seed;
+const create = (options, loadState, wakeIn) => {
   const exported = typeof __millrace === "undefined" ? undefined : __millrace;
-  return createGuest(exported, JSON.parse(options), { loadState });
+  return createGuest(exported, JSON.parse(options), { loadState, wakeIn });
 };
 return { create, warmUp, collect };
 })()`;
@@ -38,6 +40,7 @@ return { create, warmUp, collect };
   now(memoryMb: number): Blank {
     const isolate = this.#isolate(memoryMb);
     const context = isolate.createContextSync();
+    context.global.setSync("__seed", seed());
     const script = isolate.compileScriptSync(this.#source, this.#compileOptions());
     this.#learn(script);
     const parts = script.runSync(context, { reference: true, timeout: TIMEOUT_MS });
@@ -54,6 +57,7 @@ return { create, warmUp, collect };
   async ahead(memoryMb: number): Promise<Blank> {
     const isolate = this.#isolate(memoryMb);
     const context = await isolate.createContext();
+    await context.global.set("__seed", seed());
     const script = await isolate.compileScript(this.#source, this.#compileOptions());
     this.#learn(script);
     const parts = await script.run(context, { reference: true, timeout: TIMEOUT_MS });
@@ -78,4 +82,9 @@ return { create, warmUp, collect };
   #learn(script: ivm.Script): void {
     if (this.#machineCode === undefined || wasRejected(script)) this.#machineCode = machineCodeOf(script);
   }
+}
+
+/** Each isolate has its own. */
+function seed(): string {
+  return randomBytes(32).toString("hex");
 }

@@ -8,6 +8,8 @@ const MODULES = [
   "guest-realm",
   "guest-codec",
   "guest-values",
+  "guest-timers",
+  "guest-random",
   "guest-effects",
   "guest-event",
   "guest-state",
@@ -17,7 +19,7 @@ const MODULES = [
   "guest-warm-up",
 ];
 
-/** The guest modules as one classic script body that declares `closeRealm`, `createGuest` and `warmUp`. */
+/** The guest modules as one classic script body that declares `closeRealm`, `installGlobals`, `createGuest` and `warmUp`. */
 export function guestScript(): string {
   const scripts = MODULES.map((name) =>
     javaScriptOf(name)

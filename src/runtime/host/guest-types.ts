@@ -18,6 +18,8 @@ export interface GuestOptions {
 export interface GuestHost {
   /** Asks for everything kept under these keys; answered through `GuestRuntime.stateLoaded`. `keys` is JSON. */
   loadState(request: number, keys: string): void;
+  /** Asks for one call of `GuestRuntime.wake`, in so many milliseconds, in the place of what was asked for before. */
+  wakeIn(ms: number): void;
 }
 
 export interface GuestRuntime {
@@ -28,6 +30,8 @@ export interface GuestRuntime {
   /** Resolves with the results of the batch that was started; empty when `salvage` has already taken them. */
   finish(): Promise<string>;
   stateLoaded(request: number, entries: string): void;
+  /** A timer may be due; `elapsedMs` have passed since `wakeIn`. */
+  wake(elapsedMs: number): void;
   /** For a batch that was cut off: the results so far. */
   salvage(): string;
 }

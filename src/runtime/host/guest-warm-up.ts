@@ -28,7 +28,7 @@ function handleAny(event: GuestEvent, ctx: Context): void {
  * do then when a function is started. Leaves nothing behind. @returns whether the message was handled
  */
 export async function warmUp(): Promise<boolean> {
-  const guest = createGuest({ default: { handler: handleAny } }, OPTIONS, { loadState: () => undefined });
+  const guest = createGuest({ default: { handler: handleAny } }, OPTIONS, { loadState: () => undefined, wakeIn: () => undefined });
   const topic = "a";
   const record = `\x01\0${u48(0)}${u16(topic.length)}${topic}${u16(0)}{"a":1}`;
   guest.start(`\0\x01\0${u48(1)}${u16(0)}${u32(record.length)}${record}`);

@@ -2,7 +2,9 @@ import { u16, u32 } from "./guest-codec.ts";
 import { Context } from "./guest-context.ts";
 import { Effects, encodeFailure, LEVELS } from "./guest-effects.ts";
 import { GuestEvent } from "./guest-event.ts";
+import { installRandom } from "./guest-random.ts";
 import { StateCache } from "./guest-state.ts";
+import { installTimers, timers } from "./guest-timers.ts";
 import type { GuestHost, GuestOptions, GuestRuntime } from "./guest-types.ts";
 
 /**
@@ -26,11 +28,19 @@ interface Current {
 export function createGuest(exported: unknown, options: GuestOptions, host: GuestHost): GuestRuntime {
   const guest = new Guest(definitionOf(exported), options, host);
   installConsole((level, values) => guest.log(level, values));
+  timers.attach({
+    get busy(): boolean {
+      return guest.busy;
+    },
+    wakeIn: (ms) => host.wakeIn(ms),
+    report: (error) => guest.log(LEVELS.indexOf("error"), [error]),
+  });
   return {
     start: (batch) => guest.start(batch),
     take: () => guest.take(),
     finish: () => guest.finish(),
     stateLoaded: (request, entries) => guest.stateLoaded(request, entries),
+    wake: (elapsedMs) => guest.wake(elapsedMs),
     salvage: () => guest.salvage(),
   };
 }
@@ -68,6 +78,14 @@ class Guest implements GuestRuntime {
 
   stateLoaded(request: number, entries: string): void {
     this.#state.loaded(request, entries);
+  }
+
+  wake(elapsedMs: number): void {
+    timers.ring(elapsedMs);
+  }
+
+  get busy(): boolean {
+    return this.#current !== undefined;
   }
 
   salvage(): string {
@@ -114,7 +132,7 @@ class Guest implements GuestRuntime {
       const parts = { options: this.#options, state: this.#state, startedAt };
       const returned = this.#definition.handler(event, new Context(event, effects, parts));
       if (isThenable(returned) || effects.state.size > 0) return this.#settle(returned, event, effects);
-      this.#current = undefined;
+      this.#over();
       return effects.encode();
     } catch (error) {
       return this.#fail(error, event, effects);
@@ -130,15 +148,21 @@ class Guest implements GuestRuntime {
         this.#state.check(event.key, effects.state);
         this.#state.apply(event.key, effects.state);
       }
-      this.#current = undefined;
+      this.#over();
       return effects.encode();
     } catch (error) {
       return this.#fail(error, event, effects);
     }
   }
 
-  #fail(error: unknown, event: GuestEvent, effects: Effects): string {
+  /** The message has its result; what it has left behind may not act for the next one. */
+  #over(): void {
     this.#current = undefined;
+    if (timers.size > 0) timers.clear();
+  }
+
+  #fail(error: unknown, event: GuestEvent, effects: Effects): string {
+    this.#over();
     const failure = encodeFailure(error, effects);
     const givenUp = failure.startsWith("\x02") ? (event.flags & 4) === 0 : (event.flags & 2) !== 0;
     if (this.#options.strict && !givenUp) this.#failedKeys.add(event.key);
@@ -156,6 +180,13 @@ function definitionOf(exported: unknown): Definition {
     throw new TypeError("the entry has no default export made by defineFunction({ handler })");
   }
   return found as Definition;
+}
+
+/** What a function finds beside the language itself, before its code runs. `seed` is for randomness, 64 hexadecimal digits. */
+export function installGlobals(seed: string): void {
+  installConsole(() => undefined);
+  installTimers();
+  installRandom(seed);
 }
 
 function installConsole(log: (level: number, values: readonly unknown[]) => void): void {

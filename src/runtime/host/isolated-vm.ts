@@ -1,10 +1,11 @@
 import ivm from "isolated-vm";
+import { Alarm } from "./alarm.ts";
 import { BlankMaker } from "./blank.ts";
 import { BlankPool } from "./blank-pool.ts";
 import { CodeCache } from "./code-cache.ts";
 import type { Engine, Instance, InstanceWays, RunOutcome } from "./engine.ts";
 import type { LoadSpec, StartTimes } from "./frames.ts";
-import type { GuestOptions } from "./guest-types.ts";
+import type { GuestHost, GuestOptions } from "./guest-types.ts";
 import { loadErrorOf } from "./load-error.ts";
 import { Pace } from "./pace.ts";
 import { computedMs, UnstoppedCalls } from "./unstopped-calls.ts";
@@ -28,6 +29,8 @@ const MEMORY_LOOK_BATCHES = 64;
 const COLLECT_TIMEOUT_MS = 1_000;
 /** A message needs its state once, and a batch has at most 256 messages. Characters of keys. */
 const ASKS_MAX = 1_000;
+/** Each alarm that has rung lets the function ask for as many more: for the next one, and for an earlier one instead. */
+const ASKS_OF_A_WAKE = 2;
 const ASK_CHARS_MAX = 32 * 1024 * 1024;
 
 export interface IsolatedVmOptions {
@@ -73,7 +76,7 @@ export class IsolatedVmEngine implements Engine, Disposable {
 
 /** The functions that `createGuest` made, by name. */
 type GuestFunctions = Readonly<Record<(typeof GUEST_FUNCTIONS)[number], ivm.Reference>>;
-const GUEST_FUNCTIONS = ["start", "take", "finish", "stateLoaded", "salvage"] as const;
+const GUEST_FUNCTIONS = ["start", "take", "finish", "stateLoaded", "wake", "salvage"] as const;
 
 /** How often and with how much the function may still ask the gateway in this batch. */
 interface Asks {
@@ -83,6 +86,7 @@ interface Asks {
 
 /** An isolate that has become a function's. */
 interface Made {
+  readonly alarm: Alarm;
   readonly asks: Asks;
   readonly guest: GuestFunctions;
   readonly collect: ivm.Reference;
@@ -110,6 +114,7 @@ class IsolatedVmInstance implements Instance {
     this.#made = made;
     this.#guest = made.guest;
     this.started = made.started;
+    made.alarm.ring = (elapsedMs) => this.#wake(elapsedMs);
   }
 
   static async create(spec: LoadSpec, ways: InstanceWays, parts: Parts): Promise<IsolatedVmInstance> {
@@ -118,17 +123,21 @@ class IsolatedVmInstance implements Instance {
     const { blank, pooled } = parts.pool.take(memoryMb);
     const { isolate, context, collect } = blank;
     const asks: Asks = { left: ASKS_MAX, charsLeft: ASK_CHARS_MAX };
+    const alarm = new Alarm();
     try {
       const isolateMs = performance.now() - startedAt;
       const { script, cached } = await parts.codes.compile(isolate, spec.code, `${spec.name}.js`);
       const compileMs = performance.now() - startedAt - isolateMs;
       // Both at once, which spares a change of thread: what an isolate is asked for it does in order.
-      const loading = Promise.all([script.run(context, { timeout: LOAD_TIMEOUT_MS }), specialise(blank.create, spec, counted(ways, asks))]);
+      const loading = Promise.all([
+        script.run(context, { timeout: LOAD_TIMEOUT_MS }),
+        specialise(blank.create, spec, counted(ways, asks, alarm)),
+      ]);
       const [, guest] = await parts.calls.watch(loading, isolate, { timeoutMs: LOAD_TIMEOUT_MS, stuck: ways.stuck });
       for (const done of [script, blank.create, context]) done.release();
       const initMs = performance.now() - startedAt - isolateMs - compileMs;
       const started = { isolateMs, compileMs, initMs, pooled, cached };
-      return new IsolatedVmInstance(isolate, { asks, guest, collect, memoryMb, started, calls: parts.calls, stuck: ways.stuck });
+      return new IsolatedVmInstance(isolate, { alarm, asks, guest, collect, memoryMb, started, calls: parts.calls, stuck: ways.stuck });
     } catch (error) {
       if (!isolate.isDisposed) isolate.dispose();
       throw new Error(loadErrorOf(error, { timeoutMs: LOAD_TIMEOUT_MS, memoryMb }), { cause: error });
@@ -143,11 +152,13 @@ class IsolatedVmInstance implements Instance {
       this.#timeoutMs = timeout;
       this.#made.asks.left = ASKS_MAX;
       this.#made.asks.charsLeft = ASK_CHARS_MAX;
+      this.#made.alarm.hold();
       if (this.#pace.quick) this.#guest.start.applySync(undefined, [batch], { timeout });
       else await this.#watched(this.#guest.start.apply(undefined, [batch], { timeout }));
       const tookMs = performance.now() - startedAt;
       this.#pace.took(tookMs);
       const results = this.#guest.take.applySync(undefined, [], { timeout: SALVAGE_TIMEOUT_MS });
+      this.#made.alarm.release();
       const finished = typeof results === "string" ? results : await this.#finish(limits);
       const outcome: RunOutcome =
         typeof finished === "string" ? { done: true, results: finished, computedMs: computedMs(this.#isolate, before) } : finished;
@@ -172,7 +183,7 @@ class IsolatedVmInstance implements Instance {
   /** Whatever it says that it has finished: it has not had the state that it asked for. */
   #refuse(): RunOutcome {
     this.dispose();
-    const fault = { code: "LIMIT_CALLS", message: `asked for state more than ${ASKS_MAX} times in one batch` };
+    const fault = { code: "LIMIT_CALLS", message: `asked for state or for timers more than ${ASKS_MAX} times in one batch` };
     return { done: false, fault, finished: 0, elapsedMs: 0, results: "" };
   }
 
@@ -239,15 +250,25 @@ class IsolatedVmInstance implements Instance {
 
   stateLoaded(request: number, entries: string): void {
     if (this.#isolate.isDisposed) return;
-    // The handler goes on inside this call, so its limit applies here too.
-    const going = this.#watched(this.#guest.stateLoaded.apply(undefined, [request, entries], { timeout: this.#timeoutMs }));
-    going.catch((reason: unknown) => {
+    this.#goOn(this.#guest.stateLoaded.apply(undefined, [request, entries], { timeout: this.#timeoutMs }));
+  }
+
+  #wake(elapsedMs: number): void {
+    if (this.#isolate.isDisposed) return;
+    this.#made.asks.left += ASKS_OF_A_WAKE;
+    this.#goOn(this.#guest.wake.apply(undefined, [elapsedMs], { timeout: this.#timeoutMs }));
+  }
+
+  /** The handler goes on inside this call, so its limit applies here too. */
+  #goOn(running: Promise<unknown>): void {
+    this.#watched(running).catch((reason: unknown) => {
       this.#broken ??= { reason };
       this.#breaks?.(reason);
     });
   }
 
   dispose(): void {
+    this.#made.alarm.stop();
     if (!this.#isolate.isDisposed) this.#isolate.dispose();
   }
 }
@@ -255,9 +276,11 @@ class IsolatedVmInstance implements Instance {
 const WALL = Symbol("wall");
 
 /** Lets only so many calls through. The guest asks for a key once, but its code may have broken that. */
-function counted(ways: InstanceWays, asks: Asks): InstanceWays {
+function counted(ways: InstanceWays, asks: Asks, alarm: Alarm): GuestHost {
   return {
-    ...ways,
+    wakeIn: (ms) => {
+      if (--asks.left >= 0) alarm.set(ms);
+    },
     loadState: (request, keys) => {
       asks.charsLeft -= keys.length;
       if (--asks.left >= 0 && asks.charsLeft >= 0) ways.loadState(request, keys);
@@ -266,11 +289,12 @@ function counted(ways: InstanceWays, asks: Asks): InstanceWays {
 }
 
 /** Makes the guest of a function whose code has run. Its properties are its own, so that reading them runs nothing. */
-async function specialise(create: ivm.Reference, spec: LoadSpec, ways: InstanceWays): Promise<GuestFunctions> {
+async function specialise(create: ivm.Reference, spec: LoadSpec, ways: GuestHost): Promise<GuestFunctions> {
   const { code: _code, memoryBytes: _memory, ...rest } = spec;
   const options: GuestOptions = rest;
   const loadState = new ivm.Callback((request: unknown, keys: unknown) => ways.loadState(Number(request), String(keys)), { ignored: true });
-  const made: ivm.Reference = await create.apply(undefined, [JSON.stringify(options), loadState], {
+  const wakeIn = new ivm.Callback((ms: unknown) => ways.wakeIn(Number(ms)), { ignored: true });
+  const made: ivm.Reference = await create.apply(undefined, [JSON.stringify(options), loadState, wakeIn], {
     result: { reference: true },
     timeout: LOAD_TIMEOUT_MS,
   });

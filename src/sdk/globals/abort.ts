@@ -43,6 +43,13 @@ export class AbortSignal extends EventTarget {
     return signal;
   }
 
+  /** A signal that is aborted after so many milliseconds, if the message is still being handled then. */
+  static timeout(ms: number): AbortSignal {
+    const signal = new AbortSignal(OWN);
+    setTimeout(() => signal[OWN](new DOMException("The operation was aborted due to timeout", "TimeoutError")), ms);
+    return signal;
+  }
+
   /** A signal that is aborted with the first of these. */
   static any(signals: Iterable<AbortSignal>): AbortSignal {
     const all = [...signals];

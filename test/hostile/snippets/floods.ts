@@ -2,6 +2,36 @@ import type { Snippet } from "../snippet.ts";
 
 /** Too much of what a function may do: logs, state, publishes, events, and messages that wake itself. */
 export const FLOODS: readonly Snippet[] = [
+  { name: "timers-too-many", expects: ["LIMIT_TIMERS"], handler: "for (let i = 0; i < 101; i++) setTimeout(() => 1, 1);" },
+  { name: "timers-set-for-ever", expects: ["LIMIT_CPU"], handler: "for (;;) clearTimeout(setTimeout(() => 1, 1));" },
+  {
+    name: "timers-ever-earlier",
+    expects: ["LIMIT_CALLS", "LIMIT_CPU"],
+    handler: "for (let i = 1e6; ; i--) { const id = setTimeout(() => 1, i); for (let j = 0; j < 5; j++) await 0; clearTimeout(id); }",
+  },
+  {
+    name: "timers-that-set-timers",
+    expects: ["LIMIT_WALL", "LIMIT_TIMERS"],
+    handler: "const again = () => { setTimeout(again, 0); }; for (let i = 0; i < 90; i++) again(); await new Promise(() => undefined);",
+  },
+  { name: "timers-that-loop", expects: ["LIMIT_CPU"], handler: "await new Promise(() => setInterval(() => { for (;;); }, 1));" },
+  { name: "timers-left-behind", expects: ["harmless"], handler: "setInterval(() => { for (;;); }, 1);" },
+  {
+    name: "timers-with-a-broken-map",
+    expects: ["LIMIT_CALLS", "LIMIT_CPU", "LIMIT_WALL"],
+    handler: "Map.prototype.delete = () => true; Math.max = () => -1; setInterval(() => 1, 1); await new Promise(() => undefined);",
+  },
+  { name: "random-for-ever", expects: ["LIMIT_CPU"], handler: "const all = new Uint8Array(65_536); for (;;) crypto.getRandomValues(all);" },
+  {
+    name: "random-too-much",
+    expects: ["FUNCTION_THREW"],
+    handler: "crypto.getRandomValues(new Uint8Array(65_537));",
+  },
+  {
+    name: "random-ids-for-ever",
+    expects: ["LIMIT_CPU", "LIMIT_MEMORY"],
+    handler: "const all = new Set(); for (;;) all.add(crypto.randomUUID());",
+  },
   { name: "logs-many-lines", expects: ["LIMIT_LOG"], handler: "for (let i = 0; i < 5_000; i++) ctx.log.info('line ' + i);" },
   { name: "logs-long-lines", expects: ["LIMIT_LOG"], handler: "for (let i = 0; i < 100; i++) ctx.log.error('x'.repeat(100_000));" },
   { name: "logs-for-ever", expects: ["LIMIT_CPU"], handler: "for (;;) console.log('x');" },

@@ -49,6 +49,12 @@ describe.each(ENGINES)("a function that is built, on %s", (_name, make) => {
       "(() => { try { structuredClone(() => 1); } catch (error) { return [error instanceof DOMException, error.name]; } })()",
       [true, "DataCloneError"],
     ],
+    ["new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode('abc'))).toHex().slice(0, 8)", "ba7816bf"],
+    ["[crypto.randomUUID().length, globalThis.crypto.getRandomValues(new Uint8Array(3)).length, typeof crypto.subtle]", [36, 3, "object"]],
+    [
+      "await new Promise((resolve) => AbortSignal.timeout(2).addEventListener('abort', (e) => resolve(e.target.reason.name)))",
+      "TimeoutError",
+    ],
     ["[typeof globalThis.URL, typeof TextEncoder, globalThis.atob('YQ==')]", ["function", "function", "a"]],
   ])("finds %s", async (expression, expected) => {
     expect(await found(expression)).toEqual(expected);

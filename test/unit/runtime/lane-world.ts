@@ -185,7 +185,7 @@ export class LaneWorld implements LaneOwner {
     if (trial !== undefined) this.trials++;
     const handler = (event: { readonly seq: number }, ctx: Emitter): unknown => this.#attempt(event.seq, ctx);
     const options = { ...OPTIONS, strict: this.manifest.order === "strict" };
-    const guest = createGuest({ default: { handler } }, options, { loadState: () => undefined });
+    const guest = createGuest({ default: { handler } }, options, { wakeIn: () => undefined, loadState: () => undefined });
     const isolate: FakeIsolate = { guest, events, inbox: [], outbox: [] };
     this.#isolates.push(isolate);
     return {
