@@ -7,9 +7,10 @@ type Call<T> = (...args: readonly unknown[]) => T;
 type Write = Call<Promise<unknown>>;
 
 /**
- * Opens the database of the sessions. `failed` is called with the first write that the disk refuses: LevelDB takes no more after that, and
- * the protocol engine would go on as if it had. Once closing has begun there is nothing more to be read: the engine goes on reading for
- * clients that are being cut off, and catches no errors in some places.
+ * Opens the database of the sessions. `failed` is called with the first write that the disk refuses, and none is taken after that: LevelDB would
+ * write on behind a record that was cut off, where the next start finds nothing, and the protocol engine would go on as if nothing had
+ * happened. A write that was under way at the same time fails too, because nobody knows which of the two came first. Once closing has begun there is
+ * nothing more to be read: the engine goes on reading for clients that are being cut off, and catches no errors in some places.
  * @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL
  */
 export async function openSessionDatabase(location: string, failed: (error: MillraceError) => void): Promise<SessionDatabase> {
@@ -19,13 +20,19 @@ export async function openSessionDatabase(location: string, failed: (error: Mill
   } catch (cause) {
     throw describeFailure(location, cause);
   }
+  let refused: { readonly cause: unknown } | undefined;
   for (const name of ["_put", "_del", "_batch"]) {
     const write: Write = methodOf(database, name);
-    const watched: Write = (...args) =>
-      write(...args).catch((cause: unknown) => {
+    const watched: Write = async (...args) => {
+      if (refused !== undefined) throw refused.cause;
+      try {
+        await write(...args);
+      } catch (cause) {
+        refused ??= { cause };
         failed(describeFailure(location, cause));
-        throw cause;
-      });
+      }
+      if (refused !== undefined) throw refused.cause;
+    };
     Object.defineProperty(database, name, { value: watched });
   }
   endReads(database);

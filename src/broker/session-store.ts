@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
-import { messageOf } from "../core/errors.ts";
+import { type MillraceError, messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import { asError, type StoredPacket } from "./copies.ts";
 import { InOrder } from "./in-order.ts";
@@ -99,7 +99,8 @@ export class SessionStore extends StoredSessions {
     const { gateway, location, durability, synced } = options;
     const { promise: failed, reject } = Promise.withResolvers<never>();
     failed.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
-    const database = await openSessionDatabase(location, reject);
+    let failure: MillraceError | undefined;
+    const database = await openSessionDatabase(location, (error) => reject((failure ??= error)));
     const files = new LogFiles(location);
     const sync = new LogSync(async () => {
       try {
@@ -110,6 +111,8 @@ export class SessionStore extends StoredSessions {
         reject(error);
         throw error;
       }
+      // What was written at the same time may lie behind what was cut off.
+      if (failure !== undefined) throw failure;
     });
     return new SessionStore({ database, ledger, logger, failed, files, sync, isSynced: durability === "fsync", gateway });
   }
@@ -151,7 +154,7 @@ export class SessionStore extends StoredSessions {
   /** The same for what nobody waits for: `done` is called somewhat later, at once when there is nothing to secure. */
   secureLater(done: () => void): void {
     if (this.#isSynced) this.#sync.later(done);
-    else done();
+    else if (!this.#broken) done();
   }
 
   /** Whether a write was refused: the protocol engine says of what it could not store that all is well. */

@@ -67,8 +67,11 @@ describe("a broker whose disk is full", () => {
     await using own = new AsyncDisposableStack();
     own.defer(async () => void (await run("umount", ["-l", disk])));
     const said: number[] = [];
+    const acknowledged: number[] = [];
     {
       await using broker = await startBroker(new TestIntake(), disk);
+      const publisher = await mqtt.connectAsync(broker.address, { reconnectPeriod: 0 });
+      own.defer(() => publisher.endAsync(true));
       const away = await mqtt.connectAsync(broker.address, { clientId: "away", clean: false, reconnectPeriod: 0 });
       await away.subscribeAsync("t", { qos: 1 });
       await away.endAsync();
@@ -84,7 +87,17 @@ describe("a broker whose disk is full", () => {
       clearInterval(sending);
       // There is space again before the broker is closed; what is written behind a write that was cut off is not found by the next start.
       await run("mount", ["-o", "remount,size=64m", disk]);
-      for (let more = 0; more < 50; more++) deliver(sent++);
+      for (let more = 0; more < 50; more++) {
+        deliver(sent++);
+        const n = sent++;
+        // Its acknowledgement would say that the message is in the session.
+        publisher.publishAsync("t", `${n} `, { qos: 1 }).then(
+          () => acknowledged.push(n),
+          () => undefined,
+        );
+      }
+      await vi.waitFor(() => expect(acknowledged.length > 0 || !publisher.connected).toBe(true), { timeout: 10_000 });
+      expect(acknowledged).toEqual([]);
       for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
     }
     const broker = own.use(await startBroker(new TestIntake(), disk));
