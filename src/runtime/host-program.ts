@@ -14,6 +14,7 @@ const MODULES = [
   "unstopped-calls",
   "load-error",
   "isolated-vm",
+  "makings",
   "main",
 ];
 

@@ -81,15 +81,24 @@ export class HostPool {
 
   /** Resolves when the first host answers; one that ends before is replaced, a few times. @throws MillraceError HOST_CRASHED, NOT_INSTALLED */
   async ready(): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        await Promise.all([...this.#hosts].map((host) => host.ready));
-        return;
-      } catch (error) {
-        const mayWork = error instanceof MillraceError && error.code === "HOST_CRASHED";
-        if (!mayWork || tries >= FIRST_TRIES || this.#closing) throw error;
-        this.#spare ??= this.#start();
-      }
+    // Between two tries nothing else may keep the process of the gateway alive.
+    const waiting = setInterval(() => undefined, RESTART_BACKOFF.maxMs);
+    try {
+      for (let tries = 1; !(await this.#areReady(tries >= FIRST_TRIES)); tries++) this.#spare ??= this.#start();
+    } finally {
+      clearInterval(waiting);
+    }
+  }
+
+  /** @throws what a host that is not ready says, when it is the last try or another would not help */
+  async #areReady(isLast: boolean): Promise<boolean> {
+    try {
+      await Promise.all([...this.#hosts].map((host) => host.ready));
+      return true;
+    } catch (error) {
+      const mayWork = error instanceof MillraceError && error.code === "HOST_CRASHED";
+      if (!mayWork || isLast || this.#closing) throw error;
+      return false;
     }
   }
 

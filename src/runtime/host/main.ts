@@ -6,6 +6,7 @@ import { Socket } from "node:net";
 import type { Instance, RunOutcome } from "./engine.ts";
 import { type Fault, FRAME, frame, FrameReader, type LoadSpec, u32 } from "./frames.ts";
 import { IsolatedVmEngine } from "./isolated-vm.ts";
+import { Makings } from "./makings.ts";
 
 /** One isolate and the batches that wait for it. */
 interface Slot {
@@ -17,6 +18,7 @@ const pipe = new Socket({ fd: 3, readable: true, writable: true });
 const slots = new Map<number, Slot>();
 /** Loads and batches that have come in and are not answered. */
 let unanswered = 0;
+const makings = new Makings();
 const engine = new IsolatedVmEngine({
   quiet: () => unanswered === 0,
   // `process.exit` would wait for the thread that cannot be stopped.
@@ -30,6 +32,7 @@ function send(kind: number, instance: number, ...parts: readonly Uint8Array[]): 
 async function load(id: number, spec: LoadSpec): Promise<Instance | undefined> {
   unanswered++;
   try {
+    await makings.turn();
     const instance = await engine.create(spec, {
       loadState: (request, keys) => send(FRAME.STATE_GET, id, u32(request), Buffer.from(keys)),
       stuck: (fault) => send(FRAME.STUCK, id, Buffer.from(JSON.stringify(fault))),
