@@ -1,5 +1,6 @@
 import { MillraceError } from "../core/errors.ts";
-import type { HttpParts, LogQuery } from "./parts.ts";
+import type { LogQuery } from "../core/logs.ts";
+import type { HttpParts } from "./parts.ts";
 
 export const FOLLOWERS_MAX = 64;
 const PAGE_RECORDS_MAX = 256;

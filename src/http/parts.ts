@@ -1,32 +1,9 @@
 import type { Bundle } from "../core/bundle.ts";
+import type { LogPage, LogQuery } from "../core/logs.ts";
 import type { JournaledMessage, Message } from "../core/message.ts";
 import type { RecordedMessage } from "../core/recording.ts";
 import type { HourTotals, UsageSample } from "../core/usage-history.ts";
-import type { DeadLetter, GatewayStats, InvokeResult, LogLevel, LogRecord, ReplayResult } from "../core/stats.ts";
-
-export interface LogQuery {
-  /** Only of this function, this version. */
-  readonly function?: string | undefined;
-  readonly version?: number | undefined;
-  /** `SEQ.ATTEMPT`, or `SEQ` for every try of that message. */
-  readonly invocation?: string | undefined;
-  /** The least severe level wanted. */
-  readonly level: LogLevel;
-  /** Milliseconds since the epoch; both are part of the answer. */
-  readonly since?: number | undefined;
-  readonly until?: number | undefined;
-  /** Occurs in the message or in the JSON of the fields, in capitals or not. */
-  readonly text?: string | undefined;
-  /** Records with a larger `n`, oldest first. Without it the newest ones, oldest first too. */
-  readonly after?: number | undefined;
-  readonly limit: number;
-}
-
-export interface LogPage {
-  readonly records: readonly LogRecord[];
-  /** `after` of the next query: the `n` up to which everything has been looked at, whether it was wanted or not. */
-  readonly next: number;
-}
+import type { DeadLetter, GatewayStats, InvokeResult, ReplayResult } from "../core/stats.ts";
 
 /** What the local HTTP reads of the journal. */
 export interface JournalSource {

@@ -7,7 +7,7 @@ import { parsePosition } from "../core/stretch.ts";
 import { topicProblem } from "../core/topic.ts";
 import { body } from "./failure.ts";
 import type { JournalQuery } from "./journal-pages.ts";
-import type { LogQuery } from "./parts.ts";
+import type { LogQuery } from "../core/logs.ts";
 
 const LIMIT_MAX = 1_000;
 const LOG_TEXT_CHARS_MAX = 1_000;

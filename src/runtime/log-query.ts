@@ -1,33 +1,9 @@
-import { LOG_LEVELS, type LogLevel, type LogRecord } from "../core/stats.ts";
+import type { LogQuery } from "../core/logs.ts";
+import { LOG_LEVELS, type LogRecord } from "../core/stats.ts";
 
 /** A record as it is kept: its fields are the JSON text that came from the function, an object. */
 export interface LogEntry extends Omit<LogRecord, "fields"> {
   readonly fields?: string;
-}
-
-export interface LogQuery {
-  /** Only of this function, this version. */
-  readonly function?: string | undefined;
-  readonly version?: number | undefined;
-  /** `SEQ.ATTEMPT`, or `SEQ` for every try of that message. */
-  readonly invocation?: string | undefined;
-  /** This level and everything above it. */
-  readonly level: LogLevel;
-  /** Milliseconds since the epoch; both are part of the answer. */
-  readonly since?: number | undefined;
-  readonly until?: number | undefined;
-  /** Occurs in the message or in the JSON of the fields, in capitals or not. */
-  readonly text?: string | undefined;
-  /** Only records with a higher `n`, the oldest of them; without it the newest records. */
-  readonly after?: number | undefined;
-  readonly limit: number;
-}
-
-export interface LogPage {
-  /** Oldest first. */
-  readonly records: readonly LogRecord[];
-  /** `after` of the query that goes on from here. */
-  readonly next: number;
 }
 
 /** Whether a query asks for an entry. */

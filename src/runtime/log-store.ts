@@ -3,8 +3,9 @@ import type { Drops } from "../core/drops.ts";
 import { messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
+import type { LogPage, LogQuery } from "../core/logs.ts";
 import { LogDatabase, type LogScan } from "./log-database.ts";
-import { type LogEntry, logFilter, type LogPage, type LogQuery, toRecord } from "./log-query.ts";
+import { type LogEntry, logFilter, toRecord } from "./log-query.ts";
 import type { LogRing } from "./logs.ts";
 
 /** Records are written together: when there are so many, or after this time. */

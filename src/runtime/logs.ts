@@ -1,5 +1,6 @@
 import { Arrivals } from "../core/arrivals.ts";
-import { type LogEntry, logFilter, type LogPage, type LogQuery, toRecord } from "./log-query.ts";
+import type { LogPage, LogQuery } from "../core/logs.ts";
+import { type LogEntry, logFilter, toRecord } from "./log-query.ts";
 
 /** Of all messages and fields that are kept. */
 const CHARS_MAX = 8 * 1024 * 1024;

@@ -4,7 +4,8 @@ import { Arrivals } from "../../../src/core/arrivals.ts";
 import { encodeMessage, type JournaledMessage, type Message } from "../../../src/core/message.ts";
 import { type GatewayStats, type InvokeResult, LOG_LEVELS, type LogRecord } from "../../../src/core/stats.ts";
 import type { RecordedMessage } from "../../../src/core/recording.ts";
-import type { HttpParts, JournalSource, LogPage, LogQuery, ReplayRequest, ReplaySource } from "../../../src/http/parts.ts";
+import type { LogPage, LogQuery } from "../../../src/core/logs.ts";
+import type { HttpParts, JournalSource, ReplayRequest, ReplaySource } from "../../../src/http/parts.ts";
 
 export const STATS: GatewayStats = {
   gateway: "milan-1",

@@ -2,7 +2,7 @@ import { writeFile } from "node:fs/promises";
 import { describe, expect, it, vi } from "vitest";
 import { Drops } from "../../../src/core/drops.ts";
 import { silentLogger } from "../../../src/core/log.ts";
-import type { LogQuery } from "../../../src/runtime/log-query.ts";
+import type { LogQuery } from "../../../src/core/logs.ts";
 import { LogStore } from "../../../src/runtime/log-store.ts";
 import { LogRing } from "../../../src/runtime/logs.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
