@@ -88,7 +88,8 @@ export class SessionQueue {
       this.#earlier = await this.#shelf.sentIds();
       for (const [number, id] of this.#earlier) this.#ids.set(id, number);
       await this.#read();
-      this.#forgetUnused();
+      // Of a connection that ended meanwhile the rest of the queue was not read, and may be what these stand for.
+      if (!this.#isOver) this.#forgetUnused();
     });
   }
 
@@ -248,8 +249,8 @@ export class SessionQueue {
   /** Packet ids of what is not in the queue any more. */
   #forgetUnused(): void {
     for (const [number, id] of this.#earlier) {
-      this.#ids.delete(id);
-      this.#shelf.forget(number, id);
+      if (this.#ids.get(id) === number) this.#ids.delete(id);
+      this.#shelf.forgetId(id);
     }
     this.#earlier.clear();
   }

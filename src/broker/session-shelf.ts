@@ -124,6 +124,11 @@ export class SessionShelf {
     else void this.#writes.write({ type: "del", key }, { type: "del", key: this.#idKey(id) });
   }
 
+  /** Nothing in the queue has this packet id. */
+  forgetId(id: number): void {
+    void this.#writes.write({ type: "del", key: this.#idKey(id) });
+  }
+
   #idKey(id: number): string {
     return `outgoing-id:${this.#name}:${padded(id)}`;
   }

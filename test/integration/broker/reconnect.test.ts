@@ -266,3 +266,29 @@ it("a session of version 5 that is resumed to end with its connection gets what 
   await later.leave();
   expect(later.heard).toEqual([]);
 });
+
+function numbersOf(client: RawClient): Set<number> {
+  return new Set(client.received.flatMap((packet) => (packet.cmd === "publish" ? [Number.parseInt(packet.payload.toString(), 10)] : [])));
+}
+
+it.each([1, 2] as const)("a connection that ends while its queue is being sent takes nothing of it along (QoS %i)", async (qos) => {
+  const COUNT = 2_000;
+  await using publisher = await publisherNamed("publisher");
+  await using first = await RawClient.connect(broker.address, { id: "stored", clean: false });
+  first.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "q/#", qos }] });
+  await first.next("suback");
+  const body = "x".repeat(8_000);
+  for (let n = 0; n < COUNT; n++) {
+    publisher.publish("q/a", `${n} ${body}`, { qos: 1, messageId: n + 1 });
+  }
+  await vi.waitFor(() => expect(numbersOf(first).size).toBe(COUNT), { timeout: 30_000 });
+  // It has everything and has acknowledged nothing; the next one leaves when it has seen the first bytes.
+  first.socket.destroy();
+  const { hostname, port } = new URL(broker.address);
+  const second = connect({ host: hostname, port: Number(port) });
+  second.write(generate({ cmd: "connect", clientId: "stored", protocolId: "MQTT", protocolVersion: 4, clean: false, keepalive: 0 }));
+  await once(second, "data");
+  second.destroy();
+  await using third = await RawClient.connect(broker.address, { id: "stored", clean: false });
+  await vi.waitFor(() => expect(numbersOf(third).size).toBe(COUNT), { timeout: 20_000 });
+});
