@@ -170,11 +170,11 @@ it.each([
     const acknowledged = new Set<string>();
     for (let round = 0; round < RECONNECTS; round++) {
       const gone = traffic.published;
-      await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(gone + 100), { interval: 5 });
+      await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(gone + 100), { interval: 5, timeout: 30_000 });
       const back = new Subscriber(version);
       for (let i = 0; i < 20; i++) telemetry.publish("live", String(i));
       const from = traffic.published;
-      await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(from + 200), { interval: 5 });
+      await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(from + 200), { interval: 5, timeout: 30_000 });
       await back.leave();
       expect(back.packets[0]?.cmd).toBe("connack");
       const heard = back.heard.filter(({ topic }) => topic !== "live");
@@ -205,7 +205,7 @@ it(
     const back = new Subscriber(5, { receiveMaximum: 7 });
     const from = traffic.published;
     back.socket.pause();
-    await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(from + 300));
+    await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(from + 300), { timeout: 20_000 });
     back.socket.resume();
     await vi.waitFor(() => expect(back.heard.length).toBeGreaterThan(from), { timeout: 20_000 });
     await traffic.stop();
@@ -225,13 +225,13 @@ it("a session that is taken over under load loses nothing, and gets again only w
   const all = [current];
   for (let round = 0; round < 10; round++) {
     const from = traffic.published;
-    await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(from + 200), { interval: 5 });
+    await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(from + 200), { interval: 5, timeout: 30_000 });
     current = new Subscriber(5);
     all.push(current);
     await current.until("connack");
   }
   await traffic.stop();
-  await vi.waitFor(() => expect(new Set(all.flatMap(({ heard }) => keys(heard))).size).toBe(traffic.published));
+  await vi.waitFor(() => expect(new Set(all.flatMap(({ heard }) => keys(heard))).size).toBe(traffic.published), { timeout: 20_000 });
   await current.leave();
   for (const [at, { heard, packets }] of all.entries()) {
     expect(packets[0]?.cmd).toBe("connack");
@@ -253,11 +253,11 @@ it("a session of version 5 that is resumed to end with its connection gets what 
   const back = new Subscriber(5, { expiry: 0 });
   await back.until("publish");
   publisher.publish("q/a", "2", { qos: 1, messageId: 2 });
-  await vi.waitFor(() => expect(back.heard.map(({ number }) => number)).toEqual([1, 2]));
+  await vi.waitFor(() => expect(back.heard.map(({ number }) => number)).toEqual([1, 2]), { timeout: 10_000 });
   back.send({ cmd: "subscribe", messageId: 2, subscriptions: [{ topic: "r", qos: 1 }] });
   await back.until("suback");
   publisher.publish("r", "3", { qos: 1, messageId: 3 });
-  await vi.waitFor(() => expect(back.heard.map(({ number }) => number)).toEqual([1, 2, 3]));
+  await vi.waitFor(() => expect(back.heard.map(({ number }) => number)).toEqual([1, 2, 3]), { timeout: 10_000 });
   await back.leave();
   publisher.publish("q/a", "3", { qos: 1, messageId: 3 });
   const later = new Subscriber(5);
