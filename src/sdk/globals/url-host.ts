@@ -2,9 +2,9 @@ import { TextDecoder } from "./text-decoder.ts";
 import { ENCODED, percentDecode, percentEncode } from "./url-encoding.ts";
 import { toPunycode } from "./punycode.ts";
 
-// oxlint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex -- the standard names these characters by their codes
 const FORBIDDEN = /[\0\t\n\r #/:<>?@[\\\]^|]/;
-// oxlint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex -- the standard names these characters by their codes
 const FORBIDDEN_DOMAIN = /[\0-\x20#%/:<>?@[\\\]^|\x7f]/;
 
 /** The host parser of the URL standard. Undefined when there is no such host. */
@@ -22,7 +22,7 @@ export function parseHost(text: string, special: boolean): string | undefined {
  * controls, spaces, unassigned and private characters are refused.
  */
 function toAscii(domain: string): string | undefined {
-  // oxlint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex -- the standard names these characters by their codes
   if (/^[\0-\x7f]*$/.test(domain)) return domain.toLowerCase();
   const mapped = domain
     .replace(/[\u{ad}\u{200b}\u{2060}\u{feff}]|[\u{fe00}-\u{fe0f}]/gu, "")
@@ -33,7 +33,7 @@ function toAscii(domain: string): string | undefined {
   if (/[\p{C}\p{Z}\ufffd]/u.test(mapped)) return undefined;
   const labels = mapped.split(".");
   if (labels.some((label) => /^\p{M}/u.test(label))) return undefined;
-  // oxlint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex -- the standard names these characters by their codes
   return labels.map((label) => (/^[\0-\x7f]*$/.test(label) ? label : `xn--${toPunycode(label)}`)).join(".");
 }
 

@@ -7,7 +7,7 @@ import { isSpecial, portOf, type UrlRecord } from "./url-record.ts";
  * the next `#`, `?`, `/` or `@`. Undefined when the text is no URL.
  */
 export function parseUrl(text: string, base?: UrlRecord): UrlRecord | undefined {
-  // oxlint-disable-next-line no-control-regex
+  // oxlint-disable-next-line no-control-regex -- the standard names these characters by their codes
   const trimmed = text
     .toWellFormed()
     .replace(/^[\0-\x20]+|[\0-\x20]+$/g, "")
