@@ -2,8 +2,9 @@ import { execFile } from "node:child_process";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import mqtt from "mqtt";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { MillraceError } from "../../src/core/errors.ts";
+import { eventually } from "../support/eventually.ts";
 import { startBroker, TestIntake } from "../support/broker.ts";
 import { Program } from "../support/daemon.ts";
 import { entryOf } from "../support/journal.ts";
@@ -42,10 +43,10 @@ describe("a gateway whose disk is full", () => {
     const stop = new AbortController();
     own.defer(() => stop.abort());
     void publishUntil(publisher, stop.signal);
-    await vi.waitFor(() => expect(gateway.err).toContain("the disk is full"), { timeout: 15_000, interval: 50 });
+    await eventually(() => expect(gateway.err).toContain("the disk is full"), { interval: 50 });
     await rm(`${disk}/ballast`);
     stop.abort();
-    const after = await vi.waitFor(() => mqtt.connectAsync(addresses.mqtt, away), { timeout: 20_000, interval: 200 });
+    const after = await eventually(() => mqtt.connectAsync(addresses.mqtt, away), { interval: 200 });
     own.defer(() => after.endAsync(true));
     const heard = Promise.withResolvers<string>();
     after.on("message", (topic, payload) => topic === "t/last" && heard.resolve(String(payload)));
@@ -96,7 +97,7 @@ describe("a broker whose disk is full", () => {
           () => undefined,
         );
       }
-      await vi.waitFor(() => expect(acknowledged.length > 0 || !publisher.connected).toBe(true), { timeout: 10_000 });
+      await eventually(() => expect(acknowledged.length > 0 || !publisher.connected).toBe(true));
       expect(acknowledged).toEqual([]);
       for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
     }
@@ -106,7 +107,7 @@ describe("a broker whose disk is full", () => {
     own.defer(() => back.endAsync(true));
     back.on("message", (_topic, payload) => heard.add(Number(String(payload).split(" ")[0])));
     expect(said.length).toBeGreaterThan(100);
-    await vi.waitFor(() => expect(said.filter((n) => !heard.has(n))).toEqual([]), { timeout: 10_000 });
+    await eventually(() => expect(said.filter((n) => !heard.has(n))).toEqual([]));
   });
 });
 

@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
 import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { Cursor } from "../../src/core/cursor.ts";
+import { eventually } from "../support/eventually.ts";
 import { allTexts, append, commit, commitOf, entryOf, openJournal } from "../support/journal.ts";
 import { TempFolder } from "../support/temp-folder.ts";
 
@@ -29,7 +30,7 @@ it("lets messages wait on a disk that is nearly full, while commits go on, and t
 
   const { bavail, bsize } = await statfs(disk);
   await writeFile(`${disk}/ballast`, Buffer.alloc(bavail * bsize - 16 * MB));
-  await vi.waitFor(() => expect(journal.waiting).toEqual(["space"]), { timeout: 5_000 });
+  await eventually(() => expect(journal.waiting).toEqual(["space"]));
   let taken = false;
   const waiting = append(journal, entryOf("t", "during")).then(() => (taken = true));
   await commit(journal, commitOf("f", new Cursor(2)));

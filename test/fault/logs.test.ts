@@ -3,13 +3,14 @@ import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Clock } from "../../src/core/clock.ts";
 import { Drops } from "../../src/core/drops.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import type { LogRecord } from "../../src/core/stats.ts";
 import { LogStore } from "../../src/runtime/log-store.ts";
 import { LogRing } from "../../src/runtime/logs.ts";
+import { eventually } from "../support/eventually.ts";
 import { TempFolder } from "../support/temp-folder.ts";
 
 const CHILD = new URL("logs-child.ts", import.meta.url).pathname;
@@ -74,22 +75,22 @@ describe("logs on a full disk", () => {
     const store = own.use(await LogStore.open(options));
     const log = (message: string): void => ring.add({ level: "info", function: "f", version: 1, message });
     log("before");
-    await vi.waitFor(() => expect(store.unwritten).toBe(0));
+    await eventually(() => expect(store.unwritten).toBe(0));
     await writeFile(`${disk}/ballast`, Buffer.alloc(8 * 1024 ** 2)).catch(() => undefined);
     const noise = Array.from({ length: 200 }, () => Math.random().toString(36)).join("");
     let sent = 1;
-    await vi.waitFor(
+    await eventually(
       () => {
         for (let i = 0; i < 50; i++) log(`${sent++} ${noise}`);
         expect(drops.all()[0]?.count).toBeGreaterThan(200);
       },
-      { interval: 5, timeout: 20_000 },
+      { interval: 5 },
     );
     await rm(`${disk}/ballast`);
     gate.resolve();
-    await vi.waitFor(() => expect(store.unwritten).toBe(0), { timeout: 10_000 });
+    await eventually(() => expect(store.unwritten).toBe(0));
     log("after");
-    await vi.waitFor(() => expect(store.unwritten).toBe(0));
+    await eventually(() => expect(store.unwritten).toBe(0));
     for (let i = 0; i < 100; i++) log(`filler ${i}`);
     const records = await allOf(store);
     expect(records[0]?.message).toBe("before");

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import { connectClient, RawClient } from "../support/broker.ts";
 import { TempFolder } from "../support/temp-folder.ts";
 
@@ -62,11 +63,11 @@ it.each(["plain/a", "in/a"])("what is published to %s and acknowledged reaches t
   }
   await using broker = await start(folder.path);
   await using client = await connectClient(broker.address, subscriber);
-  await vi.waitFor(() => expect(acknowledged.filter((text) => !client.heard.includes(`${topic}=${text}`))).toEqual([]), 20_000);
+  await eventually(() => expect(acknowledged.filter((text) => !client.heard.includes(`${topic}=${text}`))).toEqual([]));
   // Of every message that was not acknowledged any more there may be copies too; of those that were there is one.
   expect(new Set(client.heard).size).toBe(client.heard.length);
   await using later = await connectClient(broker.address);
   await later.mqtt.subscribeAsync(topic, { qos: 1 });
-  await vi.waitFor(() => expect(later.heard).toHaveLength(1));
+  await eventually(() => expect(later.heard).toHaveLength(1));
   expect(retained.map((text) => `${topic}=${text}`)).toContain(later.heard[0]);
 });

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { z } from "zod";
 import { controlApi } from "../../src/core/control-api.ts";
+import { eventually } from "../support/eventually.ts";
 import { openJournal } from "../support/journal.ts";
 import { seeded } from "../support/random.ts";
 import { temporaryFolder, TestOutbox } from "../integration/sync/support.ts";
@@ -55,7 +56,7 @@ async function storedIds(http: string): Promise<string[]> {
 
 /** Resolves as soon as the store has so many events: the moment of the kill. */
 function reached(http: string, events: number): Promise<void> {
-  return vi.waitFor(async () => expect(await stored(http)).toBeGreaterThanOrEqual(events), { timeout: 60_000, interval: 1 });
+  return eventually(async () => expect(await stored(http)).toBeGreaterThanOrEqual(events), { timeout: 60_000, interval: 1 });
 }
 
 it("uploads every event once though both ends are killed in the middle of it", { timeout: 240_000 }, async () => {
@@ -85,7 +86,7 @@ it("uploads every event once though both ends are killed in the middle of it", {
     await gateway.line;
     await reached(http, EVENTS);
     // What is confirmed is deleted soon after; a kill before that would only have it sent once more.
-    await vi.waitFor(async () => expect((await storedIds(http)).length).toBe(EVENTS), { timeout: 20_000 });
+    await eventually(async () => expect((await storedIds(http)).length).toBe(EVENTS));
   }
   const ids = await storedIds(http);
   expect(new Set(ids).size).toBe(EVENTS);

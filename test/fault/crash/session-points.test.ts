@@ -1,5 +1,6 @@
 import { expect, it, vi } from "vitest";
 import type { Packet } from "mqtt-packet";
+import { eventually } from "../../support/eventually.ts";
 import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 import { SessionRecorder } from "./session-recorder.ts";
@@ -13,7 +14,7 @@ import { SessionRecorder } from "./session-recorder.ts";
  *   a retained message is the last acknowledged one, or one that was sent later.
  */
 const AT_ONCE = 3;
-const WAIT = { timeout: 10_000, interval: 5 };
+const WAIT = { interval: 5 };
 const TOPICS = { 1: "plain/one", 2: "plain/two" } as const;
 const AWAY = { id: "away", clean: false } as const;
 const PUBLISHER = { id: "publisher", clean: false } as const;
@@ -106,7 +107,7 @@ async function play(address: string, tell: (what: string) => void): Promise<void
     });
     await both(3);
     await both(4);
-    await vi.waitFor(() => expect(seen.size).toBe(8));
+    await eventually(() => expect(seen.size).toBe(8));
     await away.ping();
   }
   await both(5);

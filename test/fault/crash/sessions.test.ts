@@ -1,6 +1,7 @@
 import { cp } from "node:fs/promises";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
+import { eventually } from "../../support/eventually.ts";
 import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { entryOf } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
@@ -56,7 +57,7 @@ async function subscribe(...topics: readonly string[]): Promise<void> {
 /** What the session finds when it comes back. */
 async function heard(count: number): Promise<readonly string[]> {
   await using client = await connectClient(broker.address, AWAY);
-  await vi.waitFor(() => expect(client.heard.length).toBeGreaterThanOrEqual(count));
+  await eventually(() => expect(client.heard.length).toBeGreaterThanOrEqual(count));
   return client.heard;
 }
 
@@ -147,11 +148,11 @@ it("a retained message that was acknowledged is still there, and is the newest",
   for (let messageId = 1; messageId <= 50; messageId++) {
     client.publish("plain/kept", String(messageId), { qos: 1, messageId, retain: true });
   }
-  await vi.waitFor(() => expect(client.received.filter(({ cmd }) => cmd === "puback")).toHaveLength(50));
+  await eventually(() => expect(client.received.filter(({ cmd }) => cmd === "puback")).toHaveLength(50));
   await cutPower();
   await using later = await connectClient(broker.address);
   await later.mqtt.subscribeAsync("plain/kept", { qos: 1 });
-  await vi.waitFor(() => expect(later.heard).toEqual(["plain/kept=50"]));
+  await eventually(() => expect(later.heard).toEqual(["plain/kept=50"]));
 });
 
 it("what functions publish is still there when the journal forgets it, and shares syncs", async () => {
@@ -169,14 +170,14 @@ it("what no stored session wants is done with at once", async () => {
   await live.mqtt.subscribeAsync("out/#", { qos: 1 });
   syncs = 0;
   await deliver("1", "2");
-  await vi.waitFor(() => expect(live.heard).toEqual(["out/a=1", "out/a=2"]));
+  await eventually(() => expect(live.heard).toEqual(["out/a=1", "out/a=2"]));
   expect(syncs).toBe(0);
 });
 
 it("closing secures what was delivered before it", async () => {
   await subscribe("out/#");
   const forgotten = deliver("1");
-  await vi.waitFor(() => expect(broker.counters.delivered).toBe(1));
+  await eventually(() => expect(broker.counters.delivered).toBe(1));
   await broker.close();
   await forgotten;
   await cutPower();

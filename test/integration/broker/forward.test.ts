@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
 import { encodeMessage } from "../../../src/core/message.ts";
+import { eventually } from "../../support/eventually.ts";
 import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -44,7 +45,7 @@ describe("a client whose session ends with its connection", () => {
       const properties = index % 7 === 3 ? { properties: { contentType: "text/plain" } } : {};
       publisher.publish("out/a", index % 11 === 5 ? text.padEnd(20_000) : text, { qos: 1, messageId: index + 1, ...properties });
     });
-    await vi.waitFor(() => expect(heardBy(subscriber)).toHaveLength(sent.length));
+    await eventually(() => expect(heardBy(subscriber)).toHaveLength(sent.length));
     expect(heardBy(subscriber).map(({ text }) => text)).toEqual(sent);
     expect(new Set(heardBy(subscriber).map(({ id }) => id)).size).toBe(sent.length);
   });
@@ -57,9 +58,9 @@ describe("a client whose session ends with its connection", () => {
         Array.from({ length: 1_000 }, () => record("x")),
         () => (taken += 1_000),
       );
-      await vi.waitFor(() => expect(taken).toBe(from + 1_000), { interval: 1 });
+      await eventually(() => expect(taken).toBe(from + 1_000), { interval: 1 });
     }
-    await vi.waitFor(() => expect(heardBy(subscriber)).toHaveLength(taken));
+    await eventually(() => expect(heardBy(subscriber)).toHaveLength(taken));
     const ids = heardBy(subscriber).map(({ id }) => id ?? 0);
     expect(ids.slice(1)).toEqual(ids.slice(0, -1).map((id) => (id % 65_535) + 1));
   });
@@ -70,7 +71,7 @@ describe("a client whose session ends with its connection", () => {
     await subscriber.next("puback");
     await using other = await connectClient(broker.address);
     await other.mqtt.publishAsync("out/a", "another's", { qos: 1 });
-    await vi.waitFor(() => expect(heardBy(subscriber)).toHaveLength(1));
+    await eventually(() => expect(heardBy(subscriber)).toHaveLength(1));
     expect(heardBy(subscriber)[0]?.text).toBe("another's");
   });
 
@@ -84,8 +85,8 @@ describe("a client whose session ends with its connection", () => {
     await other.mqtt.publishAsync("elsewhere", "", { qos: 1 });
     expect(taken).toBeLessThan(pieces);
     subscriber.socket.resume();
-    await vi.waitFor(() => expect(taken).toBe(pieces));
-    await vi.waitFor(() => expect(heardBy(subscriber)).toHaveLength(pieces));
+    await eventually(() => expect(taken).toBe(pieces));
+    await eventually(() => expect(heardBy(subscriber)).toHaveLength(pieces));
     expect(heardBy(subscriber).map(({ text }) => text)).toEqual(Array.from({ length: pieces }, (_, index) => String(index)));
   });
 
@@ -95,6 +96,6 @@ describe("a client whose session ends with its connection", () => {
     let taken = 0;
     for (let index = 0; index < 400; index++) broker.deliver([record(String(index).padEnd(15_000))], () => taken++);
     subscriber.socket.destroy();
-    await vi.waitFor(() => expect(taken).toBe(400));
+    await eventually(() => expect(taken).toBe(400));
   });
 });

@@ -1,7 +1,8 @@
 import { connect } from "node:net";
 import { generate } from "mqtt-packet";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
+import { eventually } from "../../support/eventually.ts";
 import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -35,13 +36,13 @@ function publish(index: number, protocolVersion = 4): Buffer {
 /** Lets the journal answer what it holds until it has taken `count` messages. */
 async function answerUntil(count: number): Promise<number> {
   let heldMost = 0;
-  await vi.waitFor(
+  await eventually(
     () => {
       heldMost = Math.max(heldMost, intake.held.length);
       intake.held.shift()?.();
       expect(intake.taken).toHaveLength(count);
     },
-    { interval: 1, timeout: 10_000 },
+    { interval: 1 },
   );
   return heldMost;
 }
@@ -56,10 +57,10 @@ describe.each([4, 5] as const)("messages that wait for the journal, in MQTT vers
       client.publish("in/a", String(index), { qos: 1, messageId: index });
       if (how === "one by one") await new Promise((resolve) => setImmediate(resolve));
     }
-    await vi.waitFor(() => expect(intake.held).toHaveLength(INFLIGHT_MAX));
+    await eventually(() => expect(intake.held).toHaveLength(INFLIGHT_MAX));
     expect(await answerUntil(count)).toBe(INFLIGHT_MAX);
     expect(intake.texts).toEqual(numbers(count));
-    await vi.waitFor(() => expect(client.received.filter(({ cmd }) => cmd === "puback")).toHaveLength(count));
+    await eventually(() => expect(client.received.filter(({ cmd }) => cmd === "puback")).toHaveLength(count));
     expect(broker.counters.received).toBe(count);
   });
 
@@ -67,7 +68,7 @@ describe.each([4, 5] as const)("messages that wait for the journal, in MQTT vers
     intake.holding = true;
     await using client = await RawClient.connect(broker.address, { id: "c", version });
     for (let index = 1; index <= INFLIGHT_MAX; index++) client.publish("in/a", String(index), { qos: 1, messageId: index });
-    await vi.waitFor(() => expect(intake.held).toHaveLength(INFLIGHT_MAX));
+    await eventually(() => expect(intake.held).toHaveLength(INFLIGHT_MAX));
     await client.ping();
     client.publish("elsewhere", "x");
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a", qos: 1 }] });
@@ -88,7 +89,7 @@ it("a version 5 client that sends far more than it was told it may is disconnect
 it("QoS 0 in numbers neither waits for messages that are under way nor gets out of order", async () => {
   await using client = await RawClient.connect(broker.address, { id: "c" });
   for (let index = 1; index <= 5_000; index++) client.publish("in/a", String(index));
-  await vi.waitFor(() => expect(intake.taken).toHaveLength(5_000));
+  await eventually(() => expect(intake.taken).toHaveLength(5_000));
   expect(intake.texts).toEqual(numbers(5_000));
 });
 
@@ -112,7 +113,7 @@ it.each([1, 2, 100])(
     socket.once("data", () => {
       for (let index = early + 1; index <= early + 10; index++) socket.write(publish(index));
     });
-    await vi.waitFor(() => expect(intake.texts).toEqual(numbers(early + 10)));
+    await eventually(() => expect(intake.texts).toEqual(numbers(early + 10)));
     socket.destroy();
   },
 );
@@ -142,43 +143,43 @@ describe("when clients have sent more than there is room for", () => {
     await using one = await RawClient.connect(small.address, { id: "one" });
     await using two = await RawClient.connect(small.address, { id: "two", version: 5 });
     flood(one, 200);
-    await vi.waitFor(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
+    await eventually(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
     flood(two, 200, "in/b");
-    await vi.waitFor(() => expect(intake.held).toHaveLength(10));
+    await eventually(() => expect(intake.held).toHaveLength(10));
     expect(small.inflight.waits).toBeGreaterThan(0);
     let most = 0;
-    await vi.waitFor(
+    await eventually(
       () => {
         most = Math.max(most, small.inflight.bytes);
         intake.held.shift()?.();
         expect(intake.taken).toHaveLength(400);
       },
-      { interval: 1, timeout: 10_000 },
+      { interval: 1 },
     );
     expect(most).toBeLessThanOrEqual(MOST);
-    await vi.waitFor(() => expect(small.inflight.bytes).toBe(0));
+    await eventually(() => expect(small.inflight.bytes).toBe(0));
   });
 
   it("a client that has nothing under way still gets through what waits for nothing", async () => {
     await using full = await RawClient.connect(small.address, { id: "full" });
     await using other = await RawClient.connect(small.address, { id: "other" });
     flood(full, 100);
-    await vi.waitFor(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
+    await eventually(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
     for (let index = 1; index <= 50; index++) other.publish("elsewhere", PAYLOAD, { qos: 1, messageId: index });
-    await vi.waitFor(() => expect(other.received.filter(({ cmd }) => cmd === "puback")).toHaveLength(50));
+    await eventually(() => expect(other.received.filter(({ cmd }) => cmd === "puback")).toHaveLength(50));
   });
 
   it("a client that goes away gives back its room, and the others go on", async () => {
     await using full = await RawClient.connect(small.address, { id: "full" });
     await using other = await RawClient.connect(small.address, { id: "other" });
     flood(full, 12); // Little enough that the broker learns of the end behind it.
-    await vi.waitFor(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
+    await eventually(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
     flood(other, 5, "in/b");
-    await vi.waitFor(() => expect(intake.held).toHaveLength(10));
+    await eventually(() => expect(intake.held).toHaveLength(10));
     full.socket.destroy();
-    await vi.waitFor(() => expect(intake.held).toHaveLength(14));
+    await eventually(() => expect(intake.held).toHaveLength(14));
     expect(small.inflight.bytes).toBe(5 * 8_000);
     for (const answer of intake.held.splice(0)) answer();
-    await vi.waitFor(() => expect(small.inflight.bytes).toBe(0));
+    await eventually(() => expect(small.inflight.bytes).toBe(0));
   });
 });

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
+import { eventually } from "../../support/eventually.ts";
 import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -30,7 +31,7 @@ describe.each([4, 5] as const)("a message that wakes a function, in MQTT version
     await using client = await RawClient.connect(broker.address, { id: "c", version });
     intake.holding = true;
     client.publish("in/a", "1", { qos: 1, messageId: 7 });
-    await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+    await eventually(() => expect(intake.held).toHaveLength(1));
     await client.ping().catch(() => undefined);
     expect(client.received.filter(({ cmd }) => cmd === "puback")).toEqual([]);
     intake.held[0]?.();
@@ -99,7 +100,7 @@ describe.each([4, 5] as const)("a message that wakes a function, in MQTT version
     client.send({ cmd: "pubrel", messageId: 7 });
     await client.next("pubcomp");
     client.publish("in/a", "2", { qos: 1, messageId: 8 });
-    await vi.waitFor(() => expect(subscriber.heard).toEqual(["in/a=1", "in/a=2"]));
+    await eventually(() => expect(subscriber.heard).toEqual(["in/a=1", "in/a=2"]));
   });
 
   it("keeps its topic, bytes, properties, flags and source", async () => {
@@ -128,7 +129,7 @@ describe("packet ids of a client", () => {
       client.publish("in/a", "1", { qos: 2, messageId: 1 });
       await client.next("pubrec");
     }
-    await vi.waitFor(() => expect(intake.openIds).toEqual([]));
+    await eventually(() => expect(intake.openIds).toEqual([]));
   });
 
   it("of a connection that took over another one outlive the end of that one", async () => {
@@ -155,7 +156,7 @@ describe("packet ids of a client", () => {
     intake.holdingClears = true;
     let connected = false;
     const connecting = RawClient.connect(broker.address, { id: "c", clean: false }).finally(() => (connected = true));
-    await vi.waitFor(() => expect(intake.heldClears.length).toBeGreaterThan(0));
+    await eventually(() => expect(intake.heldClears.length).toBeGreaterThan(0));
     for (let i = 0; i < 5; i++) await other.ping();
     expect(connected).toBe(false);
     intake.holdingClears = false;
@@ -172,7 +173,7 @@ describe("packet ids of a client", () => {
     await before.next("pubrec");
     intake.holdingClears = true;
     before.socket.destroy();
-    await vi.waitFor(() => expect(intake.heldClears).toHaveLength(1));
+    await eventually(() => expect(intake.heldClears).toHaveLength(1));
     let connected = false;
     const connecting = RawClient.connect(broker.address, { id: "c", clean: false }).finally(() => (connected = true));
     await using other = await RawClient.connect(broker.address, { id: "other", clean: false });
@@ -196,7 +197,7 @@ describe("packet ids of a client", () => {
     await using client = await RawClient.connect(broker.address, { id: "c", clean: true });
     client.publish("other/a", "new", { qos: 2, messageId: 1 });
     await client.next("pubrec");
-    await vi.waitFor(() => expect(subscriber.heard).toEqual(["other/a=old", "other/a=new"]));
+    await eventually(() => expect(subscriber.heard).toEqual(["other/a=old", "other/a=new"]));
   });
 
   it("that starts anew stand for new messages", async () => {
@@ -219,7 +220,7 @@ describe("a message that wakes no function", () => {
     await subscriber.mqtt.subscribeAsync("#", { qos: 1 });
     await using publisher = await connectClient(broker.address);
     for (const qos of [0, 1, 2] as const) await publisher.mqtt.publishAsync("other/a", String(qos), { qos });
-    await vi.waitFor(() => expect(subscriber.heard).toEqual(["other/a=0", "other/a=1", "other/a=2"]));
+    await eventually(() => expect(subscriber.heard).toEqual(["other/a=0", "other/a=1", "other/a=2"]));
     expect(intake.taken).toEqual([]);
     expect(broker.counters).toMatchObject({ received: 3 });
   });
@@ -237,7 +238,7 @@ describe("a will", () => {
       });
       client.socket.destroy();
       await client.ended();
-      await vi.waitFor(() => expect(subscriber.heard).toContain(`in/will=${text}`));
+      await eventually(() => expect(subscriber.heard).toContain(`in/will=${text}`));
     }
     expect(intake.texts).toEqual(["in/will=first", "in/will=second"]);
   });

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
+import { eventually } from "../../support/eventually.ts";
 import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -57,7 +58,7 @@ describe.each([4, 5] as const)("names that objects have of themselves, in MQTT v
     expect(answer).toMatchObject({ granted: names.map(() => 1) });
     await using publisher = await connectClient(broker.address, { protocolVersion: version });
     for (const topic of NAMES) await publisher.mqtt.publishAsync(topic, "x", { qos: 1, retain: true });
-    await vi.waitFor(() => expect(heard(client)).toEqual(names));
+    await eventually(() => expect(heard(client)).toEqual(names));
     for (const topic of names) {
       const dying = await RawClient.connect(broker.address, {
         id: "dying",
@@ -66,13 +67,13 @@ describe.each([4, 5] as const)("names that objects have of themselves, in MQTT v
       });
       dying.socket.destroy();
     }
-    await vi.waitFor(() => expect(heard(client)).toEqual([...names, ...names]));
+    await eventually(() => expect(heard(client)).toEqual([...names, ...names]));
     client.send({ cmd: "unsubscribe", messageId: 2, unsubscriptions: names });
     await client.next("unsuback");
     await restart();
     await using later = await RawClient.connect(broker.address, { id: "later", version });
     later.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "+", qos: 1 }] });
-    await vi.waitFor(() => expect(heard(later).toSorted()).toEqual(NAMES.toSorted()));
+    await eventually(() => expect(heard(later).toSorted()).toEqual(NAMES.toSorted()));
   });
 
   it("are filters of stored sessions, but for one that is refused, alone and among others", async () => {
@@ -97,9 +98,9 @@ describe.each([4, 5] as const)("names that objects have of themselves, in MQTT v
       ...(version === 5 ? { properties: { sessionExpiryInterval: 1_000 } } : {}),
     });
     const stored = NAMES.filter((name) => name !== "__proto__" && name !== "toString");
-    await vi.waitFor(() => expect(client.heard).toEqual(stored.map((name) => `${name}=x`)));
+    await eventually(() => expect(client.heard).toEqual(stored.map((name) => `${name}=x`)));
     await publisher.mqtt.publishAsync("constructor", "live", { qos: 1 });
-    await vi.waitFor(() => expect(client.heard.at(-1)).toBe("constructor=live"));
+    await eventually(() => expect(client.heard.at(-1)).toBe("constructor=live"));
   });
 });
 
@@ -110,7 +111,7 @@ it("a SUBACK has a code for every filter in the order of the SUBSCRIBE, also for
   expect(await client.next("suback")).toMatchObject({ granted: [0, 1, 2, 0x80, 1] });
   await using publisher = await connectClient(broker.address);
   await publisher.mqtt.publishAsync("b", "x", { qos: 2 });
-  await vi.waitFor(() => expect(client.received).toMatchObject([{ cmd: "publish", topic: "b", qos: 2 }]));
+  await eventually(() => expect(client.received).toMatchObject([{ cmd: "publish", topic: "b", qos: 2 }]));
 });
 
 it("user properties keep such names, for functions and for those who are connected", async () => {
@@ -120,7 +121,7 @@ it("user properties keep such names, for functions and for those who are connect
   await connected.next("suback");
   connected.publish("in/a", "x", { qos: 1, messageId: 1, properties: { userProperties } });
   await connected.next("puback");
-  await vi.waitFor(() => expect(user(connected)).toEqual(userProperties));
+  await eventually(() => expect(user(connected)).toEqual(userProperties));
   expect(intake.taken[0]?.properties?.user).toEqual(userProperties);
 });
 
@@ -130,7 +131,7 @@ it("no subscription stays behind when its client is gone", async () => {
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos: 1 }] });
     await client.next("suback");
   }
-  await vi.waitFor(() => expect(broker.clients).toBe(0));
+  await eventually(() => expect(broker.clients).toBe(0));
   await using client = await RawClient.connect(broker.address, { id: "c" });
   for (const topic of NAMES) client.publish(topic, "x", { qos: 1, messageId: 1 });
   await client.ping();

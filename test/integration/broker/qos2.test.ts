@@ -1,9 +1,10 @@
 import { connect, type Socket } from "node:net";
 import { generate, parser } from "mqtt-packet";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker, Intake } from "../../../src/broker/broker.ts";
 import { openDatabase } from "../../../src/journal/database.ts";
 import { Journal } from "../../../src/journal/journal.ts";
+import { eventually } from "../../support/eventually.ts";
 import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -72,10 +73,10 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
     await using before = await RawClient.connect(broker.address, { id: "c", clean: false });
     holding = true;
     before.publish(topic, "1", { qos: 2, messageId: 1 });
-    await vi.waitFor(() => expect(held).toHaveLength(1));
+    await eventually(() => expect(held).toHaveLength(1));
     await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
     client.publish(topic, "1", { qos: 2, messageId: 1, dup: true });
-    await vi.waitFor(() => expect(broker.counters.received).toBe(2));
+    await eventually(() => expect(broker.counters.received).toBe(2));
     await client.ping();
     expect(answers(client)).toEqual([]);
     release();
@@ -83,7 +84,7 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
     // The id is free: it stands for another message now.
     client.publish(topic, "2", { qos: 2, messageId: 1 });
     await complete(client, 1);
-    await vi.waitFor(() => expect(texts(away)).toEqual(["1", "2"]));
+    await eventually(() => expect(texts(away)).toEqual(["1", "2"]));
   });
 
   it("of a connection whose session ends meanwhile does not stand for one of the next session", async () => {
@@ -91,15 +92,15 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
     await using before = await RawClient.connect(broker.address, { id: "c", clean: true });
     [intake.holding, holding] = [true, true];
     before.publish(topic, "1", { qos: 2, messageId: 1 });
-    await vi.waitFor(() => expect(intake.held.length + held.length).toBe(1));
+    await eventually(() => expect(intake.held.length + held.length).toBe(1));
     await using client = await RawClient.connect(broker.address, { id: "c", clean: true });
     intake.holding = false;
     release();
     for (const journaled of intake.held.splice(0)) journaled();
-    await vi.waitFor(() => expect(texts(away)).toEqual(["1"]));
+    await eventually(() => expect(texts(away)).toEqual(["1"]));
     client.publish(topic, "2", { qos: 2, messageId: 1 });
     await complete(client, 1);
-    await vi.waitFor(() => expect(texts(away)).toEqual(["1", "2"]));
+    await eventually(() => expect(texts(away)).toEqual(["1", "2"]));
   });
 
   it("behind the CONNECT of one of two connections with an id is not taken for the other one's", async () => {
@@ -113,10 +114,10 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
         const text = `${round} ${name}`;
         return eager(id, { topic, text }, () => acknowledged.push(text));
       });
-      await vi.waitFor(() => expect(acknowledged).toContain(`${round} second`));
+      await eventually(() => expect(acknowledged).toContain(`${round} second`));
       for (const socket of sockets) socket.destroy();
     }
-    await vi.waitFor(() => expect(acknowledged.filter((text) => !texts(connected).includes(text))).toEqual([]));
+    await eventually(() => expect(acknowledged.filter((text) => !texts(connected).includes(text))).toEqual([]));
   });
 
   it("and those that follow it reach subscribers in the order in which they came", async () => {
@@ -134,11 +135,11 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
       if (round === 1) await (await subscribed("away", topic))[Symbol.asyncDispose]();
       const [from, to] = [round * count, (round + 1) * count];
       for (let at = from; at < to; at++) client.publish(topic, expected[at] ?? "", { qos: 2, messageId: at + 1 });
-      await vi.waitFor(() => expect(client.received.filter(({ cmd }) => cmd === "pubcomp")).toHaveLength(to));
+      await eventually(() => expect(client.received.filter(({ cmd }) => cmd === "pubcomp")).toHaveLength(to));
     }
-    await vi.waitFor(() => expect(texts(connected)).toEqual(expected));
+    await eventually(() => expect(texts(connected)).toEqual(expected));
     await using away = await RawClient.connect(broker.address, { id: "away", clean: false });
-    await vi.waitFor(() => expect(texts(away)).toEqual(expected.slice(count)));
+    await eventually(() => expect(texts(away)).toEqual(expected.slice(count)));
   });
 
   it("gets no PUBREC when its copies cannot be stored, however often it is sent", async () => {
@@ -167,15 +168,15 @@ it.each([1, 2] as const)("a session that subscribes between two messages of QoS 
   await client.next(answer); // From here on the broker knows that nobody wants the topic.
   intake.holding = true;
   client.publish("in/a", "1", { qos, messageId: 1 });
-  await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+  await eventually(() => expect(intake.held).toHaveLength(1));
   await (await subscribed("away", "in/#"))[Symbol.asyncDispose]();
   client.publish("in/a", "2", { qos, messageId: 2 });
-  await vi.waitFor(() => expect(intake.held).toHaveLength(2));
+  await eventually(() => expect(intake.held).toHaveLength(2));
   for (const journaled of intake.held.splice(0)) journaled();
   await client.next(answer);
   await client.next(answer);
   await using away = await RawClient.connect(broker.address, { id: "away", clean: false });
-  await vi.waitFor(() => expect(texts(away)).toEqual(["1", "2"]));
+  await eventually(() => expect(texts(away)).toEqual(["1", "2"]));
 });
 
 it("a QoS 2 message that the journal got while the broker was closing reaches sessions when it is sent again", async () => {
@@ -210,7 +211,7 @@ it("a QoS 2 message that the journal got while the broker was closing reaches se
     await (await subscribed("away", "#", 1, running.own))[Symbol.asyncDispose]();
     await using client = await RawClient.connect(running.own.address, { id: "c", clean: false });
     client.publish("in/a", "1", { qos: 2, messageId: 1 });
-    await vi.waitFor(() => expect(running.journal.appended).toBe(1));
+    await eventually(() => expect(running.journal.appended).toBe(1));
   }
   slow = Promise.withResolvers();
   slow.resolve();
@@ -220,6 +221,6 @@ it("a QoS 2 message that the journal got while the broker was closing reaches se
   client.publish("in/a", "1", { qos: 2, messageId: 1, dup: true });
   await complete(client, 1);
   await using away = await RawClient.connect(running.own.address, { id: "away", clean: false });
-  await vi.waitFor(() => expect(texts(away)).toEqual(["1"]));
+  await eventually(() => expect(texts(away)).toEqual(["1"]));
   expect(running.journal.nextSeq).toBe(2);
 });

@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { generate, type Packet, parser } from "mqtt-packet";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
+import { eventually } from "../../support/eventually.ts";
 import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -170,11 +171,11 @@ it.each([
     const acknowledged = new Set<string>();
     for (let round = 0; round < RECONNECTS; round++) {
       const gone = traffic.published;
-      await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(gone + 100), { interval: 5, timeout: 30_000 });
+      await eventually(() => expect(traffic.published).toBeGreaterThan(gone + 100), { interval: 5 });
       const back = new Subscriber(version);
       for (let i = 0; i < 20; i++) telemetry.publish("live", String(i));
       const from = traffic.published;
-      await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(from + 200), { interval: 5, timeout: 30_000 });
+      await eventually(() => expect(traffic.published).toBeGreaterThan(from + 200), { interval: 5 });
       await back.leave();
       expect(back.packets[0]?.cmd).toBe("connack");
       const heard = back.heard.filter(({ topic }) => topic !== "live");
@@ -184,7 +185,7 @@ it.each([
     }
     await traffic.stop();
     const last = new Subscriber(version);
-    await vi.waitFor(() => expect(acknowledged.size + last.acknowledged.size).toBe(traffic.published), { timeout: 10_000 });
+    await eventually(() => expect(acknowledged.size + last.acknowledged.size).toBe(traffic.published));
     await last.leave();
     expect(inOrder(last.heard)).toBe(true);
   },
@@ -201,15 +202,15 @@ it(
     await first.until("suback");
     await first.leave();
     const traffic = new Traffic(publisher, 1, 90);
-    await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(3_000), { timeout: 10_000 });
+    await eventually(() => expect(traffic.published).toBeGreaterThan(3_000));
     const back = new Subscriber(5, { receiveMaximum: 7 });
     const from = traffic.published;
     back.socket.pause();
-    await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(from + 300), { timeout: 20_000 });
+    await eventually(() => expect(traffic.published).toBeGreaterThan(from + 300));
     back.socket.resume();
-    await vi.waitFor(() => expect(back.heard.length).toBeGreaterThan(from), { timeout: 20_000 });
+    await eventually(() => expect(back.heard.length).toBeGreaterThan(from));
     await traffic.stop();
-    await vi.waitFor(() => expect(back.heard).toHaveLength(traffic.published), { timeout: 20_000 });
+    await eventually(() => expect(back.heard).toHaveLength(traffic.published));
     expect(inOrder(back.heard)).toBe(true);
     await back.leave();
   },
@@ -225,13 +226,13 @@ it("a session that is taken over under load loses nothing, and gets again only w
   const all = [current];
   for (let round = 0; round < 10; round++) {
     const from = traffic.published;
-    await vi.waitFor(() => expect(traffic.published).toBeGreaterThan(from + 200), { interval: 5, timeout: 30_000 });
+    await eventually(() => expect(traffic.published).toBeGreaterThan(from + 200), { interval: 5 });
     current = new Subscriber(5);
     all.push(current);
     await current.until("connack");
   }
   await traffic.stop();
-  await vi.waitFor(() => expect(new Set(all.flatMap(({ heard }) => keys(heard))).size).toBe(traffic.published), { timeout: 20_000 });
+  await eventually(() => expect(new Set(all.flatMap(({ heard }) => keys(heard))).size).toBe(traffic.published));
   await current.leave();
   for (const [at, { heard, packets }] of all.entries()) {
     expect(packets[0]?.cmd).toBe("connack");
@@ -253,11 +254,11 @@ it("a session of version 5 that is resumed to end with its connection gets what 
   const back = new Subscriber(5, { expiry: 0 });
   await back.until("publish");
   publisher.publish("q/a", "2", { qos: 1, messageId: 2 });
-  await vi.waitFor(() => expect(back.heard.map(({ number }) => number)).toEqual([1, 2]), { timeout: 10_000 });
+  await eventually(() => expect(back.heard.map(({ number }) => number)).toEqual([1, 2]));
   back.send({ cmd: "subscribe", messageId: 2, subscriptions: [{ topic: "r", qos: 1 }] });
   await back.until("suback");
   publisher.publish("r", "3", { qos: 1, messageId: 3 });
-  await vi.waitFor(() => expect(back.heard.map(({ number }) => number)).toEqual([1, 2, 3]), { timeout: 10_000 });
+  await eventually(() => expect(back.heard.map(({ number }) => number)).toEqual([1, 2, 3]));
   await back.leave();
   publisher.publish("q/a", "3", { qos: 1, messageId: 3 });
   const later = new Subscriber(5);
@@ -281,7 +282,7 @@ it.each([1, 2] as const)("a connection that ends while its queue is being sent t
   for (let n = 0; n < COUNT; n++) {
     publisher.publish("q/a", `${n} ${body}`, { qos: 1, messageId: n + 1 });
   }
-  await vi.waitFor(() => expect(numbersOf(first).size).toBe(COUNT), { timeout: 30_000 });
+  await eventually(() => expect(numbersOf(first).size).toBe(COUNT));
   // It has everything and has acknowledged nothing; the next one leaves when it has seen the first bytes.
   first.socket.destroy();
   const { hostname, port } = new URL(broker.address);
@@ -290,5 +291,5 @@ it.each([1, 2] as const)("a connection that ends while its queue is being sent t
   await once(second, "data");
   second.destroy();
   await using third = await RawClient.connect(broker.address, { id: "stored", clean: false });
-  await vi.waitFor(() => expect(numbersOf(third).size).toBe(COUNT), { timeout: 20_000 });
+  await eventually(() => expect(numbersOf(third).size).toBe(COUNT));
 });

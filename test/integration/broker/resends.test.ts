@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
 import { Resends, type ResendingClient } from "../../../src/broker/resends.ts";
+import { eventually } from "../../support/eventually.ts";
 import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -31,7 +32,7 @@ const texts = (client: RawClient): string[] =>
   client.received.flatMap((packet) => (packet.cmd === "publish" ? [packet.payload.toString()] : []));
 
 async function gone(): Promise<void> {
-  await vi.waitFor(() => expect(broker.clients).toBe(0));
+  await eventually(() => expect(broker.clients).toBe(0));
 }
 
 describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PUBACK, in MQTT version %i,", (version) => {
@@ -40,11 +41,11 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
     intake.holding = true;
     client.publish("in/a", "1", { qos: 1, messageId: 7 });
     client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
-    await vi.waitFor(() => expect(broker.counters.received).toBe(2));
+    await eventually(() => expect(broker.counters.received).toBe(2));
     expect(intake.held).toHaveLength(1);
     expect(ids(client)).toEqual([]);
     intake.held[0]?.();
-    await vi.waitFor(() => expect(ids(client)).toEqual([7, 7]));
+    await eventually(() => expect(ids(client)).toEqual([7, 7]));
     expect(intake.texts).toEqual(["in/a=1"]);
   });
 
@@ -53,18 +54,18 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
     {
       await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
       client.publish("in/a", "1", { qos: 1, messageId: 7 });
-      await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+      await eventually(() => expect(intake.held).toHaveLength(1));
     }
     await gone();
     if (when === "journaled") intake.held[0]?.();
     await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
     client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
     client.publish("in/a", "2", { qos: 1, messageId: 8, dup: true });
-    await vi.waitFor(() => expect(broker.counters.received).toBeGreaterThanOrEqual(2));
+    await eventually(() => expect(broker.counters.received).toBeGreaterThanOrEqual(2));
     if (when !== "journaled") intake.held[0]?.();
-    await vi.waitFor(() => expect(intake.held).toHaveLength(2));
+    await eventually(() => expect(intake.held).toHaveLength(2));
     intake.held[1]?.();
-    await vi.waitFor(() => expect(ids(client)).toEqual([7, 8]));
+    await eventually(() => expect(ids(client)).toEqual([7, 8]));
     expect(intake.texts).toEqual(["in/a=1", "in/a=2"]);
   });
 
@@ -79,12 +80,12 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
     {
       await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
       client.publish(topic, "1", { qos: 1, messageId: 7 });
-      await vi.waitFor(() => expect(intake.held.length + heldSyncs.length).toBe(1));
+      await eventually(() => expect(intake.held.length + heldSyncs.length).toBe(1));
     }
-    await vi.waitFor(() => expect(broker.clients).toBe(1));
+    await eventually(() => expect(broker.clients).toBe(1));
     [intake.holding, holdingSyncs] = [false, false];
     for (const answer of [...intake.held.splice(0), ...heldSyncs.splice(0)]) answer();
-    await vi.waitFor(() => expect(texts(kept)).toEqual(["1"]));
+    await eventually(() => expect(texts(kept)).toEqual(["1"]));
     await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
     // What functions want is recognized; what is only brokered is another message after its connection was lost.
     if (topic === "in/a") {
@@ -93,7 +94,7 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
     }
     client.publish(topic, "2", { qos: 1, messageId: 8 });
     await client.next("puback");
-    await vi.waitFor(() => expect(texts(kept)).toEqual(["1", "2"]));
+    await eventually(() => expect(texts(kept)).toEqual(["1", "2"]));
     await kept.ping();
     await kept[Symbol.asyncDispose]();
     await using back = await RawClient.connect(broker.address, { id: "kept", version, clean: false });
@@ -110,7 +111,7 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
     intake.holding = true;
     client.publish("in/a", "3", { qos: 1, messageId: 7 });
     client.publish("in/a", "4", { qos: 1, messageId: 7 });
-    await vi.waitFor(() => expect(intake.held).toHaveLength(2));
+    await eventually(() => expect(intake.held).toHaveLength(2));
     for (const answer of intake.held) answer();
     expect(intake.texts).toEqual(["in/a=1", "in/a=2", "in/a=3", "in/a=4"]);
   });
@@ -120,7 +121,7 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
     {
       await using client = await RawClient.connect(broker.address, { id: "c", version, clean: true });
       client.publish("in/a", "1", { qos: 1, messageId: 7 });
-      await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+      await eventually(() => expect(intake.held).toHaveLength(1));
     }
     await gone();
     intake.held[0]?.();
@@ -139,12 +140,12 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
       before.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "x/#", qos: 1 }] });
       await before.next("suback");
       before.publish("in/a", String(round), { qos: 1, messageId: 7 });
-      await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+      await eventually(() => expect(intake.held).toHaveLength(1));
       // In every other round its end and the connection that follows it come at the same moment.
       if (round % 2 === 0) before.socket.destroy();
       await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
       client.publish("in/a", String(round), { qos: 1, messageId: 7, dup: true });
-      await vi.waitFor(() => expect(intake.held).toHaveLength(2));
+      await eventually(() => expect(intake.held).toHaveLength(2));
       intake.holding = false;
       for (const answer of intake.held.splice(0)) answer();
       await client.next("puback");

@@ -1,6 +1,7 @@
 import { ClassicLevel } from "classic-level";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
+import { eventually } from "../../support/eventually.ts";
 import { connectClient, startBroker, type TestClient, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -45,7 +46,7 @@ it("a session whose client is away ends in time, also when the gateway was resta
   await leave("forever", 0xff_ff_ff_ff);
   await broker.close();
   broker = await startBroker(new TestIntake(), folder.path);
-  await vi.waitFor(async () => expect(await isKept("short")).toBe(false), { timeout: 30_000, interval: 2_000 });
+  await eventually(async () => expect(await isKept("short")).toBe(false), { interval: 2_000 });
   expect(await isKept("long")).toBe(true);
   expect(await isKept("forever")).toBe(true);
 });
@@ -61,5 +62,5 @@ it("what waited for a session that ended does not reach the next one of its clie
   await using next = await connect("c", 1_000);
   await next.mqtt.subscribeAsync("q/#", { qos: 1 });
   await publisher.mqtt.publishAsync("q/a", "after", { qos: 1 });
-  await vi.waitFor(() => expect(next.heard).toEqual(["q/a=after"]));
+  await eventually(() => expect(next.heard).toEqual(["q/a=after"]));
 });

@@ -1,8 +1,9 @@
 import { createServer } from "node:net";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Broker } from "../../../src/broker/broker.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { encodeMessage, type Message } from "../../../src/core/message.ts";
+import { eventually } from "../../support/eventually.ts";
 import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -39,11 +40,11 @@ describe.each([4, 5] as const)("MQTT version %i", (protocolVersion) => {
     for (const topic of ["a/b/c", "a/b", "d", "d/e/f", "x"])
       for (const qos of [0, 1, 2] as const) await client.mqtt.publishAsync(topic, String(qos), { qos });
     const expected = ["a/b/c", "d", "d/e/f"].flatMap((topic) => [0, 1, 2].map((qos) => `${topic}=${qos}`));
-    await vi.waitFor(() => expect(client.heard).toEqual(expected));
+    await eventually(() => expect(client.heard).toEqual(expected));
     await client.mqtt.unsubscribeAsync("d/#");
     await client.mqtt.publishAsync("d", "no more", { qos: 1 });
     await client.mqtt.publishAsync("a/b/c", "end", { qos: 1 });
-    await vi.waitFor(() => expect(client.heard).toEqual([...expected, "a/b/c=end"]));
+    await eventually(() => expect(client.heard).toEqual([...expected, "a/b/c=end"]));
   });
 
   it("gets retained messages when it subscribes, also after a restart", async () => {
@@ -57,7 +58,7 @@ describe.each([4, 5] as const)("MQTT version %i", (protocolVersion) => {
     await restart();
     await using client = await connectClient(broker.address, { protocolVersion });
     await client.mqtt.subscribeAsync("kept/#", { qos: 1 });
-    await vi.waitFor(() => expect(client.heard.toSorted()).toEqual(["kept/a=1", "kept/fn=3"]));
+    await eventually(() => expect(client.heard.toSorted()).toEqual(["kept/a=1", "kept/fn=3"]));
   });
 
   it("finds what was published while it was away, from clients and from functions, also after a restart", async () => {
@@ -78,7 +79,7 @@ describe.each([4, 5] as const)("MQTT version %i", (protocolVersion) => {
     await restart();
     await deliver(record("q/d", "4"));
     await using client = await connectClient(broker.address, options);
-    await vi.waitFor(() => expect(client.heard).toEqual(["q/a=1", "q/b=2", "q/c=3", "q/d=4"]));
+    await eventually(() => expect(client.heard).toEqual(["q/a=1", "q/b=2", "q/c=3", "q/d=4"]));
   });
 });
 
@@ -104,7 +105,7 @@ describe("delivering what functions publish", () => {
     await client.mqtt.subscribeAsync({ "out/#": { qos: 1 }, "out/+": { qos: 2 }, "out/a": { qos: 0 }, "#": { qos: 1 } });
     await deliver(...Array.from({ length: 30 }, (_, i) => record("out/a", String(i), { qos: (i % 3) as 0 | 1 | 2 })));
     await client.mqtt.publishAsync("end", "", { qos: 1 });
-    await vi.waitFor(() => expect(client.heard.at(-1)).toBe("end="));
+    await eventually(() => expect(client.heard.at(-1)).toBe("end="));
     expect(client.heard.slice(0, -1).toSorted()).toEqual(Array.from({ length: 30 }, (_, i) => `out/a=${i}`).toSorted());
   });
 
@@ -127,16 +128,16 @@ describe("a client whose session is stored", () => {
       await client.mqtt.subscribeAsync("q/#", { qos: 1 });
       await using publisher = await connectClient(broker.address);
       await Promise.all(expected.map((_, i) => publisher.mqtt.publishAsync(`q/${i % 2}`, String(i), { qos: 1 })));
-      await vi.waitFor(() => expect(client.heard).toEqual(expected));
+      await eventually(() => expect(client.heard).toEqual(expected));
       const published = Array.from({ length: 300 }, (_, i) => String(i));
       await Promise.all(published.map((text) => deliver(record("q/f", text))));
-      await vi.waitFor(() => expect(client.heard.slice(300)).toEqual(published.map((text) => `q/f=${text}`)));
+      await eventually(() => expect(client.heard.slice(300)).toEqual(published.map((text) => `q/f=${text}`)));
       await client.mqtt.endAsync();
     }
     await using client = await connectClient(broker.address, options);
     await using publisher = await connectClient(broker.address);
     await publisher.mqtt.publishAsync("q/0", "last", { qos: 1 });
-    await vi.waitFor(() => expect(client.heard).toEqual(["q/0=last"]));
+    await eventually(() => expect(client.heard).toEqual(["q/0=last"]));
   });
 
   it("may subscribe while others that are stored are being sent to", async () => {
@@ -150,11 +151,11 @@ describe("a client whose session is stored", () => {
       const sent = Array.from({ length: 20 }, (_, i) => publisher.mqtt.publishAsync("q/a", `${round} ${i}`, { qos: 1 }));
       await Promise.all([second.mqtt.subscribeAsync("q/#", { qos: 1 }), ...sent]);
       await publisher.mqtt.publishAsync("q/a", `end of ${round}`, { qos: 1 });
-      await vi.waitFor(() => expect(second.heard.at(-1)).toBe(`q/a=end of ${round}`));
+      await eventually(() => expect(second.heard.at(-1)).toBe(`q/a=end of ${round}`));
       await second.mqtt.unsubscribeAsync("q/#");
     }
     expect(ended).toBe(false);
-    await vi.waitFor(() => expect(first.heard).toHaveLength(20 * 21));
+    await eventually(() => expect(first.heard).toHaveLength(20 * 21));
   });
 });
 
@@ -166,7 +167,7 @@ describe("the number of clients", () => {
     expect(broker.clients).toBe(3);
     expect(broker.counters.refused).toBeGreaterThanOrEqual(9);
     clients[0]?.socket.destroy();
-    await vi.waitFor(() => expect(broker.clients).toBe(2));
+    await eventually(() => expect(broker.clients).toBe(2));
     clients.push(await RawClient.connect(broker.address, { id: "next" }));
     for (const client of clients) await client[Symbol.asyncDispose]();
   });
@@ -209,7 +210,7 @@ describe("starting", () => {
     broker = await startBroker(intake, folder.path);
     const client = await RawClient.connect(broker.address, { id: "c" });
     client.publish("in/a", "1", { qos: 1, messageId: 1 });
-    await vi.waitFor(() => expect(intake.held).toHaveLength(1));
+    await eventually(() => expect(intake.held).toHaveLength(1));
     await Promise.all([unused.close(), broker.close(), broker.close()]);
     await client.ended();
     for (const answer of intake.held) answer();

@@ -1,7 +1,8 @@
 import { ClassicLevel } from "classic-level";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
 import { encodeMessage } from "../../../src/core/message.ts";
+import { eventually } from "../../support/eventually.ts";
 import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -101,7 +102,7 @@ describe.each([false, true])("a stored session whose filters overlap, after a re
     }
     await publish(["a/b", "a/c", "b"]);
     await using back = await stored("away", 4);
-    await vi.waitFor(() => expect(heard(back)).toEqual(expected));
+    await eventually(() => expect(heard(back)).toEqual(expected));
     await back.ping();
     expect(heard(back)).toEqual(expected);
   });
@@ -111,7 +112,7 @@ it("a session keeps no copies of what it subscribes to at QoS 0", async () => {
   await leave(await stored("one", 4, { topic: "q/#", qos: 1 }));
   await using zero = await stored("zero", 4, { topic: "q/#", qos: 0 });
   await publish(Array.from({ length: 20 }, () => "q/a"));
-  await vi.waitFor(() => expect(heard(zero)).toHaveLength(20));
+  await eventually(() => expect(heard(zero)).toHaveLength(20));
   await leave(zero);
   expect(await copiesOf("zero")).toBe(0);
   expect(await copiesOf("one")).toBe(20);
@@ -126,7 +127,7 @@ it("a session with no-local gets what others publish, and no copies of what its 
   await leave(bridge);
   await publish(["q/b"]);
   await using back = await stored("bridge", 5);
-  await vi.waitFor(() => expect(heard(back)).toEqual(["q/b=x"]));
+  await eventually(() => expect(heard(back)).toEqual(["q/b=x"]));
   await leave(back);
   expect(await copiesOf("bridge")).toBe(1);
 });
@@ -137,7 +138,7 @@ describe("a version 5 message", () => {
     const kept = { contentType: "text/plain", responseTopic: "r", userProperties: { u: ["1", "2"], constructor: "c" } };
     await publish(["a"], { properties: { ...kept, messageExpiryInterval: 1_000 } });
     await using back = await stored("away", 5);
-    await vi.waitFor(() => expect(heard(back)).toEqual(["a=x"]));
+    await eventually(() => expect(heard(back)).toEqual(["a=x"]));
     const { properties } = (await back.next("publish")) as { properties: { userProperties: object; messageExpiryInterval: number } };
     expect({ ...properties, userProperties: { ...properties.userProperties } }).toEqual({
       ...kept,
@@ -151,13 +152,13 @@ describe("a version 5 message", () => {
     await using live = await stored("live", 5, { topic: "a/#", qos: 1 });
     await publish(["a/b"], { retain: true, properties: { topicAlias: 3 } });
     await publish(["a/c"], { retain: true, properties: { topicAlias: 3, contentType: "text/plain" } });
-    await vi.waitFor(() => expect(heard(live)).toHaveLength(2));
+    await eventually(() => expect(heard(live)).toHaveLength(2));
     await leave(live);
     await broker.close();
     broker = await startBroker(new TestIntake(), folder.path);
     for (const id of ["away", "live", "fresh"]) {
       await using client = await stored(id, 5, ...(id === "fresh" ? [{ topic: "a/#", qos: 1 } as const] : []));
-      await vi.waitFor(() => expect(heard(client)).toEqual(["a/b=x", "a/c=x"]));
+      await eventually(() => expect(heard(client)).toEqual(["a/b=x", "a/c=x"]));
       await client.ping();
     }
   });
@@ -167,7 +168,7 @@ it("what a session had and did not acknowledge comes again after a restart with 
   const client = await stored("c", 5, { topic: "a/#", qos: 2 });
   await publish(["a/1", "a/2"]);
   await publish(["a/3", "a/4"], { qos: 2 }, "pubrec");
-  await vi.waitFor(() => expect(heard(client)).toHaveLength(4));
+  await eventually(() => expect(heard(client)).toHaveLength(4));
   const ids = client.received.flatMap((packet) => (packet.cmd === "publish" ? [packet.messageId ?? 0] : []));
   client.send({ cmd: "puback", messageId: ids[0] ?? 0 });
   client.send({ cmd: "pubrec", messageId: ids[2] ?? 0 });
@@ -176,7 +177,7 @@ it("what a session had and did not acknowledge comes again after a restart with 
   broker = await startBroker(new TestIntake(), folder.path);
   await publish(["a/5"]);
   await using back = await stored("c", 5);
-  await vi.waitFor(() => expect(heard(back)).toEqual(["a/2=x", "a/4=x", "a/5=x"]));
+  await eventually(() => expect(heard(back)).toEqual(["a/2=x", "a/4=x", "a/5=x"]));
   const sent = back.received.map((packet) => (packet.cmd === "publish" ? { id: packet.messageId, dup: packet.dup } : packet.messageId));
   expect(sent.slice(0, 3)).toEqual([{ id: ids[1], dup: true }, ids[2], { id: ids[3], dup: true }]);
   expect(sent[3]).toMatchObject({ dup: false });
@@ -216,7 +217,7 @@ it("a message whose PUBACK its client does not take any more reaches connected s
   await deaf.next("suback");
   holding = true;
   deaf.publish("a", "x", { qos: 1, messageId: 1 });
-  await vi.waitFor(() => expect(held).toHaveLength(1));
+  await eventually(() => expect(held).toHaveLength(1));
   deaf.socket.pause();
   const payload = Buffer.alloc(50_000);
   const much = encodeMessage({ topic: "much", payload, qos: 1, retain: false, time: 0, source: "fn:f", hops: 1 });
@@ -226,7 +227,7 @@ it("a message whose PUBACK its client does not take any more reaches connected s
   expect(taken).toBeLessThan(400);
   holding = false;
   for (const synced of held.splice(0)) synced();
-  await vi.waitFor(() => expect(heard(connected)).toEqual(["a=x"]));
+  await eventually(() => expect(heard(connected)).toEqual(["a=x"]));
   const { messageId = 0 } = await connected.next("publish");
   connected.send({ cmd: "puback", messageId });
   await leave(connected);

@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { functionOf } from "../../support/functions.ts";
 import { Site } from "../../support/site.ts";
 import { cli } from "./support.ts";
@@ -13,7 +14,7 @@ afterAll(() => site[Symbol.asyncDispose]());
 
 it("shows what functions gave up, and deletes it", async () => {
   const at = ["--gateway", site.http];
-  await vi.waitFor(async () => expect((await cli("dead-letters", ...at)).stdout.trimEnd().split("\n")).toHaveLength(3), {
+  await eventually(async () => expect((await cli("dead-letters", ...at)).stdout.trimEnd().split("\n")).toHaveLength(3), {
     timeout: 20_000,
   });
   const shown = await cli("dead-letters", "--limit", "1", "--json", ...at);

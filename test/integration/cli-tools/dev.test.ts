@@ -5,12 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connectAsync } from "mqtt";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { type ProcessInfo, processTable } from "./processes.ts";
 import { cli, type CliRun, listen, startCli } from "./support.ts";
 
 const MAIN = new URL("../../../src/cli/main.ts", import.meta.url).pathname;
 const FREE_PORTS = ["--mqtt-port", "0", "--http-port", "0", "--control-port", "0", "--link-port", "0"];
-const WAIT = { timeout: 30_000, interval: 50 };
+const WAIT = { interval: 50 };
 // Real control planes and gateways start here, several of them, on whatever machine this is.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 
@@ -61,7 +62,7 @@ const notes = (run: CliRun): string =>
 
 async function ready(run: CliRun): Promise<Ready> {
   const ended = run.result.then(({ stderr }) => Promise.reject(new Error(`it ended instead: ${stderr}`)));
-  const said = vi.waitFor(() => {
+  const said = eventually(() => {
     const line = lines(run).find(({ type }) => type === "ready");
     expect(line).toBeDefined();
     return line as unknown as Ready;
@@ -70,7 +71,7 @@ async function ready(run: CliRun): Promise<Ready> {
 }
 
 async function noteOf(run: CliRun, text: RegExp): Promise<void> {
-  await vi.waitFor(() => expect(notes(run)).toMatch(text), WAIT);
+  await eventually(() => expect(notes(run)).toMatch(text), WAIT);
 }
 
 /** Gateways, control planes and their hosts that use the folder of this test: each daemon leads a process group. */
@@ -116,10 +117,10 @@ describe("dev", () => {
     client.on("message", (topic, payload) => received.push(`${topic} ${payload.toString()}`));
     await client.subscribeAsync("out/#", { qos: 1 });
     await client.publishAsync("in/d1/v", '{"v":21}', { qos: 1 });
-    await vi.waitFor(() => expect(received).toEqual(['out/d1 {"v":42}']), WAIT);
-    await vi.waitFor(async () => expect(await values()).toEqual([21]), WAIT);
+    await eventually(() => expect(received).toEqual(['out/d1 {"v":42}']), WAIT);
+    await eventually(async () => expect(await values()).toEqual([21]), WAIT);
     await client.endAsync();
-    await vi.waitFor(() => expect(follow.output.stdout).toMatch(/^\{"specversion":"1\.0".*"v":42.*\}\n$/), WAIT);
+    await eventually(() => expect(follow.output.stdout).toMatch(/^\{"specversion":"1\.0".*"v":42.*\}\n$/), WAIT);
     follow.stop();
     await follow.result;
     const { stdout } = await control("events", "--limit", "1");
@@ -150,7 +151,7 @@ describe("dev", () => {
     const client = await connectAsync(at.mqtt, { protocolVersion: 5 });
     await client.publishAsync("in/d1/v", '{"v":-1}', { qos: 1 });
     await client.endAsync();
-    await vi.waitFor(() => expect(follow.output.stdout).toMatch(/warn +doubler v1 #\S+ {2}below zero/), WAIT);
+    await eventually(() => expect(follow.output.stdout).toMatch(/warn +doubler v1 #\S+ {2}below zero/), WAIT);
     follow.stop();
     expect((await follow.result).code).toBeLessThanOrEqual(130);
     expect((await cli("logs", "--gateway", at.http, "--json")).stdout).toMatch(/"message":"below zero/);
@@ -202,13 +203,13 @@ describe("dev", () => {
     const pidOf = async (): Promise<number> =>
       (JSON.parse((await cli("stats", "--gateway", at.http, "--json")).stdout) as { pid: number }).pid;
     const pid = await pidOf();
-    await vi.waitFor(async () => expect((await values()).length).toBeGreaterThan(before + 100), WAIT);
+    await eventually(async () => expect((await values()).length).toBeGreaterThan(before + 100), WAIT);
     process.kill(pid, "SIGKILL");
     await noteOf(run, /the gateway died \(signal SIGKILL\).*\n(.*\n)*the gateway is back/);
     expect(await replay.result).toMatchObject({ code: 0, stdout: expect.stringContaining("3,000 rows published") });
     expect(await pidOf()).not.toBe(pid);
     const expected = Array.from({ length: count }, (_, index) => 1_000 + index);
-    await vi.waitFor(async () => expect((await values()).slice(before).toSorted((a, b) => a - b)).toEqual(expected), WAIT);
+    await eventually(async () => expect((await values()).slice(before).toSorted((a, b) => a - b)).toEqual(expected), WAIT);
   });
 
   it("starts a killed control plane again without losing an event", async () => {
@@ -220,7 +221,7 @@ describe("dev", () => {
     await client.publishAsync("in/d3/v", '{"v":1}', { qos: 1 });
     await client.endAsync();
     await noteOf(run, /the control plane died \(signal SIGKILL\).*\n(.*\n)*the control plane is back/);
-    await vi.waitFor(async () => expect((await values()).length).toBe(before + 1), WAIT);
+    await eventually(async () => expect((await values()).length).toBe(before + 1), WAIT);
   });
 
   it("ends within 3 s and leaves nothing behind", async () => {
@@ -236,8 +237,8 @@ describe("dev", () => {
 
   it("goes on with the data of the last run, with simulated sensors when asked", async () => {
     const second = startCli("dev", functions, "--simulate", "--data", join(folder, "data"), "--gateway-id", "bench-1", ...FREE_PORTS);
-    await vi.waitFor(() => expect(second.output.stdout).toMatch(/ready: sensors mqtt:/), WAIT);
-    await vi.waitFor(() => expect(second.output.stdout).toMatch(/in [1-9]\d* \([\d.]+\/s\) .*stored in the cloud [1-9]\d*/), WAIT);
+    await eventually(() => expect(second.output.stdout).toMatch(/ready: sensors mqtt:/), WAIT);
+    await eventually(() => expect(second.output.stdout).toMatch(/in [1-9]\d* \([\d.]+\/s\) .*stored in the cloud [1-9]\d*/), WAIT);
     second.stop();
     expect((await second.result).code).toBe(0);
     expect(processes()).toEqual([]);
@@ -282,8 +283,8 @@ it("what dev started ends when dev itself is killed", async () => {
   });
   const output = { stdout: "", stderr: "" };
   dev.stdout.on("data", (chunk: Buffer) => (output.stdout += chunk.toString()));
-  await vi.waitFor(() => expect(lines({ output }).some(({ type }) => type === "ready")).toBe(true), WAIT);
+  await eventually(() => expect(lines({ output }).some(({ type }) => type === "ready")).toBe(true), WAIT);
   expect(processes().length).toBeGreaterThanOrEqual(3);
   dev.kill("SIGKILL");
-  await vi.waitFor(() => expect(processes()).toEqual([]), WAIT);
+  await eventually(() => expect(processes()).toEqual([]), WAIT);
 });

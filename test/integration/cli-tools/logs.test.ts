@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { functionOf } from "../../support/functions.ts";
 import { Site } from "../../support/site.ts";
 import { cli, startCli } from "./support.ts";
@@ -17,7 +18,7 @@ beforeAll(async () => {
   );
   for (let n = 1; n <= 3; n++) await site.send(`in/${n}`, String(n));
   await site.handled("f", 2);
-  await vi.waitUntil(() => site.stats("f").deadLettered === 1, { timeout: 10_000 });
+  await vi.waitUntil(() => site.stats("f").deadLettered === 1);
 });
 afterAll(() => site[Symbol.asyncDispose]());
 
@@ -73,7 +74,7 @@ it("follows what fits the filters", async () => {
   const following = startCli("logs", "-f", "--grep", "took 9", "--gateway", site.http);
   await site.send("in/8", "8");
   await site.send("in/9", "9");
-  await vi.waitFor(() => expect(following.output.stdout).toContain("took 9"));
+  await eventually(() => expect(following.output.stdout).toContain("took 9"));
   expect(following.output.stdout).not.toContain("took 8");
   following.stop();
   await following.result;

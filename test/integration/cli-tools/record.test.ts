@@ -1,9 +1,10 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openRecording } from "../../../src/core/recording-file.ts";
 import type { RecordedMessage } from "../../../src/core/recording.ts";
+import { eventually } from "../../support/eventually.ts";
 import { functionOf } from "../../support/functions.ts";
 import { Site } from "../../support/site.ts";
 import { cli, startCli } from "./support.ts";
@@ -75,9 +76,9 @@ describe("record", () => {
 
   it("follows what comes in until it is told to stop", async () => {
     const run = startCli("record", "-", "--from", "21", "--follow", ...at());
-    await vi.waitFor(() => expect(run.output.stdout).toContain('"seq":21'));
+    await eventually(() => expect(run.output.stdout).toContain('"seq":21'));
     await site.send("in/0", "later");
-    await vi.waitFor(() => expect(run.output.stdout).toContain('"payload":"later"'));
+    await eventually(() => expect(run.output.stdout).toContain('"payload":"later"'));
     run.stop();
     expect(await run.result).toMatchObject({ code: 0, stderr: "2 messages recorded, seq 21 to 22\n" });
   });

@@ -1,7 +1,8 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ReplayResult } from "../../../src/core/stats.ts";
+import { eventually } from "../../support/eventually.ts";
 import { functionOf } from "../../support/functions.ts";
 import { Site } from "../../support/site.ts";
 import { cli, type CliResult, startBroker, startCli } from "./support.ts";
@@ -129,12 +130,12 @@ describe("replay --function", () => {
     for (const where of [[recording], []]) {
       const run = startCli("replay", ...where, "--function", slow, "--gateway", site.http);
       // Nothing is to be seen from outside of a handler that waits, but the host process that it runs in.
-      await vi.waitFor(async () => expect(await childProcesses()).toBeGreaterThan(before));
+      await eventually(async () => expect(await childProcesses()).toBeGreaterThan(before));
       run.stop();
       const { code, stdout } = await run.result;
       expect(code).toBe(130);
       expect(stdout === "" || stdout.endsWith("stopped; nothing was committed\n")).toBe(true);
-      await vi.waitFor(async () => expect(await childProcesses()).toBe(before));
+      await eventually(async () => expect(await childProcesses()).toBe(before));
     }
   });
 
@@ -166,7 +167,7 @@ describe("replay --commit", () => {
     const { code, stdout } = await commit(recording, "--function", "sum", "--from", "1", "--to", "4");
     expect(stdout).toMatch(/^2 messages of .*r\.jsonl handed in as new, 1 not for sum\n$/);
     expect(code).toBe(0);
-    await vi.waitFor(() => expect(handled()).toEqual([sum + 2, other + 2]));
+    await eventually(() => expect(handled()).toEqual([sum + 2, other + 2]));
     const newest = site.gateway.stats().journal.seq;
     const shown = await replay("--function", "sum", "--from", String(newest - 1), "--json");
     expect(shown.results.map((result) => result.events[0]?.data)).toMatchObject([
@@ -186,7 +187,7 @@ describe("replay --commit", () => {
   it("keeps to its rate, and says where to go on when it is stopped", async () => {
     const before = site.gateway.stats().journal.seq;
     const run = startCli("replay", recording, "--function", "sum", "--commit", "--rate", "2", "--gateway", site.http);
-    await vi.waitFor(() => expect(site.gateway.stats().journal.seq).toBeGreaterThan(before));
+    await eventually(() => expect(site.gateway.stats().journal.seq).toBeGreaterThan(before));
     run.stop();
     const { code, stdout } = await run.result;
     expect(code).toBe(130);
@@ -239,7 +240,7 @@ describe("replay of a recording", () => {
       code: 0,
     });
     await site.handled("sum", before + 1);
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const page = (await (await fetch(`${site.control}/v1/events?type=second&order=desc&limit=1`)).json()) as {
         events: { data: unknown }[];
       };

@@ -2,8 +2,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cli, listen, startBroker, startCli, startWire } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 let folder: string;
 let file: string;
@@ -49,7 +50,7 @@ describe("replay", () => {
       const args = ["--from-row", "11", "--limit", "5", "--qos", qos, "--retain", "--client-id", "me"];
       expect(await cli("replay", file, ...TOPIC, ...args, "--broker", broker.url)).toMatchObject({ code: 0 });
     }
-    await vi.waitFor(() => expect(broker.received).toHaveLength(10));
+    await eventually(() => expect(broker.received).toHaveLength(10));
     expect(broker.received.map(numberOf)).toEqual([10, 11, 12, 13, 14, 10, 11, 12, 13, 14]);
     expect(broker.received[0]).toMatchObject({ qos: 0, retain: true, client: "me" });
   });
@@ -77,7 +78,7 @@ describe("replay", () => {
   it("stops when told, and says where to go on", async () => {
     await using broker = await startBroker();
     const run = startCli("replay", file, ...TOPIC, "--rate", "200", "--broker", broker.url, "--json");
-    await vi.waitFor(() => expect(broker.received.length).toBeGreaterThan(3));
+    await eventually(() => expect(broker.received.length).toBeGreaterThan(3));
     run.stop();
     const { code, stdout } = await run.result;
     const outcome = JSON.parse(stdout) as { rows: number; interrupted: boolean; nextRow: number };
@@ -91,7 +92,7 @@ describe("replay", () => {
     const port = await listen(closed);
     await new Promise<void>((resolve) => closed.close(() => resolve()));
     const run = startCli("replay", file, ...TOPIC, "--limit", "20", "--broker", `mqtt://127.0.0.1:${port}`);
-    await vi.waitFor(() => expect(run.output.stderr).toMatch(/no connection to .*ECONNREFUSED.*trying again/));
+    await eventually(() => expect(run.output.stderr).toMatch(/no connection to .*ECONNREFUSED.*trying again/));
     const server = createServer(later.aedes.handle);
     await listen(server, port);
     expect(await run.result).toMatchObject({ code: 0 });
@@ -103,7 +104,7 @@ describe("replay", () => {
     await using broker = await startBroker();
     const wire = await startWire(broker.port);
     const run = startCli("replay", file, ...TOPIC, "--rate", "500", "--patience", "300ms", "--broker", `mqtt://127.0.0.1:${wire.port}`);
-    await vi.waitFor(() => expect(broker.received.length).toBeGreaterThan(50));
+    await eventually(() => expect(broker.received.length).toBeGreaterThan(50));
     await wire[Symbol.asyncDispose]();
     const { code, stderr } = await run.result;
     expect(code).toBe(1);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { z } from "zod";
 import type { ControlPlane } from "../../../src/control-plane.ts";
 import { BUNDLE_BYTES_MAX, decodeBundle, encodeBundle } from "../../../src/core/bundle.ts";
@@ -6,6 +6,7 @@ import { controlApi, DIGEST_HEADER } from "../../../src/core/control-api.ts";
 import { artifactChunkSchema, desiredSchema, type Reported } from "../../../src/core/link-messages.ts";
 import { sampleBundle } from "../../unit/sync/samples.ts";
 import { RawGateway, sampleEvent, startControl, temporaryFolder } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let control: ControlPlane;
@@ -107,7 +108,7 @@ describe("publishing", () => {
     await using bad = await RawGateway.connect(control.addresses.mqtt, "bad");
     await good.send("hello", helloOf("good", [{ name: "watched", version: 1, digest, state: "active" }]));
     await bad.send("hello", helloOf("bad", [{ name: "watched", version: 1, digest, state: "failed", error: "no" }]));
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const watched = (await get("/v1/functions", controlApi.functions)).find(({ name }) => name === "watched");
       expect(watched).toMatchObject({
         latest: 1,

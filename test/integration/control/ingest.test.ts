@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { EventLog } from "../../../src/control/event-log.ts";
 import { Ingest } from "../../../src/control/ingest.ts";
 import { migrate } from "../../../src/control/migrations.ts";
@@ -10,6 +10,7 @@ import { encodeLink } from "../../../src/core/link.ts";
 import type { EventAck } from "../../../src/core/link-messages.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { sampleEvent, temporaryFolder } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
 let store: Store;
@@ -61,7 +62,7 @@ describe("ingest", () => {
     const { ingest: to, acks } = ingest();
     to.offer("twice", payload(1, sampleEvent("twice", 1), sampleEvent("twice", 2)));
     to.offer("twice", payload(2, sampleEvent("twice", 1), sampleEvent("twice", 2), sampleEvent("twice", 3)));
-    await vi.waitFor(() => expect(acks).toHaveLength(2));
+    await eventually(() => expect(acks).toHaveLength(2));
     expect(acks).toEqual([
       { batch: 1, stored: 2, duplicates: 0, rejected: 0 },
       { batch: 2, stored: 1, duplicates: 2, rejected: 0 },
@@ -75,7 +76,7 @@ describe("ingest", () => {
     const { ingest: to, acks } = ingest();
     to.offer("same", payload(1, sampleEvent("same", 1), sampleEvent("same", 1)));
     to.offer("same", payload(2, sampleEvent("same", 2), sampleEvent("same", 1), sampleEvent("same", 1, { function: "other" })));
-    await vi.waitFor(() => expect(acks).toHaveLength(2));
+    await eventually(() => expect(acks).toHaveLength(2));
     expect(acks).toEqual([
       { batch: 1, stored: 1, duplicates: 1, rejected: 0 },
       { batch: 2, stored: 2, duplicates: 1, rejected: 0 },
@@ -88,9 +89,9 @@ describe("ingest", () => {
     const { ingest: to, acks } = ingest();
     const odd = { type: "tÿpe", subject: "a/ä/€/😀", time: 1_700_000_000_123, version: 2 ** 31 - 1, data: '{"€":["😀",1.5,null]}' };
     for (const seq of [2 ** 32 + 7, Number.MAX_SAFE_INTEGER]) to.offer("odd", payload(1, sampleEvent("odd", seq, odd)));
-    await vi.waitFor(() => expect(acks).toHaveLength(2));
+    await eventually(() => expect(acks).toHaveLength(2));
     to.offer("odd", payload(2, sampleEvent("odd", 2 ** 32 + 7), sampleEvent("odd", 5, odd)));
-    await vi.waitFor(() => expect(acks).toHaveLength(3));
+    await eventually(() => expect(acks).toHaveLength(3));
     const { events } = await new EventLog(store).page({ limit: 10, order: "asc", gateway: "odd" });
     expect(events.map(({ id }) => id)).toEqual([2 ** 32 + 7, Number.MAX_SAFE_INTEGER, 5].map((seq) => `odd:${seq}:celsius:0`));
     const { type, subject, version: functionversion } = odd;
@@ -111,7 +112,7 @@ describe("ingest", () => {
     await reached.promise;
     expect(acks).toEqual([]);
     gate.resolve();
-    await vi.waitFor(() => expect(acks).toHaveLength(1));
+    await eventually(() => expect(acks).toHaveLength(1));
     expect(await idsOf("late")).toHaveLength(1);
     await to.close();
   });
@@ -120,12 +121,12 @@ describe("ingest", () => {
     const { ingest: to, acks } = ingest();
     beforeCommit = () => Promise.reject(new MillraceError("STORE_FAILED", "planted"));
     to.offer("failing", payload(1, sampleEvent("failing", 1)));
-    await vi.waitFor(() => expect(to.counters.failed).toBe(1));
+    await eventually(() => expect(to.counters.failed).toBe(1));
     beforeCommit = () => Promise.resolve();
     expect(acks).toEqual([]);
     expect(await idsOf("failing")).toEqual([]);
     to.offer("failing", payload(2, sampleEvent("failing", 1)));
-    await vi.waitFor(() => expect(acks).toEqual([{ batch: 2, stored: 1, duplicates: 0, rejected: 0 }]));
+    await eventually(() => expect(acks).toEqual([{ batch: 2, stored: 1, duplicates: 0, rejected: 0 }]));
     await to.close();
   });
 
@@ -146,7 +147,7 @@ describe("ingest", () => {
       ),
     );
     to.offer("poison", payload(3, ...twenty(400)));
-    await vi.waitFor(() => expect(acks).toHaveLength(3));
+    await eventually(() => expect(acks).toHaveLength(3));
     expect(acks).toEqual([
       { batch: 1, stored: 20, duplicates: 0, rejected: 0 },
       { batch: 2, stored: 40, duplicates: 0, rejected: 3 },
@@ -160,7 +161,7 @@ describe("ingest", () => {
   it("counts what cannot be read at all, and takes nothing after it was closed", async () => {
     const { ingest: to, acks } = ingest();
     to.offer("rubbish", Buffer.from("rubbish"));
-    await vi.waitFor(() => expect(to.counters.malformed).toBe(1));
+    await eventually(() => expect(to.counters.malformed).toBe(1));
     await to.close();
     to.offer("rubbish", payload(1, sampleEvent("rubbish", 1)));
     expect(to.counters.refused).toBe(1);

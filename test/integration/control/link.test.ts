@@ -1,11 +1,12 @@
 import { connectAsync, type IClientOptions } from "mqtt";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openEmbeddedLink } from "../../../src/control/embedded-link.ts";
 import type { Link } from "../../../src/control/link.ts";
 import { decodeLink, encodeLink, linkTopic } from "../../../src/core/link.ts";
 import { artifactGetSchema } from "../../../src/core/link-messages.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { RawGateway } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 let link: Link;
 const asked: { gateway: string; digest: string | undefined }[] = [];
@@ -26,7 +27,7 @@ describe("the embedded link", () => {
     const stolen = thief.client.publishAsync(linkTopic("victim", "artifact/get"), encodeLink(ask("stolen")), { qos: 1 });
     await expect(stolen).rejects.toThrow(/not authorized/i);
     await thief.send("artifact/get", ask("own"));
-    await vi.waitFor(() => expect(asked).toContainEqual({ gateway: "thief", digest: "own" }));
+    await eventually(() => expect(asked).toContainEqual({ gateway: "thief", digest: "own" }));
     expect(asked.some(({ gateway }) => gateway === "victim")).toBe(false);
   });
 
@@ -65,9 +66,9 @@ describe("the embedded link", () => {
   it("tells who comes and goes", async () => {
     {
       await using gateway = await RawGateway.connect(link.address, "visitor");
-      await vi.waitFor(() => expect(presence).toContain("visitor true"));
+      await eventually(() => expect(presence).toContain("visitor true"));
       expect(gateway.client.connected).toBe(true);
     }
-    await vi.waitFor(() => expect(presence).toContain("visitor false"));
+    await eventually(() => expect(presence).toContain("visitor false"));
   });
 });

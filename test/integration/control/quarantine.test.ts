@@ -1,11 +1,12 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { controlApi, type FunctionInfo } from "../../../src/core/control-api.ts";
+import { eventually } from "../../support/eventually.ts";
 import { functionOf } from "../../support/functions.ts";
 import { Site } from "../../support/site.ts";
 import { cli } from "../cli-tools/support.ts";
 
 const CRASH = "'x'.repeat(2 ** 29 - 24).split('');";
-const patiently = { timeout: 30_000, interval: 20 };
+const patiently = { interval: 20 };
 
 const find = (all: readonly FunctionInfo[]): FunctionInfo | undefined => all.find(({ name }) => name === "killer");
 
@@ -24,10 +25,10 @@ describe("a function that keeps killing its host", () => {
       await using site = await Site.open(killer, functionOf({ name: "other", triggers: ["good"], handler: "" }));
       const get = async (path: string): Promise<unknown> => (await fetch(`${site.control}/v1/${path}`)).json();
       const counts = async (): Promise<unknown> => find(controlApi.functions.parse(await get("functions")))?.gateways;
-      await vi.waitFor(async () => expect(await counts()).toEqual({ active: 1, failed: 0, quarantined: 0 }), patiently);
+      await eventually(async () => expect(await counts()).toEqual({ active: 1, failed: 0, quarantined: 0 }), patiently);
 
       await site.send("bad", '"bad"');
-      await vi.waitFor(async () => expect(await counts()).toEqual({ active: 0, failed: 0, quarantined: 1 }), patiently);
+      await eventually(async () => expect(await counts()).toEqual({ active: 0, failed: 0, quarantined: 1 }), patiently);
       const [gateway] = controlApi.gateways.parse(await get("gateways"));
       expect(gateway?.functions).toContainEqual(
         expect.objectContaining({ name: "killer", state: "quarantined", error: expect.stringMatching(/^(HOST_CRASHED|LIMIT_CPU): ./) }),
@@ -39,7 +40,7 @@ describe("a function that keeps killing its host", () => {
 
       await Promise.all([site.send("bad", '"harmless"'), site.send("good", "1")]);
       await Promise.all([site.handled("other", 1), site.handled("killer", 1)]);
-      await vi.waitFor(async () => expect(await counts()).toEqual({ active: 1, failed: 0, quarantined: 0 }), patiently);
+      await eventually(async () => expect(await counts()).toEqual({ active: 1, failed: 0, quarantined: 0 }), patiently);
       expect((await cli("gateways", "--control", site.control)).stdout).not.toContain("quarantined");
       expect(site.stats("killer")).toMatchObject({ state: "active", deadLettered: 1, handled: 1 });
     },

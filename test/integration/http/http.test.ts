@@ -1,13 +1,14 @@
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { once } from "node:events";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { silentLogger } from "../../../src/core/log.ts";
 import { FOLLOWERS_MAX } from "../../../src/http/follow.ts";
 import { NO_USAGE } from "../../../src/core/usage.ts";
 import { metricsText } from "../../../src/http/metrics.ts";
 import { type HttpServer, startHttp } from "../../../src/http/server.ts";
 import { Parts, STATS } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 let parts: Parts;
 let http: HttpServer;
@@ -212,7 +213,7 @@ describe("logs", () => {
     parts.log({ message: "after" });
     expect((await stream.next()).value).toMatchObject({ n: 3, message: "after" });
     await stream.return(undefined);
-    await vi.waitFor(() => expect(parts.waiting).toBe(0));
+    await eventually(() => expect(parts.waiting).toBe(0));
   });
 
   it("of a follower that has gone are not waited for any more, and its place is free again", async () => {
@@ -220,11 +221,11 @@ describe("logs", () => {
       const leave = new AbortController();
       const streams = Array.from({ length: FOLLOWERS_MAX }, () => lines("/v1/logs?follow=1&after=0", leave.signal));
       const firsts = streams.map((stream) => stream.next());
-      await vi.waitFor(() => expect(parts.waiting).toBe(FOLLOWERS_MAX));
+      await eventually(() => expect(parts.waiting).toBe(FOLLOWERS_MAX));
       expect(await get("/v1/logs?follow=1")).toMatchObject({ status: 503, body: { error: { code: "TOO_MANY_FOLLOWERS" } } });
       leave.abort();
       await Promise.allSettled(firsts);
-      await vi.waitFor(() => expect(parts.waiting).toBe(0));
+      await eventually(() => expect(parts.waiting).toBe(0));
     }
   });
 
@@ -266,7 +267,7 @@ describe("the server", () => {
     half.write("GET /healthz HTTP/1.1\r\n");
     const halfClosed = Promise.withResolvers<void>();
     half.on("error", () => undefined).on("close", () => halfClosed.resolve());
-    await vi.waitFor(() => expect(parts.waiting).toBe(1));
+    await eventually(() => expect(parts.waiting).toBe(1));
     const start = performance.now();
     await Promise.all([http.close(), http.close()]);
     expect(performance.now() - start).toBeLessThan(1_000);

@@ -1,8 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { silentLogger } from "../../../src/core/log.ts";
 import type { JournalPage } from "../../../src/http/journal-pages.ts";
 import { type HttpServer, startHttp } from "../../../src/http/server.ts";
 import { Parts } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 let parts: Parts;
 let http: HttpServer;
@@ -79,20 +80,20 @@ describe("the journal over HTTP", () => {
   it("waits for a message when asked to, and not for those that are not there any more", async () => {
     parts.append(1, "a");
     const waiting = page({ from: 2, wait: 1 });
-    await vi.waitFor(() => expect(parts.waitingForMessages).toBe(1));
+    await eventually(() => expect(parts.waitingForMessages).toBe(1));
     parts.append(2, "a");
     expect(await waiting).toMatchObject({ messages: [{ seq: 2 }], state: "end" });
     const client = new AbortController();
     const gone = fetch(`${http.address}/v1/journal?from=3&wait=1`, { signal: client.signal });
-    await vi.waitFor(() => expect(parts.waitingForMessages).toBe(1));
+    await eventually(() => expect(parts.waitingForMessages).toBe(1));
     client.abort();
     await expect(gone).rejects.toThrow(/abort/);
-    await vi.waitFor(() => expect(parts.waitingForMessages).toBe(0));
+    await eventually(() => expect(parts.waitingForMessages).toBe(0));
   });
 
   it("lets nobody wait who would keep it from closing", async () => {
     const waiting = page({ wait: 1 });
-    await vi.waitFor(() => expect(parts.waitingForMessages).toBe(1));
+    await eventually(() => expect(parts.waitingForMessages).toBe(1));
     await http.close();
     expect(await waiting).toMatchObject({ messages: [], state: "end" });
   });

@@ -1,9 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import { Compaction } from "../../../src/journal/compaction.ts";
 import { type Database, type OpenDatabase, openDatabase } from "../../../src/journal/database.ts";
 import { Journal } from "../../../src/journal/journal.ts";
 import { numberKey, prefixRange } from "../../../src/journal/keys.ts";
+import { eventually } from "../../support/eventually.ts";
 import { append, bytesOnDisk, entryOf, KEEPS_NOTHING } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -40,7 +41,7 @@ it("rewrites a large range piece by piece, without a gap", async () => {
   };
   expect(await bytesOnDisk(folder.join("level"))).toBeGreaterThan(BLOCKS * MB);
   await new Compaction(database, new AbortController().signal).rewrite({ from, to });
-  await vi.waitFor(async () => expect(await bytesOnDisk(folder.join("level"))).toBeLessThan(8 * MB), { timeout: 20_000 });
+  await eventually(async () => expect(await bytesOnDisk(folder.join("level"))).toBeLessThan(8 * MB));
   expect(pieces.length).toBeGreaterThan(1);
   expect(pieces.length).toBeLessThan(16);
   expect(pieces.map(([start]) => start)).toEqual([from.toString("hex"), ...pieces.slice(0, -1).map(([, end]) => end)]);
@@ -84,7 +85,7 @@ it("holds up neither the relief of a full journal nor its end for longer than on
   const journal = await Journal.open(options, open);
   journal.subscribe({ incoming: () => undefined, publishes: () => undefined });
   await journal.keep({ consumed: () => journal.nextSeq, pressure: () => undefined });
-  await vi.waitFor(() => expect(held).toHaveLength(1));
+  await eventually(() => expect(held).toHaveLength(1));
   const text = "x".repeat(MB / 8);
   for (let n = 0; n < 40; n++) await append(journal, entryOf("t", text));
   expect(journal.kept.bytes).toBeLessThan(3 * MB);

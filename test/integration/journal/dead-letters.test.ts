@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Cursor } from "../../../src/core/cursor.ts";
 import { Drops } from "../../../src/core/drops.ts";
 import type { Overflow } from "../../../src/core/manifest.ts";
 import type { DeadLetter } from "../../../src/core/stats.ts";
 import type { Journal } from "../../../src/journal/journal.ts";
+import { eventually } from "../../support/eventually.ts";
 import { commit, commitOf, openJournal } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -67,7 +68,7 @@ describe("dead letters at their quota", () => {
   it("of a function that drops the oldest make room among its own", async () => {
     await giveUp("other", range(1, 4), "block");
     await giveUp("f", range(1, 20), "drop-oldest");
-    await vi.waitFor(() => expect(journal.deadLettersFull).toBe(false));
+    await eventually(() => expect(journal.deadLettersFull).toBe(false));
     const kept = await seqs("f");
     expect(kept).toEqual(range(21 - kept.length, 20));
     expect(kept.length).toBeGreaterThan(3);

@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { JournaledMessage } from "../../../src/core/message.ts";
 import type { Entry, Journal } from "../../../src/journal/journal.ts";
+import { eventually } from "../../support/eventually.ts";
 import { allTexts, append, appendOnce, entryOf, KEEPS_NOTHING, openJournal, textOf } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -33,7 +34,7 @@ const isShort = (text: string): boolean => text.length < 500;
 
 async function makeRoom(): Promise<void> {
   consumed = journal.nextSeq;
-  await vi.waitFor(() => expect(journal.waiting).toEqual([]));
+  await eventually(() => expect(journal.waiting).toEqual([]));
 }
 
 const REFUSED = { status: "rejected", reason: { code: "JOURNAL_FULL" } };
@@ -79,7 +80,7 @@ describe("messages that wait for room", () => {
     for (let n = 0; n < 100_001; n++) journal.append(entry, (error) => outcomes.push(error?.code ?? "kept"));
     expect(outcomes).toEqual(["JOURNAL_FULL"]);
     consumed = journal.nextSeq;
-    await vi.waitFor(() => expect(outcomes).toHaveLength(100_001), { timeout: 10_000 });
+    await eventually(() => expect(outcomes).toHaveLength(100_001));
     expect(outcomes.filter((outcome) => outcome !== "kept")).toEqual(["JOURNAL_FULL"]);
   });
 

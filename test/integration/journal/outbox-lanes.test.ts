@@ -8,6 +8,7 @@ import { Journal } from "../../../src/journal/journal.ts";
 import { levelOp, openDatabase } from "../../../src/journal/database.ts";
 import { expiryKey, parseEventKey } from "../../../src/journal/outbox-keys.ts";
 import { Outbox, type OutboxRow } from "../../../src/journal/outbox.ts";
+import { eventually } from "../../support/eventually.ts";
 import { commit, commitOf } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -208,10 +209,10 @@ describe("at the quota", () => {
   it("drop-oldest drops as much as comes in, from its own lane", async () => {
     await emit("kept", { rule: { ...OLDEST, overflow: "block" } });
     for (let n = 0; n < 30; n++) await emit(`${n}`, { rule: OLDEST, kilobytes: 100 });
-    await vi.waitFor(() => expect(journal.outbox.bytes).toBeLessThan(1.1 * MB));
+    await eventually(() => expect(journal.outbox.bytes).toBeLessThan(1.1 * MB));
     // One more than that came in over the quota, if it happened to be smaller.
     const left = (await ids()).length - 1;
-    await vi.waitFor(() => expect(dropped()["outbox-overflow"]).toBe(30 - left));
+    await eventually(() => expect(dropped()["outbox-overflow"]).toBe(30 - left));
     expect([10, 11]).toContain(left);
     expect(await ids()).toEqual(["kept", ...Array.from({ length: left }, (_, n) => `${n + 30 - left}`)]);
   });
@@ -220,7 +221,7 @@ describe("at the quota", () => {
     for (let n = 0; n < 11; n++) await emit(`b${n}`, { rule: BLOCK, kilobytes: 100 });
     for (let n = 0; n < 10; n++) await emit(`u${n}`, { rule: URGENT, kilobytes: 100 });
     for (let n = 0; n < 5; n++) await emit(`o${n}`, { rule: OLDEST, kilobytes: 10 });
-    await vi.waitFor(() => expect(dropped()["outbox-overflow"]).toBe(5));
+    await eventually(() => expect(dropped()["outbox-overflow"]).toBe(5));
     expect(await rows(OLDEST)).toEqual([]);
     expect(journal.outbox.pending).toBe(21);
   });
@@ -232,14 +233,14 @@ describe("at the quota", () => {
     for (let n = 0; n < 12; n++) await emit(`l${n}`, { rule: LATEST, subject: `s${n}`, kilobytes: 100 });
     for (let n = 0; n < 10; n++) await emit(`b${n}`, { rule: BLOCK, kilobytes: 100 });
     for (let n = 0; n < 5; n++) await emit(`u${n}`, { rule: URGENT, kilobytes: 100 });
-    await vi.waitFor(() => expect(journal.outbox.bytes).toBeLessThan(2.15 * MB));
+    await eventually(() => expect(journal.outbox.bytes).toBeLessThan(2.15 * MB));
     expect(told).toEqual([0]);
     expect(await rows(LATEST)).toEqual([]);
     expect(await rows(OLDEST)).not.toEqual([]);
     const left = await ids();
     expect(left.filter((id) => id.startsWith("b"))).toHaveLength(10);
     expect(left.filter((id) => id.startsWith("u"))).toHaveLength(5);
-    await vi.waitFor(exact);
+    await eventually(exact);
   });
 
   it("those that may drop do not fill what becomes free while others wait", async () => {

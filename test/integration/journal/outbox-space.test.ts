@@ -1,17 +1,18 @@
 import { randomBytes } from "node:crypto";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 import { Cursor } from "../../../src/core/cursor.ts";
 import type { EmittedEvent } from "../../../src/core/event.ts";
 import { laneOfRule } from "../../../src/core/outbox-lanes.ts";
 import { DEFAULT_RULE } from "../../../src/core/outbox-rules.ts";
 import type { DeadLetter } from "../../../src/core/stats.ts";
 import type { Journal } from "../../../src/journal/journal.ts";
+import { eventually } from "../../support/eventually.ts";
 import { bytesOnDisk, commit, commitOf, openJournal } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
 const MB = 1024 * 1024;
 const ALL = { events: 100_000, bytes: 1_000 * MB };
-const patiently = { timeout: 20_000, interval: 100 };
+const patiently = { interval: 100 };
 
 let folder: TempFolder;
 let journal: Journal;
@@ -42,7 +43,7 @@ it("gives back the space of events that the cloud has, though nothing is trimmed
   await emit(8, { rule: { ...DEFAULT_RULE, priority: 1 } });
   expect(await bytesOnDisk(folder.join("journal"))).toBeGreaterThan(40 * MB);
   await journal.outbox.remove(await journal.outbox.rows(laneOfRule(DEFAULT_RULE), 0, ALL));
-  await vi.waitFor(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(16 * MB), patiently);
+  await eventually(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(16 * MB), patiently);
   const [kept] = await journal.outbox.read(0, 1);
   expect(kept?.event.id).toBe("0-0");
   expect(journal.outbox.pending).toBe(64);
@@ -57,7 +58,7 @@ it("gives back the space of dead letters", async () => {
   }
   expect(await bytesOnDisk(folder.join("journal"))).toBeGreaterThan(36 * MB);
   await journal.clearDeadLetters(undefined);
-  await vi.waitFor(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(16 * MB), patiently);
+  await eventually(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(16 * MB), patiently);
 }, 60_000);
 
 it("gives back also what was deleted little by little between many restarts", async () => {
@@ -71,5 +72,5 @@ it("gives back also what was deleted little by little between many restarts", as
   }
   expect(journal.outbox.pending).toBe(0);
   await journal.keep({ consumed: () => 0, pressure: () => undefined });
-  await vi.waitFor(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(36 * MB), patiently);
+  await eventually(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(36 * MB), patiently);
 }, 60_000);

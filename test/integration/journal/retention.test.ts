@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Cursor } from "../../../src/core/cursor.ts";
 import type { Entry, Journal, JournalOptions } from "../../../src/journal/journal.ts";
 import type { Pressure } from "../../../src/journal/keeper.ts";
+import { eventually } from "../../support/eventually.ts";
 import { allTexts, append, appendOnce, bytesOnDisk, commit, commitOf, entryOf, KEEPS_NOTHING, openJournal } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -79,7 +80,7 @@ describe("trimming a journal that keeps nothing for replay", () => {
     expect(await bytesOnDisk(folder.join("journal"))).toBeGreaterThan(30 * MB);
     await journal.trim(journal.nextSeq);
     // LevelDB deletes a file when nothing reads from it any more.
-    await vi.waitFor(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(4 * MB), { timeout: 20_000 });
+    await eventually(async () => expect(await bytesOnDisk(folder.join("journal"))).toBeLessThan(4 * MB));
     expect(await journal.loadState("f", "k")).toHaveLength(1);
   });
 });
@@ -144,7 +145,7 @@ describe("the quota", () => {
     const told: Pressure[] = [];
     await journal.keep({ consumed: () => consumed, pressure: (pressure) => told.push(pressure) });
     await fill();
-    await vi.waitFor(() => expect(told).toHaveLength(1));
+    await eventually(() => expect(told).toHaveLength(1));
     const [first] = told;
     const floor = first?.over === true ? first.floor : 0;
     expect(journal.kept.bytes).toBeGreaterThan(small.bytesMax);
@@ -169,7 +170,7 @@ describe("the quota", () => {
     const told: Pressure[] = [];
     await journal.keep({ consumed: () => journal.nextSeq, pressure: (pressure) => told.push(pressure) });
     for (let n = 0; n < 60; n++) await append(journal, large());
-    await vi.waitFor(() => expect(journal.waiting).toEqual([]));
+    await eventually(() => expect(journal.waiting).toEqual([]));
     expect(told).toEqual([]);
     expect(journal.kept.first).toBeGreaterThan(1);
     expect(journal.kept.bytes).toBeGreaterThan(small.bytesMax / 2);
@@ -181,15 +182,15 @@ describe("the quota", () => {
     const told: Pressure[] = [];
     await journal.keep({ consumed: () => consumed, pressure: (pressure) => told.push(pressure) });
     await Promise.all(Array.from({ length: 8 }, () => append(journal, entryOf("t", "x".repeat(600 * 1024)))));
-    await vi.waitFor(() => expect(told).toHaveLength(1));
+    await eventually(() => expect(told).toHaveLength(1));
     // A seq that no block has: volatile messages go on, so functions are always a bit behind the newest one.
     await append(journal, { ...large(), volatile: true });
     expect(journal.waiting).toEqual(["quota"]);
     consumed = 9;
     await append(journal, large());
     consumed = 10;
-    await vi.waitFor(() => expect(journal.kept).toMatchObject({ first: 10 }));
-    await vi.waitFor(() => expect([journal.waiting, told.at(-1)]).toEqual([[], { over: false }]));
+    await eventually(() => expect(journal.kept).toMatchObject({ first: 10 }));
+    await eventually(() => expect([journal.waiting, told.at(-1)]).toEqual([[], { over: false }]));
     await reopen({ bytesMax: 4 * MB });
     expect(journal.nextSeq).toBe(11);
   });
@@ -200,7 +201,7 @@ describe("the quota", () => {
     await journal.trim(1); // Behind the first attempt to make room.
     const told: Pressure[] = [];
     await journal.keep({ consumed: () => 1, pressure: (pressure) => told.push(pressure) });
-    await vi.waitFor(() => expect(told).toMatchObject([{ over: true }]));
+    await eventually(() => expect(told).toMatchObject([{ over: true }]));
   });
 
   it("does not hold up the end: what waits is refused and can be sent again", async () => {

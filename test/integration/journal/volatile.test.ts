@@ -1,8 +1,9 @@
 import { cp } from "node:fs/promises";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Cursor } from "../../../src/core/cursor.ts";
 import { type Database, openDatabase, type WritePoint } from "../../../src/journal/database.ts";
 import { Journal, type JournalOptions } from "../../../src/journal/journal.ts";
+import { eventually } from "../../support/eventually.ts";
 import { allTexts, append, commit, commitOf, entryOf, openJournal, textOf } from "../../support/journal.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -152,10 +153,10 @@ describe("durability", () => {
   it("interval acknowledges before the sync, which follows also when nothing else comes", async () => {
     const { journal, batches } = await watched({ durability: "interval", syncIntervalMs: 20 });
     await append(journal, entryOf("t", "a"));
-    await vi.waitFor(() => expect(batches).toEqual([{ points: ["append", "mark"], sync: true }]));
+    await eventually(() => expect(batches).toEqual([{ points: ["append", "mark"], sync: true }]));
     await Promise.all([append(journal, entryOf("t", "b")), append(journal, entryOf("t", "c"))]);
     expect(batches[1]).toEqual({ points: ["append"], sync: false });
-    await vi.waitFor(() => expect(batches[2]).toEqual({ points: ["mark"], sync: true }));
+    await eventually(() => expect(batches[2]).toEqual({ points: ["mark"], sync: true }));
     expect(await allTexts(journal)).toEqual(["1:a", "2:b", "3:c"]);
   });
 

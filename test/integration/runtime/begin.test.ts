@@ -1,4 +1,5 @@
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
@@ -63,7 +64,7 @@ it("a function that does not start any more keeps its messages until it does", a
     await broken.runtime.deploy(second.target, bundle);
     expect(broken.runtime.matches("mid/x")).toBe("durable");
     await broken.send("mid/x", "kept");
-    await vi.waitFor(() => expect(broken.stats("second")).toMatchObject({ error: expect.stringContaining("not today") as unknown }));
+    await eventually(() => expect(broken.stats("second")).toMatchObject({ error: expect.stringContaining("not today") as unknown }));
   }
   await using core = await Core.open({ folder: folder.path });
   await core.deploy(second);

@@ -1,5 +1,6 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { decodeResults } from "../../../src/runtime/effects.ts";
+import { eventually } from "../../support/eventually.ts";
 import { BATCH, engineWith, LIMITS, SPEC, WAYS } from "../../support/engine.ts";
 
 /** What the expression gives inside a function. */
@@ -68,7 +69,7 @@ describe("what a function finds", () => {
 
   it("is not what a function before it in the same process has left", async () => {
     using engine = engineWith(() => true);
-    await vi.waitFor(() => expect(engine.ready).toBe(1));
+    await eventually(() => expect(engine.ready).toBe(1));
     const rude = "Object.prototype.poison = 1; globalThis.left = 1; Math.max = () => 'mine';";
     const before = await engine.create({ ...SPEC, code: rude + SPEC.code }, WAYS);
     expect(await before.run(BATCH, LIMITS)).toMatchObject({ done: true });

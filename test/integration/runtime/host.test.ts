@@ -6,6 +6,7 @@ import { describe, expect, it, vi } from "vitest";
 import { hostProgram } from "../../../src/runtime/host-program.ts";
 import { hostArguments, HostProcess, hostFlags } from "../../../src/runtime/host-process.ts";
 import { FRAME } from "../../../src/runtime/host/frames.ts";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
 
@@ -123,7 +124,7 @@ describe("a host process", () => {
     // Both loads fail, so two FAILED frames come; the second is not looked at any more.
     host.send(FRAME.LOAD, 1, Buffer.from("{}"));
     host.send(FRAME.LOAD, 2, Buffer.from("{}"));
-    await vi.waitFor(() => expect(died).toHaveBeenCalledTimes(1));
+    await eventually(() => expect(died).toHaveBeenCalledTimes(1));
     expect(died.mock.calls[0]?.[0]).toContain("out of bounds");
     expect(frames).toEqual([FRAME.FAILED]);
     await host.close();

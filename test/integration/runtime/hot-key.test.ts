@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { Cursor } from "../../../src/core/cursor.ts";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { type FunctionPlan, functionOf } from "../../support/functions.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
@@ -33,7 +34,7 @@ describe("a key that waits for a retry and gets half of all messages", () => {
       }),
     );
     await sendHalfHot(core, 4_000);
-    await vi.waitFor(() => expect(core.stats("f").handled).toBe(2_000), 20_000);
+    await eventually(() => expect(core.stats("f").handled).toBe(2_000));
     const seen = await core.bySubject();
     for (const k of [0, 1, 2]) expect(seen[`k${k}`]).toEqual(numbers(4_000).filter((n) => n % 2 === 1 && n % 3 === k));
     const cursor = await cursorOf(core);
@@ -83,7 +84,7 @@ describe("a key that waits for a retry and gets half of all messages", () => {
       await using core = await Core.open({ folder: folder.path, pendingMax: 1_024 });
       await core.deploy(never);
       await sendHalfHot(core, 4_000);
-      await vi.waitFor(() => expect(core.stats("f").handled).toBe(2_000), 10_000);
+      await eventually(() => expect(core.stats("f").handled).toBe(2_000));
     }
     const patiently = functionOf({ version: 2, order, handler: "ctx.emit('seen', event.data.n, { subject: event.params.k });" });
     await using core = await Core.open({ folder: folder.path, pendingMax: 1_024 });
@@ -101,7 +102,7 @@ describe("a key that waits for a retry and gets half of all messages", () => {
     const failing = `if (event.params.k === 'hot') throw new Error('no'); ${handler}`;
     await core.deploy(functionOf({ retry: never, handler: failing }));
     await sendHalfHot(core, 1_000);
-    await vi.waitFor(() => expect(core.stats("f").handled).toBe(500), 20_000);
+    await eventually(() => expect(core.stats("f").handled).toBe(500));
     expect((await cursorOf(core)).aside.keys.size).toBe(1);
     await core.deploy(functionOf({ version: 2, triggers: ["in/+k"], handler }));
     await core.drained();
@@ -120,7 +121,7 @@ describe("a version that puts into one key what the one before had in several", 
       functionOf({ ...byDevice, retry: never, handler: `if (event.params.device === 'hot') throw new Error('no'); ${handler}` }),
     );
     await Promise.all(numbers(400).map((n) => core.send(`in/site/${n % 2 === 0 ? "hot" : "cool"}`, { n })));
-    await vi.waitFor(() => expect(core.stats("f").handled).toBe(200), 20_000);
+    await eventually(() => expect(core.stats("f").handled).toBe(200));
     expect((await cursorOf(core)).aside.keys).toEqual(new Map([["hot", expect.any(Number)]]));
     const patience = { attempts: 100, minMs: 20, maxMs: 30 };
     const now = `if (event.data.n % 100 === 0 && event.attempt < 3) throw new Error('not yet'); ${handler}`;

@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Message } from "../../../src/core/message.ts";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { type FunctionPlan, functionOf } from "../../support/functions.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
@@ -85,7 +86,7 @@ describe("a function with an idempotency key", () => {
     await core.deploy(functionOf({ ...idempotent, idempotency: { key: "data.id", windowMs: 600_000, entries: 5 } }));
     for (let id = 0; id < 30; id++) await core.send("in/a", { id });
     await core.drained();
-    await vi.waitFor(async () => expect(await core.journal.state.marks("f")).toHaveLength(5));
+    await eventually(async () => expect(await core.journal.state.marks("f")).toHaveLength(5));
   });
 });
 

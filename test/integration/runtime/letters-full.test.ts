@@ -1,4 +1,5 @@
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
 
@@ -11,12 +12,12 @@ it("while dead letters are full a function with overflow block waits instead of 
   await core.drained();
   expect((await core.deadLetters()).length).toBe(1);
   for (const n of [1, 2, 3]) await core.send(`in/k${n}`, { n });
-  await vi.waitFor(() => expect(core.stats("f")).toMatchObject({ handled: 1, deadLettered: 1 }));
-  await vi.waitFor(() => expect(core.stats("f").retried).toBeGreaterThan(10));
+  await eventually(() => expect(core.stats("f")).toMatchObject({ handled: 1, deadLettered: 1 }));
+  await eventually(() => expect(core.stats("f").retried).toBeGreaterThan(10));
   expect((await core.deadLetters()).length).toBe(1);
   expect(core.stats("f").backlog).toBe(2);
   await core.journal.clearDeadLetters("f");
-  await vi.waitFor(() => expect(core.stats("f").deadLettered).toBeGreaterThan(1));
+  await eventually(() => expect(core.stats("f").deadLettered).toBeGreaterThan(1));
   await core.journal.clearDeadLetters("f");
   await core.drained();
   expect(core.stats("f")).toMatchObject({ handled: 1, deadLettered: 3 });
@@ -34,12 +35,12 @@ it("while dead letters are full a message that failed for good holds its key bac
   await core.drained();
   await Promise.all(["a", "b"].map((k) => core.send(`in/${k}`, { n: 1, [k === "a" ? "fails" : "keeps"]: true })));
   for (const k of ["a", "b", "c"]) await core.send(`in/${k}`, { n: 2 });
-  await vi.waitFor(() => expect(core.stats("f").retried).toBeGreaterThan(10));
-  await vi.waitFor(async () => expect(await core.bySubject()).toEqual({ c: [2] }));
+  await eventually(() => expect(core.stats("f").retried).toBeGreaterThan(10));
+  await eventually(async () => expect(await core.bySubject()).toEqual({ c: [2] }));
   expect(core.stats("f")).toMatchObject({ handled: 1, deadLettered: 1, backlog: 4 });
   for (const deadLettered of [2, 3]) {
     await core.journal.clearDeadLetters("f");
-    await vi.waitFor(() => expect(core.stats("f").deadLettered).toBeGreaterThanOrEqual(deadLettered));
+    await eventually(() => expect(core.stats("f").deadLettered).toBeGreaterThanOrEqual(deadLettered));
   }
   await core.drained();
   expect(await core.bySubject()).toEqual({ a: [2], b: [2], c: [2] });
@@ -55,7 +56,7 @@ it.each(["strict", "relaxed"] as const)(
     await core.send("in/a", { n: 0 });
     await core.drained();
     for (const n of [1, 2]) for (let copy = 0; copy < 3; copy++) await core.send(`in/k${n}`, { n: copy === 0 ? n : 3 });
-    await vi.waitFor(() => expect(core.stats("f")).toMatchObject({ retried: 2, deadLettered: 1, handled: order === "strict" ? 0 : 4 }));
+    await eventually(() => expect(core.stats("f")).toMatchObject({ retried: 2, deadLettered: 1, handled: order === "strict" ? 0 : 4 }));
     await core.journal.clearDeadLetters("f");
     await core.drained();
     expect(core.stats("f")).toMatchObject({ deadLettered: 3, handled: 4 });

@@ -5,6 +5,7 @@ import { silentLogger } from "../../../src/core/log.ts";
 import type { LogQuery } from "../../../src/core/logs.ts";
 import { LogStore } from "../../../src/runtime/log-store.ts";
 import { LogRing } from "../../../src/runtime/logs.ts";
+import { eventually } from "../../support/eventually.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
 const MB = 1024 ** 2;
@@ -37,7 +38,7 @@ class Run implements AsyncDisposable {
     for (let index = 0; index < count; index++) {
       const { message, ...more } = of(index);
       this.log(message, more);
-      if (index % 256 === 255) await vi.waitUntil(() => this.store.unwritten === 0, { interval: 1, timeout: 10_000 });
+      if (index % 256 === 255) await vi.waitUntil(() => this.store.unwritten === 0, { interval: 1 });
     }
   }
 
@@ -185,7 +186,7 @@ describe("logs on disk", () => {
     const lost = (dropped["early log-unwritten"] ?? 0) + (dropped["late log-unwritten"] ?? 0);
     // The first block was on its way already.
     expect(lost).toBe(3_000 - 1_000 - 256);
-    await vi.waitFor(() => expect(run.store.unwritten).toBe(0));
+    await eventually(() => expect(run.store.unwritten).toBe(0));
     expect(await run.texts({ after: 0, limit: 1 })).toEqual(["0"]);
     expect((await run.texts({ after: 0, limit: 1_000 })).slice(255, 258)).toEqual(["255", "2000", "2001"]);
   });
@@ -198,7 +199,7 @@ describe("logs on disk", () => {
     expect(run.drops.all()).toEqual([{ function: "f", reason: "log-unwritten", count: 20 }]);
     expect(run.store.bytes).toBe(0);
     run.store.hold(false);
-    await vi.waitFor(() => expect(run.store.bytes).toBeGreaterThan(0));
+    await eventually(() => expect(run.store.bytes).toBeGreaterThan(0));
     for (let index = 30; index < 40; index++) run.log(String(index));
     expect(await run.texts()).toEqual(Array.from({ length: 20 }, (_, index) => String(index + 20)));
   });

@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
 import { append, entryOf } from "../../support/journal.ts";
@@ -181,7 +182,7 @@ describe("a message that is written while the end of the journal is being read",
       },
     });
     await core.deploy(functionOf({ handler: `ctx.emit('seen', event.data.n, { subject: event.params.k });` }));
-    await vi.waitFor(() => expect(late).toBe(true));
+    await eventually(() => expect(late).toBe(true));
     await core.send("in/k0", { n: 1 });
     await core.drained();
     expect(await core.bySubject()).toEqual({ k0: [0, 1] });

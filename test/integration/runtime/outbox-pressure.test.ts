@@ -1,6 +1,7 @@
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { DEFAULT_RULE } from "../../../src/core/outbox-rules.ts";
 import { laneOfRule } from "../../../src/core/outbox-lanes.ts";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
 
@@ -19,13 +20,13 @@ it("makes functions wait that emit where the outbox is full, and no others, unti
   await core.drained();
   for (let n = 11; n < 30; n++) await core.send("telemetry/reading", `${n}`);
   await core.send("alarms/alarm", "fire");
-  await vi.waitFor(() => expect([core.stats("silent").handled, core.stats("alarms").handled]).toEqual([30, 1]));
+  await eventually(() => expect([core.stats("silent").handled, core.stats("alarms").handled]).toEqual([30, 1]));
   expect(core.stats("telemetry")).toMatchObject({ handled: 11, backlog: 19 });
 
   // The cloud takes everything, as often as it takes until nothing waits any more.
   const subjects = new Set<string>();
   const { outbox: waiting } = core.journal;
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     for (const { event } of await waiting.read(0, 100)) subjects.add(event.subject);
     await waiting.remove(await waiting.rows(laneOfRule(DEFAULT_RULE), 0, { events: 100, bytes: 1_000 * KB }));
     expect(core.stats("telemetry").backlog).toBe(0);

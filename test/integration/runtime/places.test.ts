@@ -1,9 +1,10 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type Bundle, digestOf, encodeBundle } from "../../../src/core/bundle.ts";
 import { buildFunction } from "../../../src/runtime/build/build.ts";
 import { invokeOnce } from "../../../src/runtime/invoke.ts";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -52,7 +53,7 @@ describe("errors of a function", () => {
     await using core = await Core.open({ folder: folder.path });
     await core.runtime.deploy(targetOf(bundle), bundle);
     await core.send("in/a", "null");
-    await vi.waitFor(async () => expect(await core.journal.deadLetters(undefined, 10)).toHaveLength(1));
+    await eventually(async () => expect(await core.journal.deadLetters(undefined, 10)).toHaveLength(1));
     const { records } = core.runtime.logs.query({ level: "debug", limit: 100 });
     expect(records.slice(-2).map(({ message: text }) => text)).toEqual([
       expect.stringMatching(/^seen TypeError: .*\n +at convert \(lib\/convert\.ts:7:20\)\n +at .*\(index\.ts:7:7\)$/) as string,

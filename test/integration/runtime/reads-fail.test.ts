@@ -1,4 +1,5 @@
 import { describe, expect, it, vi } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
@@ -78,7 +79,7 @@ describe("state that cannot be read for longer than a message may take", () => {
     const load = journal.loadState.bind(journal);
     vi.spyOn(journal, "loadState").mockImplementation((name, key) => (fails ? Promise.reject(damaged()) : load(name, key)));
     const sent = core.send("in/a", {});
-    await vi.waitFor(() => expect(core.stats("f").starts.count).toBeGreaterThan(1), 20_000);
+    await eventually(() => expect(core.stats("f").starts.count).toBeGreaterThan(1));
     fails = false;
     await sent;
     await core.drained();
@@ -97,7 +98,7 @@ describe("state that cannot be read for longer than a message may take", () => {
     const spy = what === "bytes" ? vi.spyOn(journal.state, "bytes") : vi.spyOn(journal, "loadState");
     spy.mockImplementation(fail);
     for (let i = 0; i < 5; i++) await core.send("in/a", {});
-    await vi.waitFor(() => expect(reads).toBeGreaterThan(1));
+    await eventually(() => expect(reads).toBeGreaterThan(1));
     const { target, bundle } = functionOf({ ...PATIENT, version: 2 });
     await core.runtime.deploy(target, bundle);
     spy.mockRestore();

@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { type FunctionPlan, functionOf } from "../../support/functions.ts";
 
@@ -12,7 +13,7 @@ const stuck = (overflow: NonNullable<FunctionPlan["overflow"]>): FunctionPlan =>
 /** Every key fails with its first message; the others have to wait. */
 async function fill(core: Core, count: number): Promise<void> {
   await Promise.all(Array.from({ length: count }, (_, n) => core.send(`in/k${n % 10}`, { n, ok: n >= 10 })));
-  await vi.waitFor(() => expect(core.stats("f").retried).toBe(10));
+  await eventually(() => expect(core.stats("f").retried).toBe(10));
 }
 
 const dropped = (core: Core): number => core.drops.all().find(({ reason }) => reason === "journal-overflow")?.count ?? 0;
@@ -88,7 +89,7 @@ describe("when the journal is full, a function", () => {
     expect(dropped(core)).toBe(50);
     await core.deploy(functionOf({ ...stuck("block"), version: 2 }));
     await Promise.all(Array.from({ length: 100 }, (_, n) => core.send(`in/k${n % 10}`, { n, ok: n >= 10 })));
-    await vi.waitFor(() => expect(core.stats("f").backlog).toBe(100));
+    await eventually(() => expect(core.stats("f").backlog).toBe(100));
     core.runtime.shed({ over: true, floor: 151 });
     await core.deploy(functionOf({ ...stuck("drop-oldest"), version: 3 }));
     await core.drained();

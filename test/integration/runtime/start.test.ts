@@ -1,5 +1,6 @@
 import type ivm from "isolated-vm";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { BATCH, engineWith, LIMITS, SPEC, WAYS } from "../../support/engine.ts";
 
 /** Every isolate that the engine has made, with its memory limit. */
@@ -24,11 +25,11 @@ beforeEach(() => {
 describe("starting functions", () => {
   it("takes isolates that were made ahead, and makes others when there is none", async () => {
     using engine = engineWith(() => true);
-    await vi.waitFor(() => expect(engine.ready).toBe(1));
+    await eventually(() => expect(engine.ready).toBe(1));
     const [first, second] = await Promise.all([engine.create(SPEC, WAYS), engine.create(SPEC, WAYS)]);
     expect([first.started.pooled, second.started.pooled]).toEqual([true, false]);
     // Two were asked for at once, so next time more are ready.
-    await vi.waitFor(() => expect(engine.ready).toBe(3));
+    await eventually(() => expect(engine.ready).toBe(3));
     const third = await engine.create(SPEC, WAYS);
     expect(third.started.pooled).toBe(true);
     for (const instance of [first, second, third]) {
@@ -39,7 +40,7 @@ describe("starting functions", () => {
 
   it("with a memory limit of their own makes isolates with that limit", async () => {
     using engine = engineWith(() => true);
-    await vi.waitFor(() => expect(engine.ready).toBe(1));
+    await eventually(() => expect(engine.ready).toBe(1));
     const instance = await engine.create({ ...SPEC, memoryBytes: 64 * 2 ** 20 }, WAYS);
     expect(instance.started.pooled).toBe(false);
     expect(engine.ready).toBe(1);
@@ -51,10 +52,10 @@ describe("starting functions", () => {
   it("makes nothing ahead while there is something to do", async () => {
     const quiet = vi.fn<() => boolean>(() => false);
     using engine = engineWith(quiet);
-    await vi.waitFor(() => expect(quiet.mock.calls.length).toBeGreaterThan(3));
+    await eventually(() => expect(quiet.mock.calls.length).toBeGreaterThan(3));
     expect([made.length, engine.ready]).toEqual([0, 0]);
     quiet.mockReturnValue(true);
-    await vi.waitFor(() => expect(engine.ready).toBe(1));
+    await eventually(() => expect(engine.ready).toBe(1));
   });
 
   it("leaves nothing behind when they end: isolates and handles are counted", async () => {
@@ -83,7 +84,7 @@ describe("starting functions", () => {
     // The functions of the guest, its ways to the host and the context of each.
     expect(Math.max(...handles)).toBeLessThanOrEqual(14);
     engine[Symbol.dispose]();
-    await vi.waitFor(() => expect(alive().length).toBe(0));
+    await eventually(() => expect(alive().length).toBe(0));
     expect(made.length).toBeGreaterThanOrEqual(300);
   });
 });

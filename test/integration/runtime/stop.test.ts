@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
@@ -11,7 +12,7 @@ describe("stopping", () => {
       functionOf({ name: "failing", handler: "throw new Error('no')", retry: { attempts: 100, minMs: 60_000, maxMs: 60_000 } }),
     );
     await core.send("in/k", 1);
-    await vi.waitFor(() => expect(core.stats("failing").retried).toBe(1));
+    await eventually(() => expect(core.stats("failing").retried).toBe(1));
     const slow = functionOf({ name: "slow", handler: "", prelude: "const end = Date.now() + 1500; while (Date.now() < end)" });
     const deploying = core.runtime.deploy(slow.target, slow.bundle).catch((error: unknown) => error);
     const startedAt = performance.now();

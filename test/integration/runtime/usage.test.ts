@@ -1,6 +1,7 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { totalOf } from "../../../src/core/histogram.ts";
 import type { UsageStats } from "../../../src/core/usage.ts";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { functionOf, type TestFunction } from "../../support/functions.ts";
 
@@ -69,7 +70,7 @@ describe("What a version of a function takes", () => {
     await core.drained();
     const bytes = await core.journal.state.bytes("f");
     expect(bytes).toBeGreaterThan(0);
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect(core.stats("f").stateBytes).toBe(bytes);
       expect(core.stats("idle").stateBytes).toBe(0);
     }, WITHIN);
@@ -84,10 +85,10 @@ describe("What a version of a function takes", () => {
     await core.send("in/a", '"throw"', { time: now - 20 * MINUTE });
     await core.send("in/b", "1", { time: now - 40 * MINUTE });
     await core.send("in/a", "2", { time: now });
-    await vi.waitFor(() => expect(core.stats("f").backlog).toBe(3));
+    await eventually(() => expect(core.stats("f").backlog).toBe(3));
     expect(core.stats("f").oldestAgeMs).toBeGreaterThanOrEqual(40 * MINUTE);
     core.runtime.begin();
-    await vi.waitFor(() => expect(core.stats("f")).toMatchObject({ handled: 1, failed: 1, backlog: 2 }));
+    await eventually(() => expect(core.stats("f")).toMatchObject({ handled: 1, failed: 1, backlog: 2 }));
     expect(core.stats("f").oldestAgeMs).toBeGreaterThanOrEqual(20 * MINUTE);
     expect(core.stats("f").oldestAgeMs).toBeLessThan(40 * MINUTE);
   });

@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { type FunctionPlan, functionOf, type TestFunction } from "../../support/functions.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
@@ -27,17 +28,17 @@ describe("a new version under load", () => {
     let allowed = each;
     const sending = (async () => {
       for (; sent < total; sent += 50) {
-        await vi.waitFor(() => expect(sent).toBeLessThan(allowed), { timeout: 20_000, interval: 1 });
+        await eventually(() => expect(sent).toBeLessThan(allowed), { interval: 1 });
         await Promise.all(Array.from({ length: 50 }, (_, i) => core.send(`in/k${(sent + i) % 5}`, sent + i)));
       }
     })();
     for (let number = 2; number <= 6; number++) {
-      await vi.waitFor(() => expect(sent).toBeGreaterThan((number - 1.5) * each), { timeout: 20_000, interval: 1 });
+      await eventually(() => expect(sent).toBeGreaterThan((number - 1.5) * each), { interval: 1 });
       await core.deploy(version(number));
       allowed += each;
       // On a busy machine the next one would come before this one has handled a message of each key.
       const { handled } = core.stats("f");
-      await vi.waitFor(() => expect(core.stats("f").handled).toBeGreaterThan(handled + 100), { timeout: 20_000 });
+      await eventually(() => expect(core.stats("f").handled).toBeGreaterThan(handled + 100));
     }
     await sending;
     await core.drained();
@@ -101,7 +102,7 @@ describe("a new version under load", () => {
     await using core = await Core.temporary();
     await core.deploy(version(1, { retry: { attempts: 100, minMs: 60_000, maxMs: 60_000 }, handler: "throw new Error('broken')" }));
     for (let i = 0; i < 3; i++) await core.send("in/k", i);
-    await vi.waitFor(() => expect(core.stats("f").retried).toBeGreaterThan(0));
+    await eventually(() => expect(core.stats("f").retried).toBeGreaterThan(0));
     await core.deploy(version(2));
     await core.drained();
     expect((await core.events()).map(({ version: by, data }) => [by, data])).toEqual([0, 1, 2].map((i) => [2, [i, i + 1]]));

@@ -1,4 +1,5 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
+import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
 import { type FunctionPlan, functionOf } from "../../support/functions.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
@@ -70,13 +71,13 @@ describe("a trigger that is not durable", () => {
         feeding.sent++;
       }
     });
-    await vi.waitFor(() => expect(feeding.sent).toBeGreaterThan(200));
+    await eventually(() => expect(feeding.sent).toBeGreaterThan(200));
     await core.deploy(functionOf({ ...telemetry, version: 2 }));
     // The new version starts from the journal; it has to meet what is being written while more is written all the time.
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       await core.send("raw/v", { n: -1 }, {}, { volatile: true });
       expect((await core.bySubject())["v"]?.length ?? 0).toBeGreaterThan(0);
-    }, 10_000);
+    });
     feeding.on = false;
     await Promise.all(feeders);
     await core.drained();

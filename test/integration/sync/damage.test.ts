@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { pino } from "pino";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { openEmbeddedLink } from "../../../src/control/embedded-link.ts";
 import { EventLog } from "../../../src/control/event-log.ts";
 import { Ingest } from "../../../src/control/ingest.ts";
@@ -11,6 +11,7 @@ import { decodeLink, encodeLink } from "../../../src/core/link.ts";
 import { eventBatchSchema } from "../../../src/core/link-messages.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { fastClock, GATEWAY, newSync, temporaryFolder, TestOutbox } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const BATCH_EVENTS = 1_000;
 const BATCHES = 6;
@@ -66,14 +67,14 @@ it("takes nothing of damaged and oversized batches, goes on with the next good o
   sync.connect();
   const patiently = { timeout: 25_000, interval: 20 };
   // Nobody answers what is sent again, until the first round has been looked at.
-  await vi.waitFor(() => expect(outbox.outbox.pending).toBe(3 * BATCH_EVENTS), patiently);
+  await eventually(() => expect(outbox.outbox.pending).toBe(3 * BATCH_EVENTS), patiently);
   expect(acknowledged).toEqual([1, 4, 6]);
   expect(ingest.counters).toMatchObject({ malformed: 3, batches: 3, stored: 3 * BATCH_EVENTS, rejected: 0 });
   expect(told).toEqual(Array.from({ length: 3 }, () => expect.objectContaining({ gateway: GATEWAY, code: "BATCH_UNREADABLE" })));
   expect(await stored()).toEqual([1, 4, 6].flatMap((batch) => sent.get(batch)));
 
   answering = true;
-  await vi.waitFor(() => expect(outbox.outbox.pending).toBe(0), patiently);
+  await eventually(() => expect(outbox.outbox.pending).toBe(0), patiently);
   const ids = await stored();
   expect(ids).toHaveLength(BATCHES * BATCH_EVENTS);
   expect(new Set(ids)).toEqual(new Set(Array.from({ length: BATCHES * BATCH_EVENTS }, (_, n) => `${GATEWAY}:${n + 1}:celsius:0`)));

@@ -1,6 +1,6 @@
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openEmbeddedLink } from "../../../src/control/embedded-link.ts";
 import type { Link } from "../../../src/control/link.ts";
 import { ARTIFACT_CHUNK_BYTES, decodeLink, encodeLink } from "../../../src/core/link.ts";
@@ -8,8 +8,9 @@ import { artifactGetSchema, type Desired, type Reported, reportedSchema } from "
 import { silentLogger } from "../../../src/core/log.ts";
 import { sampleBundle } from "../../unit/sync/samples.ts";
 import { fastClock, GATEWAY, loadFailure, newSync, RecordingDeployer, type SyncParts, temporaryFolder, TestOutbox } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
-const patiently = { timeout: 20_000, interval: 10 };
+const patiently = { interval: 10 };
 const one = sampleBundle("celsius", "one");
 const two = sampleBundle("celsius", "two", ARTIFACT_CHUNK_BYTES * 2);
 const other = sampleBundle("other", "other");
@@ -89,30 +90,30 @@ describe("following the desired state", () => {
     await using sync = newSync(parts);
     cloud.want(1, [one, 1]);
     sync.connect();
-    await vi.waitFor(() => expect(running()).toBe(one.digest), patiently);
-    await vi.waitFor(() => expect(cloud.last).toMatchObject({ gateway: GATEWAY, revision: 1, labels: { site: "milan" } }), patiently);
+    await eventually(() => expect(running()).toBe(one.digest), patiently);
+    await eventually(() => expect(cloud.last).toMatchObject({ gateway: GATEWAY, revision: 1, labels: { site: "milan" } }), patiently);
 
     cloud.want(2, [two, 2], [other, 1]);
-    await vi.waitFor(() => expect(cloud.last).toMatchObject({ revision: 2 }), patiently);
+    await eventually(() => expect(cloud.last).toMatchObject({ revision: 2 }), patiently);
     expect(parts.deployer.running.get("celsius")?.code).toBe(two.bundle.code);
     expect(reportedStates()).toEqual(["celsius v2 active", "other v1 active"]);
     expect(await artifacts()).toEqual([`${two.digest}.bundle`, `${other.digest}.bundle`].toSorted());
     expect(cloud.asked).toBe(1 + 3 + 1);
 
     cloud.want(3, [other, 1]);
-    await vi.waitFor(() => expect(cloud.last).toMatchObject({ revision: 3 }), patiently);
+    await eventually(() => expect(cloud.last).toMatchObject({ revision: 3 }), patiently);
     expect(parts.deployer.history).toEqual(["celsius v1", "celsius v2", "other v1", "celsius removed"]);
-    await vi.waitFor(async () => expect(await artifacts()).toEqual([`${other.digest}.bundle`]), patiently);
+    await eventually(async () => expect(await artifacts()).toEqual([`${other.digest}.bundle`]), patiently);
   });
 
   it("refuses a bundle with the wrong digest, goes on with the old version, and takes the right one later", async () => {
     await using sync = newSync(parts);
     cloud.want(1, [one, 1]);
     sync.connect();
-    await vi.waitFor(() => expect(cloud.last).toMatchObject({ revision: 1 }), patiently);
+    await eventually(() => expect(cloud.last).toMatchObject({ revision: 1 }), patiently);
     cloud.bundles.set(two.digest, other.bytes);
     cloud.want(2, [two, 2]);
-    await vi.waitFor(() => expect(reportedStates()).toEqual(["celsius v1 active", "celsius v2 failed"]), patiently);
+    await eventually(() => expect(reportedStates()).toEqual(["celsius v1 active", "celsius v2 failed"]), patiently);
     expect(cloud.last?.functions.find(({ state }) => state === "failed")?.error).toContain("DIGEST_MISMATCH");
     expect(parts.deployer.refused[0]).toContain("celsius v2");
     expect(running()).toBe(one.digest);
@@ -121,10 +122,10 @@ describe("following the desired state", () => {
     const asked = cloud.asked;
     cloud.push();
     cloud.bundles.set(two.digest, two.bytes);
-    await vi.waitFor(() => expect(running()).toBe(two.digest), patiently);
+    await eventually(() => expect(running()).toBe(two.digest), patiently);
     // Pushed again while it waited, it was tried when its time had come and not before.
     expect(cloud.asked - asked).toBe(3);
-    await vi.waitFor(() => expect(reportedStates()).toEqual(["celsius v2 active"]), patiently);
+    await eventually(() => expect(reportedStates()).toEqual(["celsius v2 active"]), patiently);
   });
 
   it("reports a version that does not load, and restarts with the one that did", async () => {
@@ -132,10 +133,10 @@ describe("following the desired state", () => {
       await using sync = newSync(parts);
       cloud.want(1, [one, 1]);
       sync.connect();
-      await vi.waitFor(() => expect(running()).toBe(one.digest), patiently);
+      await eventually(() => expect(running()).toBe(one.digest), patiently);
       parts.deployer.before = (target) => (target.version === 2 ? loadFailure(target) : Promise.resolve());
       cloud.want(2, [two, 2]);
-      await vi.waitFor(() => expect(reportedStates()).toEqual(["celsius v1 active", "celsius v2 failed"]), patiently);
+      await eventually(() => expect(reportedStates()).toEqual(["celsius v1 active", "celsius v2 failed"]), patiently);
       expect(cloud.last?.functions[1]?.error).toContain("FUNCTION_LOAD_FAILED");
     }
     const deployer = new RecordingDeployer();
@@ -162,9 +163,9 @@ describe("following the desired state", () => {
     // All four have arrived when the gateway answers something that was sent after them.
     const greetings = cloud.reports.length;
     sync.report();
-    await vi.waitFor(() => expect(cloud.reports.length).toBeGreaterThan(greetings), patiently);
+    await eventually(() => expect(cloud.reports.length).toBeGreaterThan(greetings), patiently);
     gate.resolve();
-    await vi.waitFor(() => expect(cloud.last).toMatchObject({ revision: 8 }), patiently);
+    await eventually(() => expect(cloud.last).toMatchObject({ revision: 8 }), patiently);
     expect(parts.deployer.history).toEqual(["celsius v1", "other v1"]);
     expect(running()).toBe(one.digest);
   });
@@ -182,7 +183,7 @@ describe("following the desired state", () => {
     cloud.desired = { revision: 1, functions: [{ name: "celsius", version: 1, digest: one.digest, bytes: one.bytes.length }] };
     cloud.bundles.set(one.digest, one.bytes);
     sync.connect();
-    await vi.waitFor(() => expect(running()).toBe(one.digest), patiently);
+    await eventually(() => expect(running()).toBe(one.digest), patiently);
     expect(dropped).toBe(2);
   });
 });
@@ -191,7 +192,7 @@ async function deployOne(): Promise<void> {
   await using sync = newSync(parts);
   cloud.want(3, [one, 1]);
   sync.connect();
-  await vi.waitFor(() => expect(cloud.last).toMatchObject({ revision: 3 }), patiently);
+  await eventually(() => expect(cloud.last).toMatchObject({ revision: 3 }), patiently);
 }
 
 describe("restoring", () => {
@@ -213,7 +214,7 @@ describe("restoring", () => {
       await sync.restore();
       cloud.want(4, [two, 2]);
       sync.connect();
-      await vi.waitFor(() => expect(cloud.last).toMatchObject({ revision: 4 }), patiently);
+      await eventually(() => expect(cloud.last).toMatchObject({ revision: 4 }), patiently);
     }
     await writeFile(list, before);
     await link.close();
@@ -237,7 +238,7 @@ describe("restoring", () => {
     expect(await sync.restore()).toMatchObject({ active: [], failed: [{ name: "celsius" }] });
     expect(await artifacts()).toEqual([]);
     sync.connect();
-    await vi.waitFor(() => expect(deployer.running.get("celsius")?.digest).toBe(one.digest), patiently);
+    await eventually(() => expect(deployer.running.get("celsius")?.digest).toBe(one.digest), patiently);
     expect(await artifacts()).toEqual([`${one.digest}.bundle`]);
   });
 
@@ -248,6 +249,6 @@ describe("restoring", () => {
     await using sync = newSync({ ...parts, deployer });
     expect(await sync.restore()).toEqual({ active: [], failed: [] });
     sync.connect();
-    await vi.waitFor(() => expect(cloud.last).toMatchObject({ revision: 3, functions: [{ name: "celsius", state: "active" }] }), patiently);
+    await eventually(() => expect(cloud.last).toMatchObject({ revision: 3, functions: [{ name: "celsius", state: "active" }] }), patiently);
   });
 });

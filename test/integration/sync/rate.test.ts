@@ -1,11 +1,12 @@
 import { zstdDecompressSync } from "node:zlib";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Clock } from "../../../src/core/clock.ts";
 import { decodeLink } from "../../../src/core/link.ts";
 import { type EventBatch, eventBatchSchema } from "../../../src/core/link-messages.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { UPLOAD_DEFAULTS, Uploader, type UploadOptions } from "../../../src/sync/uploader.ts";
 import { GATEWAY, temporaryFolder, TestOutbox } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const RATE = 10_000;
 const EVENTS = 1_500;
@@ -72,7 +73,7 @@ async function drain({ compression, at = {} }: Plan): Promise<Sent[]> {
   const over = new AbortController();
   uploader.connected();
   const running = uploader.run(over.signal);
-  await vi.waitFor(() => expect(outbox.outbox.pending).toBe(0), { timeout: 20_000, interval: 10 });
+  await eventually(() => expect(outbox.outbox.pending).toBe(0), { interval: 10 });
   over.abort();
   await running;
   return sent;

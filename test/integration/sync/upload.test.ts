@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openEmbeddedLink } from "../../../src/control/embedded-link.ts";
 import { type ControlPlane, startControlPlane } from "../../../src/control-plane.ts";
 import { controlApi } from "../../../src/core/control-api.ts";
@@ -7,6 +7,7 @@ import { eventBatchSchema, reportedSchema } from "../../../src/core/link-message
 import { silentLogger } from "../../../src/core/log.ts";
 import { UPLOAD_DEFAULTS } from "../../../src/sync/uploader.ts";
 import { fastClock, GATEWAY, newSync, Relay, temporaryFolder, TestOutbox } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -51,10 +52,10 @@ describe("uploading the outbox", () => {
     await outbox.add(count);
     sync.connect();
     for (const part of [0.1, 0.4, 0.7]) {
-      await vi.waitFor(() => expect(count - outbox.outbox.pending).toBeGreaterThan(count * part), patiently);
+      await eventually(() => expect(count - outbox.outbox.pending).toBeGreaterThan(count * part), patiently);
       relay.cut();
     }
-    await vi.waitFor(() => expect(outbox.outbox.pending).toBe(0), patiently);
+    await eventually(() => expect(outbox.outbox.pending).toBe(0), patiently);
     expect(relay.cuts).toBe(3);
     const ids = await storedIds();
     expect(ids).toHaveLength(count);
@@ -67,12 +68,12 @@ describe("uploading the outbox", () => {
     await using outbox = await TestOutbox.open(own.path);
     await using sync = newSync({ url: control.addresses.mqtt, data: own.path, outbox });
     sync.connect();
-    await vi.waitFor(() => expect(sync.status().connected).toBe(true), patiently);
+    await eventually(() => expect(sync.status().connected).toBe(true), patiently);
     await outbox.add(2, "no json");
     await outbox.add(1);
     await outbox.add(1, `"${"x".repeat(3 * 1024 * 1024)}"`);
     await outbox.add(1);
-    await vi.waitFor(() => expect(outbox.outbox.pending).toBe(0), patiently);
+    await eventually(() => expect(outbox.outbox.pending).toBe(0), patiently);
     expect(sync.status()).toMatchObject({ uploaded: 2, rejected: 2 });
   });
 });
@@ -87,11 +88,11 @@ describe("what a gateway drops by choice", () => {
     // A report is due every 30 s.
     await using sync = newSync({ url: control.addresses.mqtt, data: own.path, outbox, clock: fastClock(100) });
     sync.connect();
-    await vi.waitFor(async () => expect(await listedDrops()).toEqual([tooLarge(2)]), patiently);
+    await eventually(async () => expect(await listedDrops()).toEqual([tooLarge(2)]), patiently);
     await outbox.add(1, large);
     outbox.drops.count("journal-overflow", "celsius", 5);
     const all = [tooLarge(3), { function: "celsius", reason: "journal-overflow", count: 5 }];
-    await vi.waitFor(async () => expect(await listedDrops()).toEqual(all), patiently);
+    await eventually(async () => expect(await listedDrops()).toEqual(all), patiently);
     expect(sync.status().connected).toBe(true);
   });
 });
@@ -104,11 +105,11 @@ it("reports drops twice: one report may be lost on the link", async () => {
   link.on("reported", (_, payload) => void counts.push(decodeLink(reportedSchema, payload)?.drops?.[0]?.count));
   await using sync = newSync({ url: link.address, data: own.path, outbox, clock: fastClock(100) });
   sync.connect();
-  await vi.waitFor(() => expect(sync.status().connected).toBe(true), patiently);
+  await eventually(() => expect(sync.status().connected).toBe(true), patiently);
   outbox.drops.count("journal-overflow", "celsius", 1);
-  await vi.waitFor(() => expect(counts).toEqual([1, 1]), patiently);
+  await eventually(() => expect(counts).toEqual([1, 1]), patiently);
   outbox.drops.count("journal-overflow", "celsius", 1);
-  await vi.waitFor(() => expect(counts).toEqual([1, 1, 2, 2]), patiently);
+  await eventually(() => expect(counts).toEqual([1, 1, 2, 2]), patiently);
 });
 
 describe("the control plane's silence", () => {
@@ -129,14 +130,14 @@ describe("the control plane's silence", () => {
     await using sync = newSync({ url: link.address, data: own.path, outbox, clock: fastClock(50), upload });
     await outbox.add(10_000);
     sync.connect();
-    await vi.waitFor(() => expect(batches.length).toBeGreaterThan(8), patiently);
+    await eventually(() => expect(batches.length).toBeGreaterThan(8), patiently);
     expect(batches.slice(0, 9).map(({ first }) => first)).toEqual(
       [0, 1, 2, 3, 4, 5, 6, 7, 0].map((n) => `${GATEWAY}:${n * 1000 + 1}:celsius:0`),
     );
     expect(new Set(batches.map(({ batch }) => batch)).size).toBe(batches.length);
     expect(outbox.outbox.pending).toBe(10_000);
     answering = true;
-    await vi.waitFor(() => expect(outbox.outbox.pending).toBe(0), patiently);
+    await eventually(() => expect(outbox.outbox.pending).toBe(0), patiently);
     expect(sync.status()).toMatchObject({ uploaded: 10_000 });
   });
 
@@ -148,12 +149,12 @@ describe("the control plane's silence", () => {
     await first.close();
     const sync = newSync({ url: `mqtt://127.0.0.1:${port}`, data: own.path, outbox, clock: fastClock(10) });
     sync.connect();
-    await vi.waitFor(
+    await eventually(
       () => expect(sync.status()).toMatchObject({ connected: false, error: expect.stringContaining("ECONNREFUSED") }),
       patiently,
     );
     await using link = await openEmbeddedLink({ host: "127.0.0.1", port: Number(port) }, silentLogger);
-    await vi.waitFor(() => expect(sync.status().connected).toBe(true), patiently);
+    await eventually(() => expect(sync.status().connected).toBe(true), patiently);
     expect(sync.status()).not.toHaveProperty("error");
     expect(link.address).toContain(port);
     await Promise.all([sync.close(), sync.close()]);

@@ -5,9 +5,10 @@ import { type EventBatch, eventBatchSchema } from "../../../src/core/link-messag
 import { silentLogger } from "../../../src/core/log.ts";
 import { UPLOAD_DEFAULTS, Uploader } from "../../../src/sync/uploader.ts";
 import { temporaryFolder, TestOutbox } from "./support.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const HOUR_MS = 3_600_000;
-const patiently = { timeout: 10_000, interval: 20 };
+const patiently = { interval: 20 };
 
 /** Time that passes by `advance` alone; `step` sets the clock as a person or a time server does. */
 class HandClock implements Clock {
@@ -119,7 +120,7 @@ describe("a clock that is set back", () => {
     clock.step(-back);
     const { sent } = current;
     let steps = 0;
-    await vi.waitFor(() => {
+    await eventually(() => {
       if (++steps < 30) clock.advance(1_000);
       expect(sent.length).toBeGreaterThan(1);
     }, patiently);
