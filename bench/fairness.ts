@@ -49,6 +49,11 @@ const CASES: readonly Case[] = [
     path: "quiet",
     backlog: (seconds) => ({ topics: CHEAP_TOPICS, messages: seconds * CHEAP_PER_SECOND, turns: 0 }),
   },
+  {
+    name: "quiet function that had seen the cheap one's backlog, after a kill",
+    path: "quiet",
+    backlog: (seconds) => ({ topics: CHEAP_TOPICS, messages: 2 * seconds * CHEAP_PER_SECOND, turns: 0, seen: true }),
+  },
 ];
 
 function busyBacklog(functions: number, seconds: number): Backlog {

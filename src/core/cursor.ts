@@ -82,6 +82,11 @@ export class Cursor {
     return seq < this.#front || (this.#ranges[this.#begunBy(seq) - 1]?.end ?? 0) > seq;
   }
 
+  /** The first seq from `seq` on that was not completed; says nothing about keys that were set aside. */
+  openFrom(seq: number): number {
+    return seq < this.#front ? this.#front : Math.max(seq, this.#ranges[this.#begunBy(seq) - 1]?.end ?? 0);
+  }
+
   /** Marks every seq from `start` up to but not including `end`. */
   complete(start: number, end: number = start + 1): void {
     if (end <= this.#front || end <= start) return;

@@ -9,6 +9,8 @@ import { type Stretch, Tail } from "./tail.ts";
 
 const READ_MESSAGES = 1024;
 const PENDING_BYTES_MAX = 16 * 1024 * 1024;
+/** While it reads, a function writes down how far it is at least that often. */
+const WRITE_MESSAGES = 32_768;
 
 /** What a feed needs of its function. */
 export interface FeedOwner extends SetAsideOwner {
@@ -17,8 +19,13 @@ export interface FeedOwner extends SetAsideOwner {
   /** What all functions hold in memory. */
   readonly memory: PendingBytes;
   offer(item: Item): void;
-  /** Where nothing comes before that concerns the function, from `from` on: there is no need to read what lies between. */
-  next(from: number): Promise<number>;
+  /**
+   * Where nothing comes before that concerns the function, from `from` on: there is no need to read what lies between. `looked` says now and then how far
+   * that is known already.
+   */
+  next(from: number, looked: (upTo: number) => void): Promise<number>;
+  /** Has the cursor written, unless what is on disk ends less than `least` before it. */
+  writeCursor(cursor: Cursor, least: number): void;
 }
 
 /**
@@ -83,7 +90,7 @@ export class Feed {
     if (this.#pendingVolatile > 0) this.#owner.missed(this.#pendingVolatile);
     this.#pendingVolatile = 0;
     // What came by and did not concern this version is not left to the next one, which may have other triggers.
-    if (cursor !== undefined && cursor.front >= this.#offered) cursor.complete(cursor.front, this.#position);
+    this.#passTo(this.#position);
     this.#cursor = undefined;
     this.#count(-this.#pendingBytes);
     return cursor;
@@ -161,6 +168,13 @@ export class Feed {
     this.#aside.refill();
   }
 
+  /** What came by and does not concern the function counts as done, and is not looked through again after a crash. Not in the middle of an arrival. */
+  writeCursor(least = 1): void {
+    if (this.#cursor === undefined) return;
+    this.#passTo(this.#reached());
+    this.#owner.writeCursor(this.#cursor, least);
+  }
+
   #reached(): number {
     return this.#live ? this.#owner.head() : this.#position;
   }
@@ -185,7 +199,7 @@ export class Feed {
   #offer(message: JournaledMessage, route: Route<unknown>): void {
     const aside = this.#aside.take(message, route.key);
     if (aside || this.#owner.drops(message, route.key)) {
-      this.#passOver(message);
+      this.#passTo(message.seq + 1);
       if (!aside) this.#breakOrder();
       return;
     }
@@ -195,13 +209,13 @@ export class Feed {
   }
 
   /**
-   * Completes a message that the cursor need not wait for, at once: one that is set aside may be reopened, and must not be completed with the next
+   * Completes what the cursor need not wait for, at once: a message that is set aside may be reopened, and must not be completed with the next
    * message that is offered.
    */
-  #passOver({ seq }: JournaledMessage): void {
-    if (seq < this.#offered) return;
-    this.#cursor?.complete(this.#offered, seq + 1);
-    this.#offered = seq + 1;
+  #passTo(end: number): void {
+    if (end <= this.#offered) return;
+    this.#cursor?.complete(this.#offered, end);
+    this.#offered = end;
   }
 
   #enqueue(message: JournaledMessage, { index: trigger, key, keyBytes }: Route<unknown>, start: number): void {
@@ -228,8 +242,10 @@ export class Feed {
     this.#reading = true;
     try {
       while (this.#cursor !== undefined && !this.#stopping && !this.#live && !this.#full()) {
+        this.#skip(this.#cursor);
         if (this.#barren && !this.#aside.hasFormer) await this.#seek();
         else await this.#tail.read(this.#position, READ_MESSAGES, (stretch) => this.#take(stretch));
+        this.writeCursor(this.#live ? 1 : WRITE_MESSAGES);
         this.#owner.pump();
         this.#aside.refill();
       }
@@ -240,11 +256,26 @@ export class Feed {
     }
   }
 
+  /** Goes on behind what is done already, which may be much where one message has been waiting for long. */
+  #skip(cursor: Cursor): void {
+    const open = this.#aside.hasFormer ? 0 : cursor.openFrom(this.#position);
+    if (open <= this.#position) return;
+    this.#position = open;
+    this.#passTo(open);
+  }
+
   /** Goes on where the next message is, which others may have to look for, too. */
   async #seek(): Promise<void> {
-    const next = await this.#owner.next(this.#position);
+    const next = await this.#owner.next(this.#position, (upTo) => {
+      this.#looked(upTo);
+      this.writeCursor();
+    });
     this.#barren = false;
-    if (this.#cursor !== undefined && !this.#stopping && !this.#live) this.#position = Math.max(this.#position, next);
+    this.#looked(next);
+  }
+
+  #looked(upTo: number): void {
+    if (this.#cursor !== undefined && !this.#stopping && !this.#live) this.#position = Math.max(this.#position, upTo);
   }
 
   #take({ messages, upTo, end }: Stretch): void {
@@ -266,7 +297,7 @@ export class Feed {
     const route = done ? undefined : this.#owner.route(message.topic);
     if (route !== undefined) this.#barren = false;
     if (route !== undefined) this.#offer(message, route);
-    else if (done) this.#passOver(message);
+    else if (done) this.#passTo(message.seq + 1);
     this.#position = Math.max(this.#position, message.seq + 1);
     return true;
   }

@@ -2,6 +2,8 @@ import type { JournaledMessage } from "../core/message.ts";
 
 /** Many at a time: between two reads everything else has its turn. */
 const READ_MESSAGES = 8_192;
+/** After so many reads those who look are told how far that is. */
+const READS_UNTOLD = 4;
 
 interface FinderParts<Owner> {
   read(from: number, max: number): Promise<readonly JournaledMessage[]>;
@@ -15,6 +17,7 @@ interface Request {
   readonly from: number;
   /** Everything from there on is being looked at. */
   joined: boolean;
+  looked(upTo: number): void;
   resolve(seq: number): void;
 }
 
@@ -33,12 +36,12 @@ export class Finder<Owner> {
 
   /**
    * A seq with nothing for the owner from `from` up to it, as far as was looked: its next message or the head of the journal. `from` itself when the
-   * journal cannot be read. An owner looks for one thing at a time.
+   * journal cannot be read. An owner looks for one thing at a time, and is told on the way how far has been looked.
    */
-  find(owner: Owner, from: number): Promise<number> {
+  find(owner: Owner, from: number, looked: (upTo: number) => void): Promise<number> {
     const { promise, resolve } = Promise.withResolvers<number>();
     this.#requests.get(owner)?.resolve(from);
-    this.#requests.set(owner, { from, joined: false, resolve });
+    this.#requests.set(owner, { from, joined: false, looked, resolve });
     if (!this.#running) void this.#run();
     return promise;
   }
@@ -60,16 +63,23 @@ export class Finder<Owner> {
 
   /** From there on, until everybody has an answer who looks for something from there on. Who begins on the way and further back has to wait. */
   async #pass(from: number): Promise<void> {
-    for (let at = from; this.#isWanted(at);) {
+    for (let [at, reads] = [from, 1]; this.#isWanted(at); reads++) {
       const head = this.#parts.head();
       const messages = await this.#parts.read(at, READ_MESSAGES);
       for (const request of this.#requests.values()) request.joined ||= request.from >= at;
       for (const { seq, topic } of messages) this.#tell(seq, topic);
       at = (messages.at(-1)?.seq ?? head - 1) + 1;
-      if (messages.length > 0 && at < head) continue;
+      if (messages.length > 0 && at < head) {
+        if (reads % READS_UNTOLD === 0) this.#report(at);
+        continue;
+      }
       for (const [owner, request] of this.#requests) if (request.joined) this.#answer(owner, Math.max(request.from, at));
       return;
     }
+  }
+
+  #report(at: number): void {
+    for (const request of this.#requests.values()) if (request.joined && request.from < at) request.looked(at);
   }
 
   #tell(seq: number, topic: string): void {

@@ -52,7 +52,7 @@ export interface FunctionParts {
   /** Where the outbox has no room, see `pressureOf`. */
   outboxPressure(): number;
   /** Where nothing for the function comes before, from `from` on. */
-  next(owner: DeployedFunction, from: number): Promise<number>;
+  next(owner: DeployedFunction, from: number, looked: (upTo: number) => void): Promise<number>;
   route(owner: DeployedFunction, topic: string): Route<DeployedFunction> | undefined;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
@@ -131,7 +131,8 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       head: () => parts.head(),
       route,
       offer: (item) => this.#lanes[laneOf(item.key, this.#lanes.length)]?.offer(item),
-      next: (from) => parts.next(this, from),
+      next: (from, looked) => parts.next(this, from, looked),
+      writeCursor: (cursor, least) => this.#settling.writeCursor(cursor, least),
       pump: () => this.pump(),
       drops: (message, key) => this.#drops(message, key),
       missed: (count) => parts.drops.count("volatile-behind", manifest.name, count),
@@ -207,6 +208,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   /** Begins with the first message that the cursor does not call done. `from` is where this version took over. */
   start(cursor: Cursor, from: number): void {
     this.#from = from;
+    this.#settling.begin(cursor);
     this.#feed.start(cursor);
   }
 
@@ -218,6 +220,17 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     await Promise.all(this.#lanes.map((lane) => lane.stop()));
     await this.#settling.onDisk();
     return this.#feed.handOver();
+  }
+
+  /** Stops for good, with the gateway: where it begins the next time is written. */
+  async close(): Promise<void> {
+    const cursor = await this.stop();
+    if (cursor !== undefined) this.#settling.writeCursor(cursor, 1);
+  }
+
+  /** Writes how far it has looked for its messages. */
+  writeCursor(): void {
+    this.#feed.writeCursor();
   }
 
   /** A message that has just come in. */

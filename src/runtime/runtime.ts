@@ -14,6 +14,7 @@ import { type Failure, failedStats, recordedOf, runningStats } from "./function-
 import { HostPool } from "./hosts.ts";
 import { invokeIn } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
+import { Milestones } from "./milestones.ts";
 import type { Pressure } from "./shedding.ts";
 import { StateSizes } from "./state-sizes.ts";
 import { SourceMaps } from "./places.ts";
@@ -38,6 +39,8 @@ export interface RuntimeOptions {
   readonly hostMemoryMax?: number;
   /** Messages that a function holds in memory; what comes above it is read from the journal later. */
   readonly pendingMax: number;
+  /** Messages after which every function writes down how far it has looked, 32,768 by default. */
+  readonly milestone?: number;
   /** Counts what functions miss by choice. */
   readonly drops: Drops;
   /** What is said of a function has changed by itself. */
@@ -67,6 +70,7 @@ export class Runtime implements AsyncDisposable {
   readonly #stateSizes: StateSizes;
   #routes = new RouteTable<DeployedFunction>([]);
   readonly #resting: Resting;
+  readonly #milestones: Milestones;
   #head: number;
   /** Why no function may begin anything new. */
   readonly #holds = new Set<Hold>(["restore"]);
@@ -83,6 +87,7 @@ export class Runtime implements AsyncDisposable {
     this.logs = options.logs ?? new LogRing();
     this.#journal = journal;
     this.#head = journal.nextSeq;
+    this.#milestones = new Milestones(options.milestone);
     this.#resting = new Resting(() => journal.functionRecords);
     this.#stateSizes = new StateSizes((name) => journal.state.bytes(name), logger);
     const { hosts: shared, ownHostsMax: ownMax, hostMemoryMax: memoryMax } = options;
@@ -107,7 +112,7 @@ export class Runtime implements AsyncDisposable {
       sourceMaps: new SourceMaps(),
       drops: options.drops,
       head: () => this.#head,
-      next: (owner, from) => finder.find(owner, from),
+      next: (owner, from, looked) => finder.find(owner, from, looked),
       held: () => this.#holds.size > 0,
       outboxPressure: () => this.#outboxPressure,
       wakes: (topic) => this.matches(topic),
@@ -122,7 +127,7 @@ export class Runtime implements AsyncDisposable {
     this.close = once(async () => {
       this.#closing = true;
       const all = this.#taking === undefined ? this.#functions.values() : [...this.#functions.values(), this.#taking];
-      const stopped = Promise.all([...all].map((deployed) => deployed.stop()));
+      const stopped = Promise.all([...all].map((deployed) => deployed.close()));
       // Whatever takes longer is handled again after the next start.
       const late = new AbortController();
       await Promise.race([stopped, systemClock.sleep(CLOSE_MS_MAX, late.signal)]).finally(() => late.abort());
@@ -184,6 +189,7 @@ export class Runtime implements AsyncDisposable {
       }
     }
     for (const deployed of woken) deployed.pump();
+    if (this.#milestones.isPassed(messages)) for (const deployed of this.#functions.values()) deployed.writeCursor();
   }
 
   /**

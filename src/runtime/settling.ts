@@ -46,6 +46,8 @@ export class Settling implements DraftOwner {
   readonly #parts: SettlingParts;
   readonly #budget: StateBudget;
   #emitted = 0;
+  /** Where the cursor ended that was written last. */
+  #writtenEnd = 0;
   #settled: Promise<unknown> = Promise.resolve();
 
   constructor(version: FunctionVersion, parts: SettlingParts) {
@@ -141,6 +143,16 @@ export class Settling implements DraftOwner {
     return { draft, durable, finished, refused };
   }
 
+  /** What is on disk of the cursor that this begins with. */
+  begin(cursor: Cursor): void {
+    this.#writtenEnd = cursor.end;
+  }
+
+  /** Writes where the cursor stands, if it ends at least `least` above what was written last. */
+  writeCursor(cursor: Cursor, least: number): void {
+    if (cursor.end >= this.#writtenEnd + least) this.commitCursor(cursor);
+  }
+
   /** Writes where the cursor stands. */
   commitCursor(cursor: Cursor): void {
     this.#commit(emptyDraft(), cursor);
@@ -148,6 +160,7 @@ export class Settling implements DraftOwner {
 
   #commit(draft: Draft, cursor: Cursor): void {
     const { handled, ...effects } = draft;
+    this.#writtenEnd = cursor.end;
     for (const { rule } of draft.events) this.#emitted |= rule === undefined ? 0 : pressureOf(rule);
     const { overflow } = this.#version.manifest;
     const written = this.#parts.unwritten.add(

@@ -48,7 +48,7 @@ export class CrashGateway implements AsyncDisposable {
     const drops = new Drops();
     const options = { location, batchMax: 64, ...KEEPS_NOTHING, outboxLaneBytesMax: LANE_BYTES_MAX, drops };
     const journal = own.use(await Journal.open(options, open));
-    const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 1_000, drops }, journal, silentLogger));
+    const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 1_000, milestone: 3, drops }, journal, silentLogger));
     const waiting = (await journal.outbox.read(0, 100)).map(({ event }) => event);
     const gateway = new CrashGateway({ journal, runtime, drops, waiting }, world, own);
     journal.subscribe({

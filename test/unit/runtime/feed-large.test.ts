@@ -43,6 +43,7 @@ describe("a backlog of large messages", () => {
       logger: pino({ enabled: false }),
       head: () => COUNT + 1,
       next: async (from) => from,
+      writeCursor: () => undefined,
       route,
       offer: (item) => void open.push(item),
       pump: () => undefined,

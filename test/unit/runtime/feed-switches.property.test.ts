@@ -31,6 +31,7 @@ const step: fc.Arbitrary<readonly [string, Step]> = fc.oneof(
   { weight: 3, arbitrary: pick.map((at) => [`set aside ${at}`, (world: FeedWorld) => world.setAside(at)] as const) },
   { weight: 2, arbitrary: pick.map((at) => [`go on ${at}`, (world: FeedWorld) => world.goOn(at)] as const) },
   { weight: 2, arbitrary: fc.constant(["commit", (world: FeedWorld) => world.commit()] as const) },
+  { weight: 2, arbitrary: fc.constant(["write cursor", (world: FeedWorld) => world.writeCursor()] as const) },
   { weight: 1, arbitrary: fc.constant(["stop", (world: FeedWorld) => world.stop()] as const) },
   { weight: 1, arbitrary: fc.constant(["hand over", (world: FeedWorld) => world.handOver()] as const) },
   { weight: 1, arbitrary: fc.constant(["crash", (world: FeedWorld) => world.crash()] as const) },

@@ -79,9 +79,12 @@ export class FeedWorld {
       journal: { read: (from, max) => new Promise((answer) => this.reads.push({ from, max, answer })) },
       logger: pino({}, { write: (line) => void this.#wrong.push(line) }),
       head: () => this.#head,
-      next: async (from) => {
+      writeCursor: () => this.commit(),
+      next: async (from, looked) => {
         const found = this.messages.find(({ seq, topic }) => seq >= from && seq < this.#head && route(topic) !== undefined);
-        return found?.seq ?? Math.max(from, this.#head);
+        const next = found?.seq ?? Math.max(from, this.#head);
+        looked(Math.floor((from + next) / 2));
+        return next;
       },
       route: (topic) => (this.feed === feed ? route(topic) : undefined),
       offer: (item) => this.#offered(feed, item),
@@ -182,6 +185,11 @@ export class FeedWorld {
     const keys = [...(this.feed.cursor?.aside.keys.keys() ?? [])];
     const key = keys[pick % Math.max(1, keys.length)];
     if (key !== undefined && this.#phase === "running") this.feed.goOn(key);
+  }
+
+  /** Something else, such as that much has come in, has the cursor written. */
+  writeCursor(): void {
+    this.feed.writeCursor();
   }
 
   /** What is settled so far reaches the disk. */

@@ -12,6 +12,7 @@ type Step =
   | { readonly do: "arrive"; readonly key: number }
   | { readonly do: "settle" | "set aside"; readonly pick: number }
   | { readonly do: "go on"; readonly key: number }
+  | { readonly do: "write cursor" }
   | { readonly do: "restart" };
 
 const keys = fc.integer({ min: 0, max: 2 });
@@ -22,6 +23,7 @@ const steps = fc.array(
     { weight: 4, arbitrary: picks.map((pick): Step => ({ do: "settle", pick })) },
     { weight: 2, arbitrary: picks.map((pick): Step => ({ do: "set aside", pick })) },
     { weight: 2, arbitrary: keys.map((key): Step => ({ do: "go on", key })) },
+    { weight: 1, arbitrary: fc.constant<Step>({ do: "write cursor" }) },
     { weight: 1, arbitrary: fc.constant<Step>({ do: "restart" }) },
   ),
   { maxLength: 120 },
@@ -47,6 +49,7 @@ class World {
       logger: silentLogger,
       head: () => this.messages.length + 1,
       next: async (from) => from,
+      writeCursor: () => this.check(),
       route: (topic) => routeOf(topic),
       offer: (item) => this.open.push(item),
       pump: () => undefined,
@@ -64,6 +67,8 @@ class World {
       this.feed.live(message, routeOf(message.topic));
     } else if (step.do === "go on") {
       this.feed.goOn(String(step.key));
+    } else if (step.do === "write cursor") {
+      this.feed.writeCursor();
     } else if (step.do === "restart") {
       this.feed.stop();
       const cursor = this.feed.handOver() ?? this.cursor;

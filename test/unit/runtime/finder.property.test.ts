@@ -10,7 +10,7 @@ class World {
   readonly messages: JournaledMessage[] = [];
   readonly finder: Finder<number>;
   readonly wrong: string[] = [];
-  readonly asked: { owner: number; from: number; end: number; found: number | undefined }[] = [];
+  readonly asked: { owner: number; from: number; end: number; found: number | undefined; looked: number }[] = [];
   reads = 0;
   readonly #pending: (() => void)[] = [];
 
@@ -32,18 +32,24 @@ class World {
 
   ask(owner: number, from: number): void {
     if (this.asked.some((one) => one.owner === owner && one.found === undefined)) return;
-    const asked: World["asked"][number] = { owner, from, end: this.messages.length + 1, found: undefined };
+    const asked: World["asked"][number] = { owner, from, end: this.messages.length + 1, found: undefined, looked: from };
     this.asked.push(asked);
     void this.#find(asked);
   }
 
   async #find(asked: World["asked"][number]): Promise<void> {
     const { owner, from } = asked;
-    const found = await this.finder.find(owner, from);
-    asked.found = found;
-    // Nothing may lie between, of what is there now.
-    const passed = this.messages.find(({ seq, topic }) => seq >= from && seq < found && topic === String(owner));
-    if (passed !== undefined) this.wrong.push(`${owner} from ${from} was sent to ${found}, past ${passed.seq}`);
+    asked.found = await this.finder.find(owner, from, (upTo) => {
+      asked.looked = upTo;
+      this.#check(asked, upTo);
+    });
+    this.#check(asked, asked.found);
+  }
+
+  /** Nothing may lie between, of what is there now. */
+  #check({ owner, from }: Pick<World["asked"][number], "owner" | "from">, upTo: number): void {
+    const passed = this.messages.find(({ seq, topic }) => seq >= from && seq < upTo && topic === String(owner));
+    if (passed !== undefined) this.wrong.push(`${owner} from ${from} was sent to ${upTo}, past ${passed.seq}`);
   }
 
   async read(): Promise<void> {
@@ -69,6 +75,7 @@ describe("functions that look for their next message together", () => {
           else await world.read();
         }
         for (let n = 0; n < 400; n++) await world.read();
+        expect(world.wrong).toEqual([]);
         for (const { owner, from, end, found = -1 } of world.asked) {
           const first = world.messages.find(({ seq, topic }) => seq >= from && topic === String(owner))?.seq;
           expect(found).toBeGreaterThanOrEqual(Math.min(first ?? Infinity, Math.max(from, end)));
@@ -88,8 +95,18 @@ describe("functions that look for their next message together", () => {
     expect(world.reads).toBeLessThan(13);
   });
 
+  it("are told on the way how far has been looked", async () => {
+    const world = new World(10);
+    for (let n = 0; n < 100; n++) world.append(0);
+    world.ask(1, 1);
+    for (let n = 0; n < 9; n++) await world.read();
+    expect(world.asked).toEqual([{ owner: 1, from: 1, end: 101, found: undefined, looked: 81 }]);
+    for (let n = 0; n < 2; n++) await world.read();
+    expect(world.asked[0]?.found).toBe(101);
+  });
+
   it("read for themselves when it cannot be read", async () => {
     const finder = new Finder<number>({ read: () => Promise.reject(new Error("no")), owners: () => [], head: () => 10 });
-    expect(await Promise.all([finder.find(1, 3), finder.find(2, 5)])).toEqual([3, 5]);
+    expect(await Promise.all([finder.find(1, 3, () => undefined), finder.find(2, 5, () => undefined)])).toEqual([3, 5]);
   });
 });

@@ -248,6 +248,10 @@ export class FunctionWorld {
     this.#function?.pump();
   }
 
+  writeCursor(): void {
+    this.#function?.writeCursor();
+  }
+
   letters(full: boolean): void {
     this.journal.deadLettersFull = full;
     if (!full) this.#function?.lettersFree();

@@ -68,6 +68,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   at(10, "flush", (world, number) => world.flush(1 + (number % 3))),
   at(8, "read", (world, number) => world.journal.read(number, true)),
   at(8, "look", (world, number) => world.journal.look(number, true)),
+  at(3, "write cursor", (world) => world.writeCursor()),
   at(1, "fail to read", (world, number) => world.journal.read(number, false)),
   at(2, "fail to look", (world, number) => world.journal.look(number, false)),
   at(6, "made", (world) => world.isolates.made(true)),

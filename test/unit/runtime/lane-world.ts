@@ -83,6 +83,7 @@ export class LaneWorld implements LaneOwner {
       logger: silentLogger,
       head: () => this.messages.length + 1,
       next: async (from) => from,
+      writeCursor: () => undefined,
       route: (topic) => routeOf(topic),
       offer: (item) => this.lane.offer(item),
       pump: () => this.lane.pump(),
