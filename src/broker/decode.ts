@@ -1,14 +1,19 @@
+import { isUtf8 } from "node:buffer";
 import { createRequire } from "node:module";
+import { topicNameProblem } from "./filters.ts";
+import { REASON } from "./reasons.ts";
 import { TopicTexts } from "./topic-texts.ts";
+import { malformed, ProtocolError, protocolError } from "./wire-reader.ts";
+import { checkPacket, publishFlagsProblem } from "./wire-rules.ts";
 
-/** What is used of the library's parser; the last three members say whether it is in the middle of a packet. */
+/** What is used of the library's parser. */
 interface Parser {
   parse(chunk: Buffer): number;
   emit(event: "packet", packet: ShortPacket): boolean;
+  emit(event: "error", error: Error): boolean;
   readonly settings: { readonly protocolVersion?: number };
-  readonly error: Error | null;
-  readonly _list: { readonly length: number };
-  readonly _stateCounter: number;
+  /** Set by the protocol engine, of a connection that it has accepted. */
+  readonly client?: { readonly broker: { readonly maximumPacketSize: number } };
 }
 
 type MakeParser = (options?: object) => Parser;
@@ -27,38 +32,58 @@ interface ShortPacket {
   readonly reasonCode?: number;
 }
 
-/** The first byte of a PUBACK, and the upper half of that of a PUBLISH (MQTT 5, 2.1.2). */
+/** Where a packet is. */
+interface Place {
+  readonly start: number;
+  /** Where the fixed header ends. */
+  readonly bodyAt: number;
+  readonly end: number;
+}
+
+/** The first byte of a PUBACK, and the upper half of those of CONNECT and PUBLISH (MQTT 5, 2.1.2). */
 const PUBACK = 0x40;
+const CONNECT = 1;
 const PUBLISH = 3;
 
 /**
- * Makes the protocol engine read the two packets that clients send all the time, PUBLISH and PUBACK without properties, straight from the bytes
- * that arrived. Every other packet, and every malformed one, goes through the library's parser as before, with all that follows it in its
- * chunk. The library looks up each field in a list of chunks, and prepares texts for a debug log that is off.
+ * Makes the protocol engine read what the standard allows, and nothing else: each packet is checked as a whole before it is parsed, see `checkPacket`. The
+ * two that clients send all the time, PUBLISH and PUBACK without properties, are read straight from the bytes that arrived; every other
+ * goes through the library's parser. The library looks up each field in a list of chunks, and prepares texts for a debug log that is off.
  */
 export function installPacketDecoder(): void {
   const engine = createRequire(import.meta.resolve("aedes"));
-  const library = engine("mqtt-packet") as { parser: MakeParser & { short?: true } };
+  const library = engine("mqtt-packet") as { parser: MakeParser & { strict?: true } };
   const { parser } = library;
-  if (parser.short === true) return;
-  const topics = new TopicTexts();
-  const short: MakeParser & { short?: true } = (options) => {
+  if (parser.strict === true) return;
+  const topics = new TopicTexts(checkTopic);
+  const strict: MakeParser & { strict?: true } = (options) => {
     const made = parser(options);
     const decoder = new Decoder(made, topics);
     made.parse = (chunk) => decoder.parse(chunk);
     return made;
   };
-  short.short = true;
-  library.parser = short;
+  strict.strict = true;
+  library.parser = strict;
 }
 
-/** Stands before the parser of one connection. */
+function checkTopic(text: string, bytes: Buffer): void {
+  if (text.includes("\uFFFD") && !isUtf8(bytes)) throw malformed("the topic is not UTF-8");
+  if (text.includes("\0")) throw malformed("the topic contains U+0000");
+  const problem = topicNameProblem(text);
+  if (problem !== undefined) throw new ProtocolError(REASON.topicNameInvalid, `the topic cannot be published to: ${problem}`);
+}
+
+/** Stands before the parser of one connection, and cuts what arrives into packets. What comes behind a packet that is wrong is not looked at. */
 class Decoder {
   readonly #parser: Parser;
   readonly #topics: TopicTexts;
   readonly #parse: (chunk: Buffer) => number;
-  /** The beginning of a packet that may be one of the two; the library knows nothing of it. */
-  #begun: Buffer | undefined;
+  /** The beginning of a packet, put together when all of it is here. */
+  #begun: Buffer[] = [];
+  #size = 0;
+  /** With how many bytes it is worth looking again. */
+  #needed = 0;
+  #isOver = false;
 
   constructor(parser: Parser, topics: TopicTexts) {
     this.#parser = parser;
@@ -68,71 +93,118 @@ class Decoder {
 
   /** Answers with the bytes of what is not complete yet. */
   parse(chunk: Buffer): number {
-    const { error, _list: list, _stateCounter: state, settings } = this.#parser;
-    if (error !== null || state !== 0 || list.length > 0) return this.#parse(chunk);
-    const begun = this.#begun;
-    this.#begun = undefined;
-    const bytes = begun === undefined ? chunk : Buffer.concat([begun, chunk]);
-    let at = 0;
-    while (at < bytes.length) {
-      const size = sizeAt(bytes, at);
-      if (size === undefined) break;
-      if (at + size > bytes.length) {
-        // What takes more than two chunks is left to the library, which need not put it together again with each of them.
-        if (at === 0 && begun !== undefined) break;
-        this.#begun = bytes.subarray(at);
-        return bytes.length - at;
-      }
-      const packet = this.#packet(bytes, { start: at, end: at + size, version: settings.protocolVersion });
-      if (packet === undefined) break;
-      at += size;
-      this.#parser.emit("packet", packet);
+    // A client of the same library in this process reads what brokers send.
+    if (this.#parser.client === undefined) return this.#parse(chunk);
+    if (this.#isOver) return 0;
+    let bytes = chunk;
+    if (this.#begun.length > 0) {
+      this.#begun.push(chunk);
+      this.#size += chunk.length;
+      if (this.#size < this.#needed) return this.#size;
+      bytes = Buffer.concat(this.#begun);
+      this.#begun = [];
     }
-    return at === bytes.length ? 0 : this.#parse(at === 0 ? bytes : bytes.subarray(at));
+    try {
+      this.#cut(bytes);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#isOver = true;
+      this.#begun = [];
+      this.#parser.emit("error", error);
+    }
+    return this.#begun.length === 0 ? 0 : this.#size;
   }
 
-  #packet(bytes: Buffer, place: { start: number; end: number; version: number | undefined }): ShortPacket | undefined {
-    return bytes[place.start] === PUBACK ? puback(numberAt(bytes, place.start + 2), place.version) : this.#publish(bytes, place);
+  #cut(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length;) {
+      // [MQTT-3.1.0-1]. Whoever speaks something else may never send as much as the packet that it seems to be.
+      if (this.#parser.settings.protocolVersion === undefined && (bytes[at] ?? 0) >> 4 !== CONNECT)
+        throw protocolError("the first packet is no CONNECT");
+      const place = placeAt(bytes, at);
+      if (place === undefined) return this.#keep(bytes.subarray(at), bytes.length - at + 1);
+      this.#checkSize(place.end - at);
+      if (place.end > bytes.length) return this.#keep(bytes.subarray(at), place.end - at);
+      this.#take(bytes, place);
+      at = place.end;
+    }
   }
 
-  /** MQTT 5, 3.3. Undefined when it has properties, or fields that reach beyond its end. */
-  #publish(bytes: Buffer, { start, end, version }: { start: number; end: number; version: number | undefined }): ShortPacket | undefined {
+  #keep(bytes: Buffer, needed: number): void {
+    this.#begun = [bytes];
+    this.#size = bytes.length;
+    this.#needed = needed;
+  }
+
+  /** As soon as it is known, so that nobody fills the memory with a packet that is too large [MQTT-3.2.2-15]. */
+  #checkSize(size: number): void {
+    const max = this.#parser.client?.broker.maximumPacketSize ?? 0;
+    if (max > 0 && size > max) throw new ProtocolError(REASON.packetTooLarge, `a packet has ${size} bytes, at most ${max} are allowed`);
+  }
+
+  #take(bytes: Buffer, place: Place): void {
+    const { protocolVersion: version } = this.#parser.settings;
+    const packet = version === undefined ? undefined : this.#short(bytes, place, version);
+    if (packet !== undefined) {
+      this.#parser.emit("packet", packet);
+      return;
+    }
+    checkPacket(bytes, place, version);
+    this.#parse(bytes.subarray(place.start, place.end));
+  }
+
+  #short(bytes: Buffer, place: Place, version: number): ShortPacket | undefined {
+    const first = bytes[place.start] ?? 0;
+    if (first >> 4 === PUBLISH) return this.#publish(bytes, place, version);
+    if (first !== PUBACK || place.end - place.bodyAt !== 2) return undefined;
+    const messageId = numberAt(bytes, place.bodyAt);
+    return messageId === 0 ? undefined : puback(messageId, version);
+  }
+
+  /** MQTT 5, 3.3. Undefined when it has properties, or something is wrong with it. */
+  #publish(bytes: Buffer, { start, bodyAt, end }: Place, version: number): ShortPacket | undefined {
     const first = bytes[start] ?? 0;
-    const topicAt = start + ((bytes[start + 1] ?? 0) < 128 ? 4 : 5);
-    const topicEnd = topicAt + numberAt(bytes, topicAt - 2);
+    const topicAt = bodyAt + 2;
+    const topicEnd = topicAt + numberAt(bytes, bodyAt);
     const qos = (first >> 1) & 3;
     const propertiesAt = topicEnd + (qos > 0 ? 2 : 0);
     const payloadAt = propertiesAt + (version === 5 ? 1 : 0);
-    if (payloadAt > end || (version === 5 && bytes[propertiesAt] !== 0)) return undefined;
+    if (
+      topicEnd === topicAt ||
+      payloadAt > end ||
+      (version === 5 && bytes[propertiesAt] !== 0) ||
+      publishFlagsProblem(first & 15) !== undefined
+    )
+      return undefined;
     const retain = (first & 1) !== 0;
     const dup = (first & 8) !== 0;
-    const length = end - topicAt + 2;
+    const length = end - bodyAt;
     const topic = this.#topics.at(bytes, topicAt, topicEnd);
     const payload = bytes.subarray(payloadAt, end);
     if (qos === 0) return { cmd: "publish", retain, qos, dup, length, topic, payload };
-    return { cmd: "publish", retain, qos, dup, length, topic, payload, messageId: numberAt(bytes, topicEnd) };
+    const messageId = numberAt(bytes, topicEnd);
+    return messageId === 0 ? undefined : { cmd: "publish", retain, qos, dup, length, topic, payload, messageId };
   }
 }
 
 /** MQTT 5, 3.4: a reason that is left out is success. The versions before have none. */
-function puback(messageId: number, version: number | undefined): ShortPacket {
+function puback(messageId: number, version: number): ShortPacket {
   const packet = { cmd: "puback", retain: false, qos: 0, dup: false, length: 2, topic: null, payload: null, messageId } as const;
   return version === 5 ? { ...packet, reasonCode: 0 } : packet;
 }
 
-/**
- * Bytes of the packet that begins there, with its fixed header, or the least that it can have while that is not complete. Undefined when it is
- * neither of the two, or has a remaining length of more than two bytes (MQTT 5, 1.5.5).
- */
-function sizeAt(bytes: Buffer, at: number): number | undefined {
-  const first = bytes[at] ?? 0;
-  if (first === PUBACK) return (bytes[at + 1] ?? 2) === 2 ? 4 : undefined;
-  // Both bits of the QoS together are no QoS [MQTT-3.3.1-4].
-  if (first >> 4 !== PUBLISH || (first & 6) === 6) return undefined;
-  const low = bytes[at + 1] ?? 0;
-  if (low < 128) return 2 + low;
-  const high = bytes[at + 2] ?? 0;
-  return high > 127 ? undefined : 3 + (low & 127) + high * 128;
+/** Of the packet that begins there; undefined when its fixed header is not complete (MQTT 5, 2.1.4). @throws ProtocolError */
+function placeAt(bytes: Buffer, start: number): Place | undefined {
+  let length = 0;
+  for (let index = 0; index < 4; index++) {
+    const byte = bytes[start + 1 + index];
+    if (byte === undefined) return undefined;
+    length += (byte & 127) << (7 * index);
+    if (byte < 128) {
+      const bodyAt = start + 2 + index;
+      return { start, bodyAt, end: bodyAt + length };
+    }
+  }
+  throw malformed("the remaining length takes more than four bytes");
 }
 
 function numberAt(bytes: Buffer, at: number): number {

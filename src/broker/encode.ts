@@ -1,7 +1,12 @@
 import { createRequire } from "node:module";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
 
-export type Packet = PublishFields & { readonly cmd: string; readonly reasonCode?: unknown };
+export type Packet = PublishFields & {
+  readonly cmd: string;
+  readonly reasonCode?: unknown;
+  readonly returnCode?: number;
+  readonly sessionPresent?: boolean;
+};
 
 interface PublishFields {
   readonly topic?: unknown;

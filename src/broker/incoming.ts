@@ -2,7 +2,10 @@ import type { EventEmitter } from "node:events";
 import type { Client } from "aedes";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
 import { PACKET_BYTES, type Room } from "./room.ts";
+import { sendPacket } from "./encode.ts";
+import { REASON } from "./reasons.ts";
 import { allAsSent } from "./subscriptions-as-sent.ts";
+import { malformed, ProtocolError, protocolError } from "./wire-reader.ts";
 
 type Done = (error?: Error) => void;
 
@@ -10,6 +13,7 @@ interface Packet {
   readonly cmd: string;
   readonly qos?: number;
   readonly payload?: string | Buffer;
+  readonly properties?: { readonly sessionExpiryInterval?: number };
 }
 
 /** What is used of the protocol engine's client beside its public members. */
@@ -18,6 +22,8 @@ interface ReadingClient extends Client {
   readonly connackSent: boolean;
   resume(): void;
   waitForDrain(done: () => void): void;
+  /** Seconds. */
+  readonly _connectSessionExpiryInterval?: number;
   /** Set while a CONNECT is being authenticated. */
   readonly _paused?: boolean;
   /** A packet was too large, and the connection is about to be closed. */
@@ -31,8 +37,8 @@ interface ReadingClient extends Client {
 /** Packets without a message of QoS 1 or 2 that may be under way before no more is read. */
 const OTHERS_MAX = 100;
 
-/** "Receive Maximum exceeded" (MQTT 5, 3.14.2.1). */
-const RECEIVE_MAXIMUM_EXCEEDED = 0x93;
+/** The CONNACK of the versions before 5 for a version that is not supported [MQTT-3.1.2-2], a client id that is no text, and anything else. */
+const OLD_CODES: Readonly<Record<number, number>> = { [REASON.unsupportedVersion]: 1, [REASON.clientIdInvalid]: 2 };
 
 /** What a client may send at any time and what never has to wait for a message: its answers, and the question whether anybody is there. */
 const ANSWERS = new Set(["puback", "pubrec", "pubcomp", "pingreq"]);
@@ -90,6 +96,7 @@ class Incoming {
     this.#read = read;
     Object.defineProperty(client, "_nextBatch", { get: () => this.#next });
     parser.removeAllListeners("packet").on("packet", (packet: Packet) => this.#take(packet));
+    parser.removeAllListeners("error").on("error", (error: Error) => this.#refuse(error));
     conn.removeListener("readable", read).on("readable", () => {
       this.#isReadable = true;
       this.#advance();
@@ -110,10 +117,25 @@ class Incoming {
   }
 
   #take(packet: Packet): void {
+    const problem = this.#problem(packet);
+    if (problem !== undefined) return this.#refuse(problem);
     const waits = this.#state === "refused" || this.#held.length > 0 || !this.#mayPass(packet);
     const passes = !waits || (this.#client.connackSent && ANSWERS.has(packet.cmd));
     if (passes) this.#pass(packet);
     else this.#hold(packet);
+  }
+
+  /** What a client may not send at this point. */
+  #problem({ cmd, properties }: Packet): ProtocolError | undefined {
+    if (this.#state === "new") return undefined;
+    if (cmd === "connect") return protocolError("there is a second CONNECT"); // [MQTT-3.1.0-2]
+    if (cmd === "auth") return protocolError("there is an AUTH, and no authentication that asks for it"); // [MQTT-4.12.0-6]
+    const { _connectSessionExpiryInterval: seconds } = this.#client;
+    if (cmd !== "disconnect" || seconds !== 0) return undefined;
+    // MQTT 5, 3.14.2.2.2.
+    return (properties?.sessionExpiryInterval ?? 0) > 0
+      ? protocolError("a session that ends with its connection is to be kept")
+      : undefined;
   }
 
   #mayPass(packet: Packet): boolean {
@@ -158,18 +180,34 @@ class Incoming {
     this.#held.push(packet);
     if (isMessage(packet)) this.#heldMessages++;
     // None of these has been answered, so more of them than the client was told it may have is its own fault [MQTT-3.3.4-9].
-    if (this.#state === "ready" && this.#client.version === 5 && this.#heldMessages > this.#messagesMax) this.#refuse();
+    if (this.#state === "ready" && this.#client.version === 5 && this.#heldMessages > this.#messagesMax)
+      this.#refuse(new ProtocolError(REASON.receiveMaximumExceeded, `more than ${this.#messagesMax} messages without an answer`));
   }
 
-  #refuse(): void {
+  /** Closes the connection, and says why where the version has a way to [MQTT-4.13.1-1]. */
+  #refuse(cause: Error): void {
     const client = this.#client;
+    const error = cause instanceof ProtocolError ? cause : malformed(cause.message);
+    if (this.#state === "refused") return;
+    const isNew = this.#state === "new";
     this.#state = "refused";
     this.#held = [];
-    Reflect.get(client, "broker").emit("clientError", client, new Error(`more than ${this.#messagesMax} messages without an answer`));
-    const disconnect = (): void => client.disconnect({ reasonCode: RECEIVE_MAXIMUM_EXCEEDED });
+    if (isNew) return this.#refuseConnect(error);
+    if (client.version !== 5) return void client.emit("error", error);
+    Reflect.get(client, "broker").emit("clientError", client, error);
+    const disconnect = (): void => client.disconnect({ reasonCode: error.reasonCode, properties: { reasonString: error.message } });
     // Between CONNACK and the end of its handshake the engine would close the connection without a word.
     if (client.connected) disconnect();
     else client.once("connected", disconnect);
+  }
+
+  #refuseConnect(error: ProtocolError): void {
+    const { conn } = this.#client;
+    const { reasonCode, version } = error;
+    const returnCode = OLD_CODES[reasonCode];
+    if (version === 5) sendPacket({ cmd: "connack", sessionPresent: false, reasonCode }, conn, 5);
+    else if (version !== undefined && returnCode !== undefined) sendPacket({ cmd: "connack", sessionPresent: false, returnCode }, conn, 4);
+    this.#client.emit("error", error);
   }
 
   #done(error: Error | undefined, message: boolean, bytes: number): void {

@@ -74,8 +74,9 @@ export class SessionStore extends StoredSessions {
   readonly #isSynced: boolean;
   readonly #unwanted = new Set<string>();
   readonly #queues: SessionQueues;
-  readonly #looked = new WeakMap<Client, InOrder>();
-  readonly #stored = new WeakMap<Client, InOrder>();
+  /** By client id: what a client sends over one connection must not be overtaken by what it sends over the next. */
+  readonly #looked = new InOrder();
+  readonly #stored = new InOrder();
   /** Packet ids that are free again as soon as that is on disk. */
   readonly #releasing = new Map<string, Promise<void>>();
   #generation = 0;
@@ -281,7 +282,7 @@ export class SessionStore extends StoredSessions {
     const isOpen =
       packet.cmd === "pubrel" && (this.#ledger.has(client.id, packet.messageId ?? 0) || this.#releasing.has(idOf(client, packet)));
     if (isOpen) return Promise.resolve(packet);
-    return orderOf(this.#looked, client).after(super.incomingGetPacket(client, packet));
+    return this.#looked.after(client.id, super.incomingGetPacket(client, packet));
   }
 
   /**
@@ -292,7 +293,7 @@ export class SessionStore extends StoredSessions {
     const receive = receiveOf(packet);
     if (receive?.state === "journaled") return;
     if (receive?.ended === true) return receive.settle();
-    const storing = orderOf(this.#stored, client).after(super.incomingStorePacket(client, packet));
+    const storing = this.#stored.after(client.id, super.incomingStorePacket(client, packet));
     if (receive !== undefined) receive.storing = storing;
     const failed = await storing.then(() => undefined, asError);
     receive?.settle(failed);
@@ -344,13 +345,4 @@ export class SessionStore extends StoredSessions {
 
 function idOf(client: Client, { messageId = 0 }: PacketReference): string {
   return `${messageId} ${client.id}`;
-}
-
-function orderOf(orders: WeakMap<Client, InOrder>, client: Client): InOrder {
-  let order = orders.get(client);
-  if (order === undefined) {
-    order = new InOrder();
-    orders.set(client, order);
-  }
-  return order;
 }

@@ -9,15 +9,27 @@ const BYTES_MAX = 128;
  */
 export class TopicTexts {
   readonly #texts: (string | undefined)[] = Array.from({ length: PLACES });
+  readonly #check: (text: string, bytes: Buffer) => void;
 
-  /** The bytes from `start` to `end` as UTF-8. */
+  /** `check` throws for texts that are not to be; those that are remembered are not asked about again. */
+  constructor(check: (text: string, bytes: Buffer) => void = () => undefined) {
+    this.#check = check;
+  }
+
+  /** The bytes from `start` to `end` as UTF-8. @throws what `check` throws */
   at(bytes: Buffer, start: number, end: number): string {
-    if (end - start > BYTES_MAX) return bytes.toString("utf8", start, end);
+    if (end - start > BYTES_MAX) return this.#decode(bytes, start, end);
     const place = placeOf(bytes, start, end);
     const known = this.#texts[place];
     if (known !== undefined && isSame(known, bytes, start, end)) return known;
-    const text = bytes.toString("utf8", start, end);
+    const text = this.#decode(bytes, start, end);
     this.#texts[place] = text;
+    return text;
+  }
+
+  #decode(bytes: Buffer, start: number, end: number): string {
+    const text = bytes.toString("utf8", start, end);
+    this.#check(text, bytes.subarray(start, end));
     return text;
   }
 }

@@ -67,6 +67,29 @@ async function complete(client: RawClient, messageId: number): Promise<void> {
   await client.next("pubcomp");
 }
 
+it("QoS 2 messages reach subscribers in the order of each topic, also when their client has changed its connection between them", async () => {
+  const topics = Array.from({ length: 40 }, (_, index) => `out/${index}`);
+  await using near = await subscribed("near", "#", 2);
+  await using before = await RawClient.connect(broker.address, { id: "c", clean: false });
+  holding = true;
+  before.publish("first", "0", { qos: 2, messageId: 100 });
+  await eventually(() => expect(held).toHaveLength(1));
+  for (const [index, topic] of topics.entries()) before.publish(topic, "1", { qos: 2, messageId: index + 1 });
+  await eventually(() => expect(broker.counters.received).toBe(41));
+  await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+  for (const [index, topic] of topics.entries()) client.publish(topic, "1", { qos: 2, messageId: index + 1, dup: true });
+  for (const [index, topic] of topics.entries()) client.publish(topic, "2", { qos: 2, messageId: index + 41 });
+  await eventually(() => expect(broker.counters.received).toBe(121));
+  release();
+  await eventually(() => expect(texts(near)).toHaveLength(81));
+  for (const topic of topics) {
+    const heard = near.received.flatMap((packet) =>
+      packet.cmd === "publish" && packet.topic === topic ? [packet.payload.toString()] : [],
+    );
+    expect([topic, heard]).toEqual([topic, ["1", "2"]]);
+  }
+});
+
 describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
   it("that is sent again gets its PUBREC when the copies of the first one are on disk", async () => {
     await using away = await subscribed("away", "#");

@@ -1,0 +1,36 @@
+const SHARE = "$share/";
+
+/** A shared subscription (MQTT 5, 4.8.2): `$share/GROUP/FILTER`. */
+export interface SharedFilter {
+  readonly group: string;
+  readonly filter: string;
+}
+
+/** Undefined when the filter is not one of a shared subscription. */
+export function sharedFilter(text: string): SharedFilter | undefined {
+  if (!text.startsWith(SHARE)) return undefined;
+  const end = text.indexOf("/", SHARE.length);
+  return end < 0 ? { group: text.slice(SHARE.length), filter: "" } : { group: text.slice(SHARE.length, end), filter: text.slice(end + 1) };
+}
+
+/** Why the text is no topic filter (MQTT 5, 4.7.1 and 4.8.2), or undefined when it is one. */
+export function filterProblem(text: string): string | undefined {
+  const shared = sharedFilter(text);
+  if (shared !== undefined) {
+    if (shared.group === "" || /[+#]/.test(shared.group)) return "the name of the group is empty or has a wildcard in it";
+    return shared.filter === "" ? "there is no filter behind the name of the group" : filterProblem(shared.filter);
+  }
+  if (text === "") return "it is empty";
+  const levels = text.split("/");
+  for (const [index, level] of levels.entries()) {
+    if (level.length > 1 && /[+#]/.test(level)) return `level ${index + 1} mixes a wildcard with other text`;
+    if (level === "#" && index !== levels.length - 1) return `"#" in level ${index + 1} is not the last level`;
+  }
+  return undefined;
+}
+
+/** Why the text is no name of a topic (MQTT 5, 4.7.1 and 4.7.3), or undefined when it is one. */
+export function topicNameProblem(text: string): string | undefined {
+  if (text === "") return "it is empty";
+  return /[+#]/.test(text) ? "it has a wildcard in it" : undefined;
+}

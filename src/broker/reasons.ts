@@ -1,0 +1,14 @@
+/** Reason codes of MQTT 5 (2.4) that the broker gives itself; the protocol engine has others. */
+export const REASON = {
+  malformedPacket: 0x81,
+  protocolError: 0x82,
+  unsupportedVersion: 0x84,
+  clientIdInvalid: 0x85,
+  keepAliveTimeout: 0x8d,
+  topicFilterInvalid: 0x8f,
+  topicNameInvalid: 0x90,
+  packetIdUnknown: 0x92,
+  receiveMaximumExceeded: 0x93,
+  topicAliasInvalid: 0x94,
+  packetTooLarge: 0x95,
+} as const;
