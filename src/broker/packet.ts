@@ -1,5 +1,6 @@
 import type { PublishPacket } from "aedes";
 import { locateMessage, type Message, type MessageProperties } from "../core/message.ts";
+import { propertyBytes } from "../core/message-properties.ts";
 import type { TopicTexts } from "./topic-texts.ts";
 
 const ORIGIN = Symbol("origin");
@@ -33,7 +34,32 @@ export function messageOfPacket(source: string, packet: PublishPacket): Message 
 export function packetOfRecord(record: Uint8Array, texts: TopicTexts): PublishPacket {
   const bytes = Buffer.isBuffer(record) ? record : Buffer.from(record.buffer, record.byteOffset, record.byteLength);
   const { topicAt, topicEnd, payloadAt, qos, retain } = locateMessage(bytes);
-  return { cmd: "publish", topic: texts.at(bytes, topicAt, topicEnd), payload: bytes.subarray(payloadAt), qos, retain, dup: false };
+  const packet: PublishPacket = {
+    cmd: "publish",
+    topic: texts.at(bytes, topicAt, topicEnd),
+    payload: bytes.subarray(payloadAt),
+    qos,
+    retain,
+    dup: false,
+  };
+  const properties = propertyBytes(bytes);
+  if (properties !== undefined) packet.properties = packetProperties(JSON.parse(properties.toString()) as MessageProperties);
+  return packet;
+}
+
+/** The reverse of `propertiesOf`. */
+function packetProperties({ user, correlationData, ...rest }: MessageProperties): NonNullable<PublishPacket["properties"]> {
+  return {
+    ...rest,
+    ...(correlationData === undefined ? {} : { correlationData: Buffer.from(correlationData, "base64") }),
+    ...(user === undefined
+      ? {}
+      : {
+          userProperties: Object.fromEntries(
+            Object.entries(user).map(([name, value]) => [name, typeof value === "string" ? value : [...value]]),
+          ),
+        }),
+  };
 }
 
 function propertiesOf(from: NonNullable<PublishPacket["properties"]>): MessageProperties | undefined {

@@ -4,6 +4,7 @@
  */
 const SIGNATURE = Buffer.from("PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0", "latin1");
 const END = -1;
+const NULL = -1;
 const JSONB_VERSION = 1;
 /** PostgreSQL counts time in microseconds from the year 2000 on. */
 const EPOCH_MS = Date.UTC(2000, 0, 1);
@@ -50,6 +51,14 @@ export class CopyRows {
     this.#room(4 + value.length * BYTES_PER_CHAR);
     this.#bytes.writeInt32BE(this.#bytes.write(value, this.#at + 4), this.#at);
     this.#at += 4 + this.#bytes.readInt32BE(this.#at);
+    return this;
+  }
+
+  /** The text, or no value. */
+  textOrNull(value: string | undefined): this {
+    if (value !== undefined) return this.text(value);
+    this.#room(4);
+    this.#at = this.#bytes.writeInt32BE(NULL, this.#at);
     return this;
   }
 

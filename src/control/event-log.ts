@@ -35,7 +35,20 @@ interface Known {
   readonly source: (row: EventRow) => number;
 }
 
-const COLUMNS = ["position", "source", "seq", "index", "version", "type", "subject", "time", "received_at", "data"];
+const COLUMNS = [
+  "position",
+  "source",
+  "seq",
+  "index",
+  "version",
+  "type",
+  "subject",
+  "time",
+  "received_at",
+  "data",
+  "traceparent",
+  "tracestate",
+];
 const COPY = `copy events (${COLUMNS.join(", ")}) from stdin with (format binary)`;
 /** The attributes and the frame of a row, generously; only the first guess at the size of a buffer. */
 const ROW_BYTES = 256;
@@ -43,9 +56,11 @@ const ROW_BYTES = 256;
 /** For batches of which something is there already; slower, because each row is looked for before it is written. */
 const INSERT = `
   insert into events (${COLUMNS.join(", ")})
-  select $1::bigint + e.n, e.source, e.seq, e.index, e.version, e.type, e.subject, to_timestamp(e.time / 1000.0), now(), e.data::jsonb
-  from unnest($2::int[], $3::bigint[], $4::int[], $5::int[], $6::text[], $7::text[], $8::float8[], $9::text[])
-       with ordinality as e (source, seq, index, version, type, subject, time, data, n)
+  select $1::bigint + e.n, e.source, e.seq, e.index, e.version, e.type, e.subject, to_timestamp(e.time / 1000.0), now(), e.data::jsonb,
+         e.traceparent, e.tracestate
+  from unnest($2::int[], $3::bigint[], $4::int[], $5::int[], $6::text[], $7::text[], $8::float8[], $9::text[], $10::text[],
+              $11::text[])
+       with ordinality as e (source, seq, index, version, type, subject, time, data, traceparent, tracestate, n)
   on conflict (source, seq, index) do nothing`;
 
 const valueRow = z.object({ value: z.coerce.number() });
@@ -61,6 +76,8 @@ const eventRow = z.object({
   subject: z.string(),
   time: z.date(),
   data: z.unknown(),
+  traceparent: z.string().nullable(),
+  tracestate: z.string().nullable(),
 });
 
 /**
@@ -103,10 +120,11 @@ export class EventLog {
       const copy = new CopyRows(count * ROW_BYTES);
       for (const { rows, source } of batches) {
         for (const row of rows) {
-          const { version, type, subject, time, data } = row.event;
+          const { version, type, subject, time, data, traceparent, tracestate } = row.event;
           copy.row(COLUMNS.length);
           copy.int8(++position).int4(source(row)).int8(row.seq).int4(row.index).int4(version);
           copy.text(type).text(subject).time(time).time(now).jsonb(data);
+          copy.textOrNull(traceparent).textOrNull(tracestate);
         }
       }
       await tx.copy(COPY, copy.end());
@@ -132,6 +150,8 @@ export class EventLog {
             column(({ event }) => event.subject),
             column(({ event }) => Math.round(event.time)),
             column(({ event }) => event.data),
+            column(({ event }) => event.traceparent ?? null),
+            column(({ event }) => event.tracestate ?? null),
           ]),
         );
         position += rows.length;
@@ -175,7 +195,7 @@ export class EventLog {
     }
     const rows = await this.#store.query(
       eventRow,
-      `select position, seq, index, gateway, function, version, type, subject, time, data
+      `select position, seq, index, gateway, function, version, type, subject, time, data, traceparent, tracestate
        from ${from} e join sources on sources.id = e.source ${ordered}`,
       params,
     );
@@ -202,6 +222,8 @@ function cloudEvent(row: z.infer<typeof eventRow>): CloudEvent {
     gateway: row.gateway,
     function: row.function,
     functionversion: row.version,
+    ...(row.traceparent === null ? {} : { traceparent: row.traceparent }),
+    ...(row.tracestate === null ? {} : { tracestate: row.tracestate }),
     position: row.position,
   };
 }

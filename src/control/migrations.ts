@@ -54,6 +54,8 @@ const MIGRATIONS: readonly string[] = [
    );
    create unique index events_id on events (source, seq, index);
    create index events_source on events (source, position);`,
+  // The trace that an event belongs to, as CloudEvents has it; most have none, which takes no room.
+  `alter table events add column traceparent text, add column tracestate text;`,
 ];
 
 /** Brings the store to the newest shape; each migration is committed together with the note that it was applied. */

@@ -25,6 +25,8 @@ const cloudEvent: z.ZodType<CloudEvent> = z.object({
   gateway: z.string(),
   function: z.string(),
   functionversion: z.int(),
+  traceparent: z.string().exactOptional(),
+  tracestate: z.string().exactOptional(),
   position: z.int(),
 });
 

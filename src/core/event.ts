@@ -16,6 +16,9 @@ export interface OutboxEvent {
   readonly time: number;
   /** JSON text. */
   readonly data: string;
+  /** The trace of the message that caused it, when it had one, with the handling of that message as parent (W3C Trace Context). */
+  readonly traceparent?: string | undefined;
+  readonly tracestate?: string | undefined;
 }
 
 /** An event as a function emits it. */
@@ -39,6 +42,9 @@ export interface CloudEvent {
   readonly gateway: string;
   readonly function: string;
   readonly functionversion: number;
+  /** The extension for distributed tracing: of events whose message named a trace. */
+  readonly traceparent?: string;
+  readonly tracestate?: string;
   /** Position in the control plane's store; `after` of the next page. */
   readonly position: number;
 }

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { parseTraceparent, TRACESTATE_CHARS_MAX } from "./trace-context.ts";
 
 const reportedFunction = z.object({
   name: z.string(),
@@ -37,6 +38,18 @@ const outboxEvent = z.object({
   subject: z.string(),
   time: z.number(),
   data: z.string(),
+  // An event is worth more than what is said of its trace: what makes no sense is left out.
+  traceparent: z
+    .string()
+    .refine((text) => parseTraceparent(text) !== undefined)
+    .optional()
+    .catch(undefined),
+  tracestate: z
+    .string()
+    .max(TRACESTATE_CHARS_MAX)
+    .regex(/^[\x20-\x7e]+$/)
+    .optional()
+    .catch(undefined),
 });
 export const eventBatchSchema = z.object({ batch: z.int(), events: z.array(outboxEvent).min(1) });
 export type EventBatch = z.infer<typeof eventBatchSchema>;

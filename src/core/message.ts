@@ -44,7 +44,8 @@ export const RECORD_HEADER_BYTES = 14;
 /** As JSON. */
 export const PROPERTIES_BYTES_MAX = 65_535;
 const RETAIN = 4;
-const PROPERTIES = 8;
+/** The flag of a record that has properties. */
+export const PROPERTIES = 8;
 
 export function encodeMessage(message: Message): Buffer {
   const topicBytes = Buffer.byteLength(message.topic);

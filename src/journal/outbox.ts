@@ -137,8 +137,9 @@ export class Outbox {
   }
 
   #stage(event: EmittedEvent, ops: Op[], tails: Map<number, number>): void {
-    const { id, function: name, version, type, subject, time, data, rule = DEFAULT_RULE } = event;
-    const value = encoder.encode({ id, function: name, version, type, subject, time, data });
+    const { rule = DEFAULT_RULE, ...sent } = event;
+    const { function: name } = sent;
+    const value = encoder.encode(sent);
     if (value.length > EVENT_BYTES_MAX) return this.#options.drops.count("outbox-too-large", name, 1);
     const lane = laneOfRule(rule);
     const full = this.#quota.isFull(rule);

@@ -2,6 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { type EmittedEvent, eventId } from "../core/event.ts";
 import type { Permissions } from "../core/manifest.ts";
 import { decodeMessage, peekMessage, RECORD_HEADER_BYTES } from "../core/message.ts";
+import { withProperties } from "../core/message-properties.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import type { DeadLetter } from "../core/stats.ts";
 import { formatSize } from "../core/units.ts";
@@ -62,15 +63,18 @@ export interface DraftOwner {
 export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: DraftOwner): GuestError | undefined {
   const { permissions } = owner;
   const derived: Derived[] = [];
-  for (const record of effects.publishes) {
-    const { topic } = peekMessage(record, 0);
+  const publishes: Buffer[] = [];
+  for (const said of effects.publishes) {
+    const { topic } = peekMessage(said, 0);
     if (!permissions.mayPublish(topic))
       return refusal("PERMISSION_DENIED", `publishing to "${topic}" is not allowed by permissions.publish`);
-    if (topic.includes("\ufffd") && !isUtf8(record.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + record.readUInt16BE(12))))
+    if (topic.includes("\ufffd") && !isUtf8(said.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + said.readUInt16BE(12))))
       return refusal("FUNCTION_THREW", "the topic that it publishes to is no UTF-8"); // MQTT 5, 1.5.4
     const { time } = item.message;
     const hops = item.message.hops + 1;
-    if (!sign(record, { hops, time, source: owner.source })) return refusal("FUNCTION_THREW", "what it publishes names another source");
+    if (!sign(said, { hops, time, source: owner.source })) return refusal("FUNCTION_THREW", "what it publishes names another source");
+    const record = carried(said, item);
+    publishes.push(record);
     const wake = owner.wakes(topic);
     if (wake === "none") continue;
     if (hops > HOPS_MAX) {
@@ -84,15 +88,28 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
     return refusal("LIMIT_STATE", `the function would keep more than limits.state, ${formatSize(owner.stateBytesMax)}`);
   }
   draft.handled++;
-  draft.publishes.push(...effects.publishes);
+  draft.publishes.push(...publishes);
   draft.derived.push(...derived);
   for (const { name, value } of effects.state) draft.state.push({ key: item.key, name, ...(value === undefined ? {} : { value }) });
   effects.events.forEach((event, index) => {
     const id = eventId(owner.gateway, item.message.seq, owner.name, index);
     const rule = owner.outboxRule(event.type);
-    draft.events.push({ ...event, id, function: owner.name, version: owner.version, time: item.message.time, rule });
+    draft.events.push({
+      ...event,
+      id,
+      function: owner.name,
+      version: owner.version,
+      time: item.message.time,
+      rule,
+      ...item.trace?.attributes,
+    });
   });
   return undefined;
+}
+
+/** What a message with a trace brings about belongs to the same one. */
+function carried(record: Buffer, { trace }: Item): Buffer {
+  return trace === undefined || trace === null ? record : withProperties(record, { user: { ...trace.attributes } });
 }
 
 /** Writes what is not for the function to say. False when the record claims to come from somebody else. */

@@ -139,6 +139,9 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     });
   }
 
+  get gateway(): string {
+    return this.#parts.gateway;
+  }
   get counters(): Settling["counters"] {
     return this.#settling.counters;
   }

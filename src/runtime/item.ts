@@ -1,4 +1,5 @@
 import type { JournaledMessage } from "../core/message.ts";
+import { findTrace, type Handler, type ItemTrace } from "./item-trace.ts";
 
 /**
  * After which failure a message is given up: never, because a full store of dead letters has no room for it; after one that is for good; or after
@@ -25,13 +26,24 @@ export interface Item {
   giveUp: GiveUp;
   /** What its idempotency key is remembered by; null when it has none, undefined as long as nobody asked. */
   mark?: string | null;
+  /** The trace that its message belongs to, once it was looked for; null when there is none. */
+  trace?: ItemTrace | null;
 }
 
 const GIVE_UP_FLAGS = { always: 2, never: 4, "for good": 0 } as const;
+const TRACED = 8;
+
+/** Adds what a host gets of an item, for which the trace of its message has to be looked for. */
+export function pushItem(parts: Uint8Array[], item: Item, handler: Handler): void {
+  if (item.trace === undefined) item.trace = findTrace(item.message, handler) ?? null;
+  parts.push(itemHead(item), item.keyBytes);
+  if (item.trace !== null) parts.push(item.trace.bytes);
+  parts.push(item.message.record);
+}
 
 export function itemHead(item: Item): Buffer {
   const head = Buffer.allocUnsafe(11);
-  head[0] = (item.resume ? 1 : 0) | GIVE_UP_FLAGS[item.giveUp];
+  head[0] = (item.resume ? 1 : 0) | GIVE_UP_FLAGS[item.giveUp] | (item.trace === undefined || item.trace === null ? 0 : TRACED);
   head[1] = Math.min(item.attempt, 255);
   head[2] = item.trigger;
   head.writeUIntBE(item.message.seq, 3, 6);

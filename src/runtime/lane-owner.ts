@@ -16,6 +16,9 @@ export interface Outcome {
 /** What a lane needs from its function. */
 export interface LaneOwner {
   readonly manifest: Manifest;
+  /** Name of the gateway, and of the function. */
+  readonly gateway: string;
+  readonly name: string;
   /** Where isolates belong; something else when that has changed, and `pump` follows. */
   readonly place: unknown;
   /** With `trial` in a host that holds nothing else. Waits for as long as nothing of the function may run. */

@@ -6,7 +6,7 @@ import { Idle } from "./idle.ts";
 import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
 import { isGivenUp, type LaneOwner } from "./lane-owner.ts";
-import { type Item, itemHead, oldestOf } from "./item.ts";
+import { type Item, oldestOf, pushItem } from "./item.ts";
 import { type Batch, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -193,7 +193,7 @@ export class Lane {
     for (const item of items) {
       if (lettersFull) item.giveUp = "never";
       else item.giveUp = item.attempt >= retry.attempts || item.message.time < tooOld ? "always" : "for good";
-      parts.push(itemHead(item), item.keyBytes, item.message.record);
+      pushItem(parts, item, this.#owner);
     }
     this.#idle.busy();
     const { id } = this.#underWay.begin(items);

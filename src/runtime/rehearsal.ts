@@ -7,7 +7,7 @@ import { decodeResults, type GuestError, type ItemEffects, type ItemResult } fro
 import { loadSpec } from "./version.ts";
 import type { InstanceHandle } from "./guarded-host.ts";
 import type { HostPool } from "./hosts.ts";
-import { itemHead } from "./item.ts";
+import { pushItem } from "./item.ts";
 import { Places, SourceMaps, withPlaces } from "./places.ts";
 import { type Route, RouteTable } from "./route.ts";
 
@@ -80,8 +80,19 @@ export class Rehearsal implements AsyncDisposable {
     const { cpuMs, wallMs } = this.#bundle.manifest.limits;
     const answer = Promise.withResolvers<ItemResult>();
     this.#answer = answer;
-    this.#instance.run(++this.#batch, { timeoutMs: cpuMs * 2, wallMs }, [...item(route, message)]);
+    this.#instance.run(++this.#batch, { timeoutMs: cpuMs * 2, wallMs }, this.#item(route, message));
     return answer.promise;
+  }
+
+  #item(route: Route<unknown>, message: Message & { readonly seq: number }): Uint8Array[] {
+    const { seq, topic, time, hops } = message;
+    const { key, keyBytes, index: trigger } = route;
+    const journaled = { seq, topic, time, hops, record: encodeMessage(message) };
+    const tries = { attempt: 1, resume: false, suspect: false, trial: false, giveUp: "always" } as const;
+    const parts: Uint8Array[] = [];
+    const handler = { gateway: this.#options.gateway, name: this.#bundle.manifest.name };
+    pushItem(parts, { message: journaled, start: seq, trigger, key, keyBytes, ...tries }, handler);
+    return parts;
   }
 
   #load(): Promise<InstanceHandle> {
@@ -158,27 +169,6 @@ function ended(): MillraceError {
 
 function sizeOf(name: string, value: Buffer | undefined): number {
   return value === undefined ? 0 : name.length + value.length;
-}
-
-function* item(route: Route<unknown>, message: Message & { readonly seq: number }): Iterable<Uint8Array> {
-  const record = encodeMessage(message);
-  const { seq, topic, time, hops } = message;
-  const { key, keyBytes, index: trigger } = route;
-  const journaled = { seq, topic, time, hops, record };
-  yield itemHead({
-    message: journaled,
-    start: seq,
-    trigger,
-    key,
-    keyBytes,
-    attempt: 1,
-    resume: false,
-    suspect: false,
-    trial: false,
-    giveUp: "always",
-  });
-  yield keyBytes;
-  yield record;
 }
 
 function decodeOne(bytes: Buffer): ItemResult {

@@ -36,6 +36,19 @@ export interface FunctionEvent<T = unknown> {
   readonly mqtt: MqttDetails;
   /** 1 for the first try, 2 for the first retry, and so on. */
   readonly attempt: number;
+  /** When the message names a trace (W3C Trace Context): what a request that is made because of it has to carry on. */
+  readonly trace?: EventTrace | undefined;
+}
+
+/**
+ * The trace of a message, with the handling by this function as parent: the same for each try. Events and publishes carry it by themselves. What
+ * the sender said is in `mqtt.properties.user`.
+ */
+export interface EventTrace {
+  /** `00-TRACE-PARENT-FLAGS` */
+  readonly traceparent: string;
+  /** At most 512 characters. */
+  readonly tracestate?: string;
 }
 
 /** What MQTT said about a message. */

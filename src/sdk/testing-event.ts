@@ -1,4 +1,5 @@
 import { MillraceError, messageOf } from "../core/errors.ts";
+import { spanId, traceAttributes, traceOfProperties } from "../core/trace-context.ts";
 import type { FunctionEvent, JsonValue, MqttProperties } from "./index.ts";
 
 /** A message for a function under test. */
@@ -25,10 +26,13 @@ interface Arrival {
   readonly message: TestMessage;
   readonly seq: number;
   readonly params: Readonly<Record<string, string>>;
+  /** Of the function. */
+  readonly name: string;
 }
 
-export function createEvent<T>({ message, seq, params }: Arrival): FunctionEvent<T> {
+export function createEvent<T>({ message, seq, params, name }: Arrival): FunctionEvent<T> {
   const bytes = payloadBytes(message.payload ?? new Uint8Array());
+  const context = traceOfProperties(message.properties ?? {});
   let decoded: { readonly data: T } | undefined;
   return {
     id: `test:${seq}`,
@@ -47,6 +51,7 @@ export function createEvent<T>({ message, seq, params }: Arrival): FunctionEvent
     params,
     mqtt: { topic: message.topic, qos: message.qos ?? 1, retain: message.retain ?? false, properties: message.properties ?? {} },
     attempt: message.attempt ?? 1,
+    ...(context === undefined ? {} : { trace: traceAttributes(context, spanId("test", seq, name)) }),
   };
 }
 

@@ -127,7 +127,7 @@ class Harness<T> implements FunctionHarness {
     const params = { ...topicParams(trigger, message.topic), ...message.params };
     // A wildcard that stands for nothing orders nothing, so the topic takes its place.
     const key = params[this.#manifest.key ?? ""] || message.topic;
-    const event = createEvent<T>({ message, seq, params });
+    const event = createEvent<T>({ message, seq, params, name: this.#manifest.name });
     const effects: Effects = { publishes: [], events: [], logs: [], state: [] };
     const stored = this.#state.get(key) ?? new Map<string, string>();
     const ctx = createContext({ event, effects, stored, manifest: this.#manifest, seq });

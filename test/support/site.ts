@@ -1,4 +1,4 @@
-import { connectAsync, type IClientPublishOptions, type MqttClient } from "mqtt";
+import { connectAsync, type IClientOptions, type IClientPublishOptions, type MqttClient } from "mqtt";
 import { vi } from "vitest";
 import { startControlPlane } from "../../src/control-plane.ts";
 import { encodeBundle } from "../../src/core/bundle.ts";
@@ -58,6 +58,13 @@ export class Site implements AsyncDisposable {
   /** Resolves with the acknowledgement. */
   async send(topic: string, payload: string | Buffer, options: IClientPublishOptions = {}): Promise<void> {
     await this.#sensor.publishAsync(topic, payload, { qos: 1, ...options });
+  }
+
+  /** A further client, which goes with the site. */
+  async client(options: IClientOptions): Promise<MqttClient> {
+    const client = await connectAsync(this.gateway.addresses.mqtt, options);
+    this.#own.defer(() => client.endAsync(true));
+    return client;
   }
 
   stats(name: string): FunctionStats {

@@ -2,18 +2,24 @@ import { fromBytes, readU16, readU32, readU48 } from "./guest-codec.ts";
 import type { GuestOptions } from "./guest-types.ts";
 import { PayloadError } from "./guest-values.ts";
 
+interface Trace {
+  readonly traceparent: string;
+  readonly tracestate?: string;
+}
+
 /** One message as the handler sees it. Fields are read from the batch when they are asked for. */
 export class GuestEvent {
   readonly #text: string;
   readonly #options: GuestOptions;
   readonly #at: number;
+  readonly #keyEnd: number;
   readonly #trigger: number;
   readonly seq: number;
   readonly attempt: number;
   readonly key: string;
   /** Where the next message of the batch starts. */
   readonly end: number;
-  /** Flag bits of the item: 1 resumes its key, 2 gives it up when it fails, 4 keeps it even when it fails for good. */
+  /** Flag bits of the item: 1 resumes its key, 2 gives it up when it fails, 4 keeps it even when it fails for good, 8 has a trace. */
   readonly flags: number;
   #topic: string | undefined;
   #params: Record<string, string> | undefined;
@@ -28,8 +34,10 @@ export class GuestEvent {
     this.#trigger = text.charCodeAt(at + 2);
     this.seq = readU48(text, at + 3);
     const keyBytes = readU16(text, at + 9);
-    this.#at = at + 11 + keyBytes;
-    this.key = keyBytes === 0 ? this.topic : fromBytes(text.substring(at + 11, this.#at));
+    const keyEnd = at + 11 + keyBytes;
+    this.#keyEnd = keyEnd;
+    this.#at = (this.flags & 8) === 0 ? keyEnd : keyEnd + 2 + readU16(text, keyEnd);
+    this.key = keyBytes === 0 ? this.topic : fromBytes(text.substring(at + 11, keyEnd));
     this.end = this.#at + 4 + readU32(text, this.#at);
   }
 
@@ -62,6 +70,11 @@ export class GuestEvent {
   get mqtt(): object {
     const flags = this.#text.charCodeAt(this.#at + 4);
     return { topic: this.topic, qos: flags & 3, retain: (flags & 4) !== 0, properties: this.#properties() };
+  }
+  get trace(): Trace | undefined {
+    if ((this.flags & 8) === 0) return undefined;
+    const [traceparent = "", tracestate] = this.#text.substring(this.#keyEnd + 2, this.#at).split("\n");
+    return tracestate === undefined ? { traceparent } : { traceparent, tracestate };
   }
   get params(): Record<string, string> {
     if (this.#params === undefined) {

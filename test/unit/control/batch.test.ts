@@ -27,6 +27,16 @@ describe("reading a batch of events", () => {
     ]);
   });
 
+  it("keeps the trace of an event, and leaves out one that is none rather than the event", () => {
+    const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    const batch = read(
+      event({ traceparent, tracestate: "a=1" }),
+      event({ id: "gw:2:f:0", traceparent: "00-no", tracestate: "x".repeat(513) }),
+    );
+    expect(batch?.rejected).toBe(0);
+    expect(batch?.rows.map((row) => row.event)).toEqual([event({ traceparent, tracestate: "a=1" }), event({ id: "gw:2:f:0" })]);
+  });
+
   it.each<[string, Partial<OutboxEvent>]>([
     ["another gateway's id", { id: "other:1:f:0" }],
     ["an id that only begins like this gateway's", { id: "gw2:1:f:0" }],

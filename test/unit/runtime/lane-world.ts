@@ -48,6 +48,8 @@ interface FakeIsolate {
  */
 export class LaneWorld implements LaneOwner {
   readonly manifest: Manifest;
+  readonly gateway = "g";
+  readonly name = "f";
   readonly place = "here";
   held = false;
   /** Isolates in own hosts. */
