@@ -78,9 +78,10 @@ function checkLight(ledger: Ledger, outcome: Outcome, problems: string[]): numbe
 function checkDelivered(one: KeyLedger, numbers: ReadonlySet<number>): string[] {
   const problems: string[] = [];
   for (const name of OBSERVER_NAMES) {
-    const { times, disordered } = one.received(name);
+    const { times, disordered, stories } = one.received(name);
     report(problems, one.key, `not delivered to the local subscriber "${name}"`, without(numbers, times));
     report(problems, one.key, `delivered for the first time after a later one to the local subscriber "${name}"`, disordered);
+    for (const story of stories) problems.push(`${one.key}: that is how "${name}" got them: ${story}`);
   }
   return problems;
 }

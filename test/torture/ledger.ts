@@ -4,18 +4,31 @@
  */
 export type Way = "in" | "rare" | "plain" | "light";
 
+/** Deliveries that are told of with one that came too late, and how many of these are told of. */
+const LATEST_MAX = 12;
+const STORIES_MAX = 3;
+
 /** What one subscriber has got of the messages of a key. */
 export class Received {
   /** Deliveries by number. */
   readonly times = new Map<number, number>();
   /** Numbers that came for the first time after a higher one. */
   readonly disordered: number[] = [];
+  /** How the first of those came, and what came just before. */
+  readonly stories: string[] = [];
+  readonly #latest: string[] = [];
   #highest = 0;
 
-  add(n: number): void {
+  /** `how` says by which connection, with which packet id, and whether as a repetition. */
+  add(n: number, how: string): void {
     const before = this.times.get(n) ?? 0;
     this.times.set(n, before + 1);
-    if (before === 0 && n < this.#highest) this.disordered.push(n);
+    this.#latest.push(`${n} ${how}`);
+    if (this.#latest.length > LATEST_MAX) this.#latest.shift();
+    if (before === 0 && n < this.#highest) {
+      this.disordered.push(n);
+      if (this.stories.length < STORIES_MAX) this.stories.push(this.#latest.join(", "));
+    }
     this.#highest = Math.max(this.#highest, n);
   }
 }
@@ -64,10 +77,10 @@ export class Ledger {
     return this.keys.filter((one) => one.way === way);
   }
 
-  deliver(observer: string, key: string, n: number): void {
+  deliver(observer: string, key: string, n: number, how = ""): void {
     const found = this.#byName.get(key);
     if (found === undefined) throw new Error(`a delivery for the key "${key}", which nobody publishes to`);
-    found.received(observer).add(n);
+    found.received(observer).add(n, how);
   }
 
   sent(...ways: readonly Way[]): number {

@@ -35,8 +35,11 @@ export class Observer implements AsyncDisposable {
       ...options,
     });
     client.on("error", () => undefined); // The broker is killed over and over.
-    client.on("message", (topic, payload) => {
-      ledger.deliver(name, topic.slice(topic.indexOf("/") + 1), payloadSchema.parse(JSON.parse(payload.toString())).n);
+    let connection = 1;
+    client.on("connect", () => connection++);
+    client.on("message", (topic, payload, { messageId, dup }) => {
+      const how = `(connection ${connection}, id ${messageId}${dup ? ", dup" : ""})`;
+      ledger.deliver(name, topic.slice(topic.indexOf("/") + 1), payloadSchema.parse(JSON.parse(payload.toString())).n, how);
     });
     await client.subscribeAsync([...FILTERS], { qos });
     return new Observer(client);
