@@ -17,8 +17,10 @@ import { handIn } from "./runtime/hand-in.ts";
 import { LogRing } from "./runtime/logs.ts";
 import { LogStore } from "./runtime/log-store.ts";
 import { Replays } from "./runtime/replays.ts";
-import { Runtime } from "./runtime/runtime.ts";
+import { Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
 import { UsageRecorder } from "./runtime/usage-recorder.ts";
+import { secretsPlace } from "./runtime/secrets/secret-file.ts";
+import { SecretStore } from "./runtime/secrets/secret-store.ts";
 import type { ReportedFunction } from "./sync/reconciler.ts";
 import { startSync, type Sync } from "./sync/sync.ts";
 
@@ -68,10 +70,9 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   stack.use(logs.store);
   const wakes: { runtime?: Runtime } = {};
   const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
-  const { id: gateway, runtime: limits } = config;
-  const hosts = { hosts: limits.hosts, ownHostsMax: limits.own_hosts_max, hostMemoryMax: limits.host_memory_max };
   const late: { sync?: Sync } = {};
-  const options = { gateway, ...hosts, pendingMax: limits.pending_max, drops, logs: logs.ring, changed: () => late.sync?.report() };
+  const { id: gateway } = config;
+  const options = { ...runtimeOptions(config), drops, logs: logs.ring, changed: () => late.sync?.report() };
   const runtime = stack.use(await Runtime.start(options, journal, logger));
   wakes.runtime = runtime;
   const arrivals = new Arrivals();
@@ -126,6 +127,20 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function runtimeOptions({
+  id: gateway,
+  data,
+  runtime,
+  fetch,
+  secrets: { key_file: keyFile },
+}: GatewayConfig): Omit<RuntimeOptions, "drops" | "logs"> {
+  const { hosts, own_hosts_max: ownHostsMax, host_memory_max: hostMemoryMax, pending_max: pendingMax } = runtime;
+  const { requests_max: requestsMax, function_requests_max: functionRequestsMax, bytes_max: bytesMax } = fetch;
+  const secrets = new SecretStore(secretsPlace(data, keyFile));
+  const outside = { secrets, fetch: { requestsMax, functionRequestsMax, bytesMax, userAgent: `millrace/${packageJson.version}` } };
+  return { gateway, hosts, ownHostsMax, hostMemoryMax, pendingMax, outside };
 }
 
 function sweepOutbox(journal: Journal, logger: Logger): Disposable {
@@ -241,7 +256,7 @@ function httpParts(parts: Parts): HttpParts {
     ready: () => !parts.closing,
     logs: async (query, signal) => (logs.store === undefined ? logs.ring.query(query) : logs.store.query(query, signal)),
     waitForLogs: (after, signal) => logs.ring.more(after, signal),
-    invoke: (name, message) => runtime.invoke(name, message),
+    invoke: (name, message, options) => runtime.invoke(name, message, options),
     deadLetters: (query) => journal.deadLetters(query.function, query.limit),
     clearDeadLetters: (name) => journal.clearDeadLetters(name),
     journal: {

@@ -21,6 +21,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "record", load: () => import("./record.ts") },
   { name: "dead-letters", load: () => import("./dead-letters.ts") },
   { name: "replay", load: () => import("./replay.ts") },
+  { name: "secrets", load: () => import("./secrets.ts") },
   { name: "doctor", load: () => import("./doctor.ts") },
 ];
 

@@ -13,6 +13,7 @@ const FLAGS = {
   payload: { type: "string", value: "TEXT", description: "The payload, JSON or whatever the function reads" },
   "payload-file": { type: "string", value: "FILE", description: "Read the payload from a file; - for standard input" },
   qos: { type: "number", min: 0, max: 2, default: 1, description: "QoS that the message seems to have" },
+  fetch: { type: "boolean", description: "Let it fetch from other hosts, which cannot be undone" },
   gateway: { type: "string", value: "URL", default: DEFAULT_GATEWAY, description: "The gateway's HTTP, when a name is given" },
 } as const satisfies FlagTable;
 
@@ -27,7 +28,7 @@ export const command = defineCommand({
   details: `
 DIR, a path with a slash in it (./celsius), is built and run here, in the same kind of isolated process that a gateway uses; nothing has to be
 deployed or running. NAME is a function of a running gateway, which runs the version that it has. Either way the state begins as it is, there
-empty or on the gateway, and nothing that the function does is kept. Exit code 1 when the handler failed.`,
+empty or on the gateway, and nothing that the function does is kept; it fetches nothing unless --fetch is given. Exit code 1 when the handler failed.`,
   examples: [
     "millrace invoke functions/threshold-alert --topic sensors/milan/t1/temp --payload '{\"v\": 81.5}'",
     "echo '{\"v\": 20}' | millrace invoke threshold-alert --topic sensors/milan/t1/temp -",
@@ -57,15 +58,15 @@ async function invokeFolder({ flags }: Context, folder: string, payload: Uint8Ar
   const { name, triggers } = bundle.manifest;
   const topic = flags.topic ?? exampleTopic(triggers[0]?.mqtt ?? name);
   const message = { topic, payload, qos: qosOf(flags.qos), retain: false, time: Date.now(), source: "invoke", hops: 0 };
-  return { name, result: await invokeOnce(bundle, message) };
+  return { name, result: await invokeOnce(bundle, message, { fetch: flags.fetch }) };
 }
 
 async function invokeDeployed({ flags, signal }: Context, name: string, payload: Uint8Array): Promise<Invoked> {
-  const { topic, qos } = flags;
+  const { topic, qos, fetch } = flags;
   if (topic === undefined)
     throw new MillraceError("USAGE", "invoke: --topic is missing; only for a folder can it be made from the manifest");
   const gateway = new GatewayClient(flags.gateway, signal);
-  return { name, result: await gateway.invoke(name, { topic, payload, qos: qosOf(qos) }) };
+  return { name, result: await gateway.invoke(name, { topic, payload, qos: qosOf(qos), fetch }) };
 }
 
 function checkTopic(topic: string): void {

@@ -107,7 +107,10 @@ function functionTable(functions: GatewayStats["functions"]): string {
   const totals = NUMBERS.map((name) => count(functions.reduce((sum, each) => sum + each[name], 0)));
   const headings = [...HEADINGS, "start ms"];
   const body = table(["function", "version", "state", ...headings], [...rows, ["total", "", "", ...totals, ""]], headings);
-  const errors = functions.flatMap(({ name, error }) => (error === undefined ? [] : [`${name}: ${error}\n`]));
+  const errors = functions.flatMap(({ name, error, secretProblems = [] }) => [
+    ...(error === undefined ? [] : [`${name}: ${error}\n`]),
+    ...secretProblems.map((problem) => `${name}: ${problem}\n`),
+  ]);
   return body + errors.join("");
 }
 

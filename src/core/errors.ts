@@ -29,6 +29,16 @@ export const ERRORS = {
   LIMIT_CALLS: "The function asked the gateway for more at once than it can ever need; it probably broke the runtime around it.",
   LIMIT_LOG: "A message logged more than 100 lines or 64 KB, or a function more than 1,000 lines a second; log less. Nothing else is lost.",
   LIMIT_TIMERS: "A message has more than 100 timers at once; clear those that are not needed any more.",
+  LIMIT_FETCH:
+    "A body or the headers of a fetch were too large, or there were more than 100 for one message; fetch less or raise limits.fetch.",
+  FETCH_FORBIDDEN:
+    "Name the host in permissions.http of function.yaml, and an address of the local network as well, then publish the function again.",
+  FETCH_FAILED:
+    "The other side could not be reached or broke off; the message is retried as its manifest says. Check the address and the network.",
+  SECRET_MISSING: "Set it with `millrace secrets set NAME` on the gateway; it counts from the next try on.",
+  SECRETS_UNREADABLE:
+    "Put the key file back where secrets.key_file says, readable for the gateway's user only; without it secrets have to be set anew.",
+  SECRETS_CORRUPT: "Take the file from a backup, or delete it and set the secrets anew.",
   LIMIT_HOPS: "Functions wake one another in a circle; publish to a topic that none of them listens to.",
   HOST_CRASHED: "The process that ran the function died; its unfinished messages are handed out again.",
   FUNCTION_QUARANTINED:

@@ -73,6 +73,11 @@ export const manifestSchema = z.strictObject({
       .int()
       .positive()
       .default(64 * 2 ** 20),
+    /** One body of a fetch, sent or received. */
+    fetchBytes: z
+      .int()
+      .positive()
+      .default(2 ** 20),
   }),
   retry: z.strictObject({
     attempts: z.int().min(1),
@@ -80,7 +85,14 @@ export const manifestSchema = z.strictObject({
     maxMs: z.int().min(0).max(TIMER_MS_MAX),
     maxAgeMs: z.int().positive(),
   }),
-  permissions: z.strictObject({ publish: z.array(z.string()), emit: z.array(z.string()) }),
+  permissions: z.strictObject({
+    publish: z.array(z.string()),
+    emit: z.array(z.string()),
+    /** Origins that it may fetch from, see core/http-permission.ts. */
+    http: z.array(z.string()).default([]),
+    /** Names of secrets that it may read. */
+    secrets: z.array(z.string()).default([]),
+  }),
   env: z.record(z.string(), z.string()),
 });
 
@@ -99,7 +111,7 @@ export interface Permissions {
  * `publish` holds topic filters; `emit` holds event types, where a `*` at the end stands for any rest.
  * @throws MillraceError TOPIC_FILTER_INVALID
  */
-export function compilePermissions(permissions: Manifest["permissions"]): Permissions {
+export function compilePermissions(permissions: Pick<Manifest["permissions"], "publish" | "emit">): Permissions {
   const topics = new TopicTrie<true>();
   for (const filter of permissions.publish) topics.add(parseTopicFilter(filter), true);
   const exact = new Set(permissions.emit.filter((pattern) => !pattern.endsWith("*")));

@@ -1,4 +1,5 @@
 import type { Dropped } from "./drops.ts";
+import type { FetchStats } from "./fetch-stats.ts";
 import type { StartStats } from "./starts.ts";
 import type { UsageStats } from "./usage.ts";
 
@@ -89,6 +90,10 @@ export interface FunctionStats {
   readonly stateBytes?: number;
   /** Of the version that runs; the counters above go on over versions. */
   readonly usage: UsageStats;
+  /** Likewise; absent as long as it has fetched nothing. */
+  readonly fetches?: FetchStats;
+  /** What keeps it from secrets that it names, with the remedy. Absent when it can have all of them. */
+  readonly secretProblems?: readonly string[];
 }
 
 /** One line that a function logged, or that the gateway says about it. */

@@ -47,6 +47,31 @@ const VERSION: readonly Metric<FunctionStats>[] = [
   gauge("function_heap_bytes", "Heaps of the isolates, each as it was when it was last looked at.", (f) => f.usage.heapBytes),
 ];
 
+/** Of functions that have fetched something. */
+const FETCH_FAMILIES: readonly Family[] = [
+  {
+    name: "function_fetches_total",
+    type: "counter",
+    help: "Fetches of the function by how they ended: the class of the status, or failed, forbidden, limited, aborted.",
+    labels: ["function", "version", "outcome"],
+    samples: ({ functions }) =>
+      functions.flatMap((f) =>
+        Object.entries(f.fetches?.outcomes ?? {}).map(
+          ([outcome, count]) => `millrace_function_fetches_total${labels({ ...ofVersion(f), outcome })} ${count}`,
+        ),
+      ),
+  },
+  ...[
+    counter("function_fetch_sent_bytes_total", "Bytes of bodies that fetches of the function have sent.", (f) => f.fetches?.bytesOut),
+    counter("function_fetch_received_bytes_total", "Bytes of bodies that they have received, decoded.", (f) => f.fetches?.bytesIn),
+  ].map((metric) => single(metric, ["function", "version"], ({ functions }) => functions.map((f) => [f, ofVersion(f)]))),
+  histogram(
+    "function_fetch_seconds",
+    "From the asking for a fetch to the end of its answer, waiting for room included.",
+    ({ fetches }) => fetches?.duration,
+  ),
+];
+
 const DURATION_HELP = "From when the isolate was free until the answer was there: the time of a batch, divided by its messages.";
 
 /** Every family of metrics that has functions for labels. */
@@ -72,6 +97,7 @@ export const FUNCTION_FAMILIES: readonly Family[] = [
         ),
       ),
   },
+  ...FETCH_FAMILIES,
   histogram("function_duration_seconds", DURATION_HELP, ({ usage }) => usage.duration),
   histogram(
     "function_cpu_seconds",
@@ -85,14 +111,17 @@ function ofVersion({ name, version }: FunctionStats): Readonly<Record<string, st
 }
 
 /** Of functions that have done nothing yet there are no buckets: a gateway may have a thousand of them. */
-function histogram(name: string, help: string, of: (f: FunctionStats) => HistogramStats): Family {
+function histogram(name: string, help: string, of: (f: FunctionStats) => HistogramStats | undefined): Family {
   return {
     name,
     type: "histogram",
     help,
     labels: ["function", "version", "le"],
     samples: ({ functions }) =>
-      functions.filter((f) => f.usage.invocations > 0).flatMap((f) => buckets(`millrace_${name}`, ofVersion(f), of(f))),
+      functions.flatMap((f) => {
+        const stats = of(f);
+        return stats === undefined || totalOf(stats) === 0 ? [] : buckets(`millrace_${name}`, ofVersion(f), stats);
+      }),
   };
 }
 

@@ -50,8 +50,11 @@ export interface HttpParts {
   logs(query: LogQuery, signal: AbortSignal): Promise<LogPage>;
   /** Resolves once a record with a larger `n` than `after` exists; rejects with the signal's reason when aborted. */
   waitForLogs(after: number, signal: AbortSignal): Promise<void>;
-  /** Runs the function once on the message and commits nothing. Rejects with FUNCTION_UNKNOWN; a handler that fails is a result. */
-  invoke(name: string, message: Message): Promise<InvokeResult>;
+  /**
+   * Runs the function once on the message and commits nothing; with `fetch` what it fetches is fetched. Rejects with FUNCTION_UNKNOWN; a handler that
+   * fails is a result.
+   */
+  invoke(name: string, message: Message, options: { readonly fetch: boolean }): Promise<InvokeResult>;
   /** Deletes those of one function or all; resolves with their number. */
   clearDeadLetters(functionName: string | undefined): Promise<number>;
   deadLetters(query: { readonly function?: string; readonly limit: number }): Promise<readonly DeadLetter[]>;

@@ -48,6 +48,7 @@ const invokeBody = z
     payload: z.string().optional(),
     payloadBase64: z.base64().optional(),
     qos: z.union([z.literal(0), z.literal(1), z.literal(2)]).default(1),
+    fetch: z.boolean().default(false),
   })
   .refine((sent) => (sent.payload === undefined) !== (sent.payloadBase64 === undefined), {
     error: "exactly one of payload (text) and payloadBase64 (bytes) is needed",
@@ -82,16 +83,16 @@ export function parseJournalQuery(context: Context): JournalQuery {
   return { ...query, wait: query.wait === "1" };
 }
 
-/** The message of an invocation, with the gateway's clock and `http` as its source. */
-export async function parseInvocation(context: Context, payloadBytesMax: number): Promise<Message> {
-  const { topic, payload, payloadBase64, qos } = parse(invokeBody, await parseBody(context));
+/** The message of an invocation, with the gateway's clock and `http` as its source, and whether the function may fetch. */
+export async function parseInvocation(context: Context, payloadBytesMax: number): Promise<{ message: Message; fetch: boolean }> {
+  const { topic, payload, payloadBase64, qos, fetch } = parse(invokeBody, await parseBody(context));
   const problem = topicProblem(topic);
   if (problem !== undefined) throw new MillraceError("REQUEST_INVALID", `topic "${topic}": ${problem}`);
   const bytes = payload === undefined ? Buffer.from(payloadBase64 ?? "", "base64") : Buffer.from(payload);
   if (bytes.length > payloadBytesMax) {
     throw new MillraceError("REQUEST_INVALID", `the payload has ${bytes.length} bytes, at most ${payloadBytesMax} are allowed`);
   }
-  return { topic, payload: bytes, qos, retain: false, time: Date.now(), source: "http", hops: 0 };
+  return { message: { topic, payload: bytes, qos, retain: false, time: Date.now(), source: "http", hops: 0 }, fetch };
 }
 
 /** The body, which has to be JSON and to say so: anything else could be sent by a web page of another origin without asking first. */

@@ -52,7 +52,8 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
     if (!names.includes(name)) {
       throw new MillraceError("FUNCTION_UNKNOWN", `no function "${name}" runs on this gateway${suggestion(name, names)}`);
     }
-    return c.json(await parts.invoke(name, await parseInvocation(c, payloadBytesMax)));
+    const { message, fetch } = await parseInvocation(c, payloadBytesMax);
+    return c.json(await parts.invoke(name, message, { fetch }));
   });
   usageRoutes(app, parts.history);
   replayRoutes(app, { replays: parts.replays, handIn: (request, messages) => parts.handIn(request, messages) }, payloadBytesMax);

@@ -47,6 +47,13 @@ export const GUEST_CODES = [
   "LIMIT_OUTPUT",
   "LIMIT_STATE",
   "LIMIT_TIMERS",
+  "LIMIT_FETCH",
+  "LIMIT_CALLS",
+  "FETCH_FORBIDDEN",
+  "FETCH_FAILED",
+  "SECRET_MISSING",
+  "SECRETS_UNREADABLE",
+  "SECRETS_CORRUPT",
 ] as const satisfies readonly ErrorCode[];
 
 /**

@@ -13,6 +13,8 @@ interface FunctionLogOptions {
   readonly ring: LogRing;
   readonly drops: Drops;
   readonly places: Pick<Places, "inText">;
+  /** Takes out what must not be kept. */
+  readonly redact?: (text: string) => string;
   /** Milliseconds that never go back. */
   readonly now?: () => number;
 }
@@ -53,8 +55,9 @@ export class FunctionLog {
     if (this.#left >= LINES_AT_ONCE / 2) this.#told = false;
   }
 
-  #write({ message, ...line }: GuestLog, invocation?: string): void {
-    const { ring, function: name, version, places } = this.#options;
-    ring.add({ ...line, function: name, version, message: places.inText(message), ...(invocation === undefined ? {} : { invocation }) });
+  #write({ message, fields, ...line }: GuestLog, invocation?: string): void {
+    const { ring, function: name, version, places, redact = (text) => text } = this.#options;
+    const more = { ...(fields === undefined ? {} : { fields: redact(fields) }), ...(invocation === undefined ? {} : { invocation }) };
+    ring.add({ ...line, ...more, function: name, version, message: places.inText(redact(message)) });
   }
 }

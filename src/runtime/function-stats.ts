@@ -19,6 +19,8 @@ export function runningStats(deployed: DeployedFunction, failure: Failure | unde
   const error = quarantine === undefined ? (loadError ?? failure?.error) : `${quarantine.code}: ${quarantine.message}`;
   const state = quarantine === undefined ? "active" : "quarantined";
   const about = { name, version, digest, from, backlog, instances, state, ...(error === undefined ? {} : { error }) } as const;
+  const { fetches, secrets } = deployed.outside;
+  const secretProblems = secrets.problems();
   const stateBytes = sizes.of(name, counters.handled);
   return {
     ...about,
@@ -27,6 +29,8 @@ export function runningStats(deployed: DeployedFunction, failure: Failure | unde
     ...(oldest === undefined ? {} : { oldestAgeMs: Math.max(0, Date.now() - oldest) }),
     ...(stateBytes === undefined ? {} : { stateBytes }),
     usage: usage.stats(heapBytes),
+    ...(fetches === undefined ? {} : { fetches }),
+    ...(secretProblems.length === 0 ? {} : { secretProblems }),
   };
 }
 

@@ -16,6 +16,7 @@ import type { Item } from "./item.ts";
 import { Lane } from "./lane.ts";
 import type { LaneOwner, Outcome } from "./lane-owner.ts";
 import type { LogRing } from "./logs.ts";
+import type { FunctionOutside, Outside } from "./outside.ts";
 import { PatientJournal } from "./patient-journal.ts";
 import { Places, type SourceMaps, withPlaces } from "./places.ts";
 import type { PendingBytes } from "./pending-bytes.ts";
@@ -39,6 +40,7 @@ export interface FunctionParts {
   /** What all of them have handled and the journal has not written. */
   readonly unwritten: Unwritten;
   readonly logs: LogRing;
+  readonly outside: Outside;
   readonly sourceMaps: SourceMaps;
   readonly logger: Logger;
   readonly drops: Drops;
@@ -66,6 +68,7 @@ export interface FunctionParts {
 /** A version of a function at work: takes its messages from the journal, spreads them over lanes, commits what comes of them. */
 export class DeployedFunction extends FunctionVersion implements LaneOwner {
   readonly starts = new Starts();
+  readonly outside: FunctionOutside;
   readonly #parts: FunctionParts;
   readonly #lanes: readonly Lane[];
   readonly #feed: Feed;
@@ -88,9 +91,12 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#parts = parts;
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
     this.#idempotency = manifest.idempotency === undefined ? undefined : new Idempotency(manifest.idempotency);
+    this.outside = parts.outside.of(bundle);
     const places = new Places(bundle, parts.sourceMaps);
     this.#places = places;
-    this.#log = new FunctionLog({ function: manifest.name, version: target.version, ring: parts.logs, drops: parts.drops, places });
+    const redact = (text: string): string => this.outside.secrets.redact(text);
+    const about = { function: manifest.name, version: target.version, ring: parts.logs, drops: parts.drops };
+    this.#log = new FunctionLog({ ...about, places, redact });
     const journal = new PatientJournal(parts.journal, {
       clock: parts.clock,
       stopping: this.#stopping.signal,
@@ -104,6 +110,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       unwritten: parts.unwritten,
       log: this.#log,
       places,
+      redact,
       idempotency: this.#idempotency,
       wakes: (topic) => parts.wakes(topic),
       finish: (item) => this.#feed.settled(item),
@@ -213,6 +220,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#from = from;
     this.#settling.begin(cursor);
     this.#feed.start(cursor);
+    for (const message of this.outside.secrets.problems()) this.#log.add({ level: "warn", message });
   }
 
   /** Finishes what is under way and hands over the cursor; whatever follows it is for the next version. */
@@ -221,6 +229,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#stopping.abort();
     this.#standing.close();
     await Promise.all(this.#lanes.map((lane) => lane.stop()));
+    this.outside[Symbol.dispose]();
     await this.#settling.onDisk();
     return this.#feed.handOver();
   }
@@ -310,7 +319,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     // Others may have taken the last one since; only who has asked for it has to wait then.
     const isPossible = place.kind !== "own" || !place.lasting || this.manifest.isolation === "process" || hosts.hasRoom(this.name);
     if (!isPossible) place = { kind: "probation" };
-    const handle = await withPlaces(hosts.load(this.#spec, events, place), this.#places);
+    const handle = await withPlaces(hosts.load(this.#spec, { ...events, call: (call) => this.outside.answer(call) }, place), this.#places);
     this.#failing(undefined);
     this.starts.add(handle.started);
     return handle;

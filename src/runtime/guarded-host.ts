@@ -5,7 +5,9 @@ import { HostProcess } from "./host-process.ts";
 import { HostRoom, type Tenant } from "./host-room.ts";
 import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
 import { HostWatch, LOAD_MS_MAX } from "./host-watch.ts";
+import { type AnswerCall, OpenCalls } from "./open-calls.ts";
 import { Owed } from "./owed.ts";
+import { refuseCalls } from "./outside.ts";
 import { residentBytes, stepBack } from "./proc.ts";
 
 /** How far below the gateway a host is in the eyes of the scheduler. */
@@ -26,6 +28,8 @@ export interface InstanceEvents {
   /** The batch was stopped and the instance is gone; the first `finished` items have results. */
   cut(batch: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void;
   stateGet(request: number, keys: readonly string[]): void;
+  /** What the isolate asks the gateway for; refused without this. */
+  readonly call?: AnswerCall;
   /** There may be room in the host for what `ask` was refused. */
   turn?(): void;
   /** The host needs room for another one: unloads the instance if it has nothing to do and, unless `evenKept`, is not to be kept warm. */
@@ -54,6 +58,7 @@ interface RunLimits {
 interface Loaded extends Owed, Omit<Tenant, "deadlines"> {
   readonly turns: FairTurns;
   readonly events: InstanceEvents;
+  readonly calls: OpenCalls;
   readonly loading: PromiseWithResolvers<StartTimes>;
   usedAt: number;
 }
@@ -165,7 +170,11 @@ export class GuardedHost {
       events.giveUp?.(evenKept);
       return !this.#instances.has(id);
     };
-    return Object.assign(new Owed(LOAD_MS_MAX / 2), { events, turns, loading, giveUp, usedAt: 0 });
+    const calls = new OpenCalls({
+      answer: events.call ?? refuseCalls,
+      send: (request, head, body) => this.#process?.send(FRAME.ANSWER, id, u32(request, head.length), head, body),
+    });
+    return Object.assign(new Owed(LOAD_MS_MAX / 2), { events, calls, turns, loading, giveUp, usedAt: 0 });
   }
 
   #handle(id: number, instance: Loaded, { host, started }: { host: HostProcess; started: StartTimes }): InstanceHandle {
@@ -193,6 +202,7 @@ export class GuardedHost {
   #drop(id: number): void {
     const instance = this.#instances.get(id);
     instance?.turns.part();
+    instance?.calls.end();
     if (instance !== undefined) this.#room.leave(instance);
     queueMicrotask(() => this.#queue.serve()); // Not at once: who drops it may be in the middle of something.
     if (this.#instances.delete(id) && this.#instances.size === 0) this.#options.empty(this);
@@ -205,6 +215,7 @@ export class GuardedHost {
     if (instance === undefined) return;
     if (kind === FRAME.RESULT) {
       instance.answered(body.readUInt32BE(0));
+      instance.calls.end();
       const usedMs = body.readUInt32BE(4) / 1_000;
       instance.turns.end(usedMs);
       const heapKb = body.readUInt32BE(8);
@@ -213,6 +224,10 @@ export class GuardedHost {
       this.#queue.serve();
     } else if (kind === FRAME.STATE_GET) {
       instance.events.stateGet(body.readUInt32BE(0), parseKeys(body.toString("utf8", 4)));
+    } else if (kind === FRAME.CALL) {
+      instance.calls.take(body);
+    } else if (kind === FRAME.CALL_OFF) {
+      instance.calls.callOff(body.readUInt32BE(0));
     } else if (kind === FRAME.LOADED) {
       instance.loaded();
       this.#room.made();
@@ -241,6 +256,7 @@ export class GuardedHost {
   #died(reason: string): void {
     this.#watch.stop();
     this.#queue.close();
+    for (const { calls } of this.#instances.values()) calls.end();
     const losses = this.#losses(reason);
     const outside = this.#room.close();
     this.#instances.clear();
@@ -266,6 +282,7 @@ export class GuardedHost {
   }
 
   async close(): Promise<void> {
+    for (const { calls } of this.#instances.values()) calls.end();
     this.#watch.stop();
     this.#queue.close();
     this.#room.close();

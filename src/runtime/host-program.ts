@@ -11,6 +11,7 @@ const MODULES = [
   "blank-pool",
   "pace",
   "alarm",
+  "asks",
   "unstopped-calls",
   "load-error",
   "isolated-vm",

@@ -8,6 +8,7 @@ import { loadSpec } from "./version.ts";
 import type { InstanceHandle } from "./guarded-host.ts";
 import type { HostPool } from "./hosts.ts";
 import { pushItem } from "./item.ts";
+import type { AnswerCall } from "./open-calls.ts";
 import { Places, SourceMaps, withPlaces } from "./places.ts";
 import { type Route, RouteTable } from "./route.ts";
 
@@ -19,6 +20,10 @@ export interface RehearsalOptions {
   readonly version: number;
   /** What the function finds in its state before the first message. */
   readonly state: StateReader;
+  /** What it asks the gateway for; refused without this. */
+  readonly call?: AnswerCall;
+  /** Takes out of what it says what must not be shown. */
+  readonly redact?: (text: string) => string;
 }
 
 /** What one message would do, and the key that it was handled under. */
@@ -96,7 +101,7 @@ export class Rehearsal implements AsyncDisposable {
   }
 
   #load(): Promise<InstanceHandle> {
-    const { hosts, gateway, version } = this.#options;
+    const { hosts, gateway, version, call } = this.#options;
     const fault = (code: string, text: string): void => {
       this.#instance = undefined;
       this.#answer?.resolve({ status: "failed", logs: [], error: { code, name: "Error", message: text, stack: "" } });
@@ -105,6 +110,7 @@ export class Rehearsal implements AsyncDisposable {
       result: (batch, results) => {
         if (batch === this.#batch) this.#answer?.resolve(decodeOne(results));
       },
+      ...(call === undefined ? {} : { call }),
       cut: (_batch, cut) => fault(cut.fault.code, cut.fault.message),
       lost: (loss) => fault(loss.fault.code, loss.fault.message),
       stateGet: (request, keys) => {
@@ -120,9 +126,15 @@ export class Rehearsal implements AsyncDisposable {
 
   #placed(result: ItemResult): ItemResult {
     if (result.status === "deferred") return result;
-    const logs = result.logs.map((log) => ({ ...log, message: this.#places.inText(log.message) }));
+    const { redact = (text: string): string => text } = this.#options;
+    const logs = result.logs.map((log) => ({
+      ...log,
+      message: this.#places.inText(redact(log.message)),
+      ...(log.fields === undefined ? {} : { fields: redact(log.fields) }),
+    }));
     if (result.status === "done") return { ...result, logs };
-    return { ...result, logs, error: { ...result.error, stack: this.#places.inText(result.error.stack) } };
+    const { message, stack } = result.error;
+    return { ...result, logs, error: { ...result.error, message: redact(message), stack: this.#places.inText(redact(stack)) } };
   }
 
   async #readState(keys: readonly string[]): Promise<string> {

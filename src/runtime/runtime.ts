@@ -12,9 +12,10 @@ import { DeployedFunction, type FunctionParts } from "./function.ts";
 import { Finder } from "./finder.ts";
 import { type Failure, failedStats, recordedOf, runningStats } from "./function-stats.ts";
 import { HostPool } from "./hosts.ts";
-import { invokeIn } from "./invoke.ts";
+import { invokeIn, type InvokeOptions } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
 import { Milestones } from "./milestones.ts";
+import { Outside, type OutsideOptions } from "./outside.ts";
 import type { Pressure } from "./shedding.ts";
 import { StateSizes } from "./state-sizes.ts";
 import { SourceMaps } from "./places.ts";
@@ -47,6 +48,8 @@ export interface RuntimeOptions {
   readonly changed?: () => void;
   /** Takes what functions log and what is said about them; one in memory by default. */
   readonly logs?: LogRing;
+  /** What functions reach beyond their messages. */
+  readonly outside?: OutsideOptions;
 }
 
 export interface Target {
@@ -109,6 +112,7 @@ export class Runtime implements AsyncDisposable {
       unwritten,
       logger,
       logs: this.logs,
+      outside: new Outside(options.outside),
       sourceMaps: new SourceMaps(),
       drops: options.drops,
       head: () => this.#head,
@@ -334,12 +338,13 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** @throws MillraceError FUNCTION_UNKNOWN, and what invokeIn throws */
-  async invoke(name: string, message: Message): Promise<InvokeResult> {
+  async invoke(name: string, message: Message, options: InvokeOptions = { fetch: false }): Promise<InvokeResult> {
     const deployed = this.#functions.get(name);
     if (deployed === undefined) throw new MillraceError("FUNCTION_UNKNOWN", `no function "${name}" is deployed on this gateway`);
-    const { bundle, version } = deployed;
+    const { bundle, version, outside } = deployed;
     const { gateway } = this.#options;
-    return invokeIn(bundle, message, { hosts: this.#hosts, gateway, version, state: (key) => this.#journal.loadState(name, key) });
+    const ways = { call: outside.tried(options), redact: (text: string) => outside.secrets.redact(text) };
+    return invokeIn(bundle, message, { hosts: this.#hosts, gateway, version, ...ways, state: (key) => this.#journal.loadState(name, key) });
   }
 
   stats(): { hosts: number; hostRestarts: number; functions: FunctionStats[] } {

@@ -22,6 +22,8 @@ export interface SettlingParts {
   readonly unwritten: Unwritten;
   readonly log: FunctionLog;
   readonly places: Pick<Places, "first">;
+  /** Takes out of an error what must not be kept. */
+  readonly redact: (text: string) => string;
   readonly idempotency: Idempotency | undefined;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
@@ -183,7 +185,9 @@ export class Settling implements DraftOwner {
     });
   }
 
-  #failure(item: Item, error: GuestError, draft: Draft | undefined): void {
+  #failure(item: Item, thrown: GuestError, draft: Draft | undefined): void {
+    const { redact } = this.#parts;
+    const error = { ...thrown, message: redact(thrown.message), stack: redact(thrown.stack) };
     this.counters.failed++;
     this.usage.failed(error.code, draft === undefined);
     if (draft === undefined) this.counters.retried++;

@@ -54,5 +54,7 @@ export function loadSpec(bundle: Bundle, filters: readonly TopicFilter[], about:
     wallMs: limits.wallMs,
     outputBytes: limits.outputBytes,
     stateValueBytes: limits.stateValueBytes,
+    fetchBytes: limits.fetchBytes,
+    secrets: permissions.secrets,
   };
 }

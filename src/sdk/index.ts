@@ -2,7 +2,10 @@
  * What the author of a function imports as `millrace`. Everything here but `defineFunction` and `PermanentError` is types: the bundle of a
  * function carries nothing of Millrace.
  */
+import type { Fetch } from "./fetch.ts";
+
 export type { Measurement } from "../core/event.ts";
+export type { Fetch, FetchHeaders, FetchInit, FetchRequest, FetchResponse, FetchSignal } from "./fetch.ts";
 
 /** What becomes JSON by `JSON.stringify`: text, numbers, true and false, null, lists and plain objects of them. */
 export type JsonValue = string | number | boolean | null | object;
@@ -87,6 +90,19 @@ export interface FunctionContext {
    * @throws Error PERMISSION_DENIED when nothing in `permissions.emit` matches `type`, LIMIT_OUTPUT as for `publish`.
    */
   emit(type: string, data: JsonValue, options?: EmitOptions): void;
+  /**
+   * Asks another host, through the gateway; also the global `fetch`. It happens while the message is handled, so at least once, and what was not
+   * waited for ends with the handler. At most 100 for one message.
+   * @throws Error FETCH_FORBIDDEN when `permissions.http` does not allow the host or its address, LIMIT_FETCH when a body is over `limits.fetch`;
+   * neither is retried. FETCH_FAILED when there is no answer. TypeError for a request that is none; the reason of the signal.
+   */
+  readonly fetch: Fetch;
+  /**
+   * A secret of the gateway that `permissions.secrets` names, as it is now. Ask each time rather than keeping it: a change counts from the next time on.
+   * Logs and errors do not show it.
+   * @throws Error PERMISSION_DENIED when the manifest does not name it, which is not retried; SECRET_MISSING when it is not set
+   */
+  secret(name: string): Promise<string>;
   readonly log: FunctionLog;
   /** `env` of the manifest. */
   readonly env: Readonly<Record<string, string>>;

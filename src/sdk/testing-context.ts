@@ -3,7 +3,7 @@ import { compilePermissions, type Manifest } from "../core/manifest.ts";
 import type { LogLevel } from "../core/stats.ts";
 import { topicProblem } from "../core/topic.ts";
 import { formatSize } from "../core/units.ts";
-import type { FunctionContext, FunctionEvent, FunctionLog } from "./index.ts";
+import type { Fetch, FunctionContext, FunctionEvent, FunctionLog } from "./index.ts";
 import { createState, jsonOf, type StateChange } from "./testing-state.ts";
 
 export interface TestPublish {
@@ -44,6 +44,8 @@ interface Invocation {
   readonly stored: ReadonlyMap<string, string>;
   readonly manifest: Manifest;
   readonly seq: number;
+  readonly fetch: Fetch;
+  readonly secrets: Readonly<Record<string, string>>;
 }
 
 export function createContext(invocation: Invocation): FunctionContext {
@@ -52,6 +54,8 @@ export function createContext(invocation: Invocation): FunctionContext {
   return {
     state: createState({ stored: invocation.stored, changes: effects.state, valueBytesMax: manifest.limits.stateValueBytes, spend }),
     ...createOutlets(invocation, spend),
+    fetch: invocation.fetch,
+    secret: (name) => Promise.resolve().then(() => secretOf(name, invocation)),
     log: createLog(effects),
     env: manifest.env,
     now: () => event.time,
@@ -95,6 +99,15 @@ function createOutlets({ event, effects, manifest }: Invocation, spend: Spend): 
       effects.events.push({ type, subject, time: event.time, data: JSON.parse(json) });
     },
   };
+}
+
+function secretOf(name: string, { manifest, secrets }: Invocation): string {
+  if (!manifest.permissions.secrets.includes(name)) {
+    throw new MillraceError("PERMISSION_DENIED", `permissions.secrets of function.yaml does not name "${name}"`);
+  }
+  const value = Object.hasOwn(secrets, name) ? secrets[name] : undefined;
+  if (value !== undefined) return value;
+  throw new MillraceError("SECRET_MISSING", `the test gives no secret "${name}": testFunction(definition, { secrets: { ${name}: "…" } })`);
 }
 
 const LOG_LINES_MAX = 100;

@@ -9,17 +9,20 @@ import type { Manifest } from "../core/manifest.ts";
 import { parseTopicFilter, topicParams, TopicTrie, type TopicFilter } from "../core/topic.ts";
 import { parseManifest } from "../runtime/build/manifest-file.ts";
 import { createContext, type Effects, type TestLog } from "./testing-context.ts";
+import { createFetch, type TestFetch, withGlobalFetch } from "./testing-fetch.ts";
 import { createEvent, type TestMessage } from "./testing-event.ts";
 import { applyChanges } from "./testing-state.ts";
-import type { FunctionDefinition, JsonValue } from "./index.ts";
+import type { Fetch, FunctionDefinition, JsonValue } from "./index.ts";
 
 export { readRecording, type ReadRecordingOptions, type RecordedTestMessage } from "./testing-recording.ts";
+export type { TestFetch } from "./testing-fetch.ts";
 export type { TestMessage } from "./testing-event.ts";
 export type { TestEvent, TestLog, TestPublish } from "./testing-context.ts";
 
 /** Whether what a handler threw sends the message to the dead letters at once, without a retry. */
 export function isPermanent(error: unknown): boolean {
-  return error instanceof MillraceError || (error instanceof Error && error.name === "PermanentError");
+  const mayPass = error instanceof MillraceError && ["FETCH_FAILED", "SECRET_MISSING"].includes(error.code);
+  return (error instanceof MillraceError && !mayPass) || (error instanceof Error && error.name === "PermanentError");
 }
 
 /** State by key and name, such as `{ "boiler-1": { on: true } }`. */
@@ -28,11 +31,15 @@ export type TestState = Readonly<Record<string, Readonly<Record<string, JsonValu
 export interface TestOptions {
   /** The folder that holds function.yaml, usually `import.meta.dirname`. */
   readonly folder?: string;
-  /** The text of a function.yaml, instead of `folder`. With neither, every topic wakes the function and it may publish anywhere. */
+  /** The text of a function.yaml, instead of `folder`. With neither, every topic wakes the function, and it may publish and fetch anywhere. */
   readonly manifest?: string;
   /** Settings over those of the manifest. */
   readonly env?: Readonly<Record<string, string>>;
   readonly state?: TestState;
+  /** Answers what the function fetches, from hosts that its manifest allows. Without it every fetch fails with FETCH_FORBIDDEN. */
+  readonly fetch?: TestFetch;
+  /** By name; those of the manifest that are not here are missing. */
+  readonly secrets?: Readonly<Record<string, string>>;
 }
 
 /** What one message did. */
@@ -81,14 +88,21 @@ class Harness<T> implements FunctionHarness {
   readonly #publishes: Effects["publishes"] = [];
   readonly #events: Effects["events"] = [];
   readonly #logs: TestLog[] = [];
+  readonly #fetch: Fetch;
+  readonly #secrets: Readonly<Record<string, string>>;
   #seq = 0;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(definition: FunctionDefinition<T>, manifest: Manifest, { env, state }: TestOptions) {
+  constructor(definition: FunctionDefinition<T>, manifest: Manifest, options: TestOptions) {
+    const { env, state, fetch, secrets = {} } = options;
+    this.#secrets = secrets;
+    const isBare = options.folder === undefined && options.manifest === undefined;
     this.#definition = definition;
-    this.#manifest = { ...manifest, env: { ...manifest.env, ...env } };
+    const permissions = isBare ? { ...manifest.permissions, secrets: Object.keys(secrets) } : manifest.permissions;
+    this.#manifest = { ...manifest, permissions, env: { ...manifest.env, ...env } };
     this.#triggers = manifest.triggers.map(({ mqtt }) => parseTopicFilter(mqtt));
     for (const trigger of this.#triggers) this.#routes.add(trigger, trigger);
+    this.#fetch = createFetch({ name: manifest.name, http: isBare ? undefined : manifest.permissions.http, fetch });
     for (const [key, values] of Object.entries(state ?? {})) {
       const entries = Object.entries(values).map(([name, value]): [string, string] => [name, JSON.stringify(value)]);
       this.#state.set(key, new Map(entries));
@@ -130,9 +144,9 @@ class Harness<T> implements FunctionHarness {
     const event = createEvent<T>({ message, seq, params, name: this.#manifest.name });
     const effects: Effects = { publishes: [], events: [], logs: [], state: [] };
     const stored = this.#state.get(key) ?? new Map<string, string>();
-    const ctx = createContext({ event, effects, stored, manifest: this.#manifest, seq });
+    const ctx = createContext({ event, effects, stored, manifest: this.#manifest, seq, fetch: this.#fetch, secrets: this.#secrets });
     try {
-      await this.#definition.handler(event, ctx);
+      await withGlobalFetch(this.#fetch, () => this.#definition.handler(event, ctx));
     } finally {
       this.#logs.push(...effects.logs);
     }

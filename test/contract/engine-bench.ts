@@ -19,6 +19,16 @@ export interface Sent extends Partial<Message> {
 
 type Stored = Readonly<Record<string, readonly (readonly [string, string])[]>>;
 
+/** What an isolate has asked the gateway for. */
+export interface Called {
+  readonly what: number;
+  readonly head: unknown;
+  readonly body: Buffer;
+}
+
+/** Undefined when there is no answer. */
+type Answer = (call: Called) => { readonly head: object; readonly body?: Buffer } | undefined;
+
 const LIMITS = { timeoutMs: 10_000, wallMs: 10_000 };
 
 /** A result in as few words as possible. */
@@ -36,19 +46,27 @@ export class EngineBench implements Disposable {
   readonly instance: Instance;
   /** The keys of each request for state. */
   readonly asked: string[][];
+  /** What was asked of the gateway, and what was called off: its number. */
+  readonly called: (Called | number)[];
   #seq = 1;
 
-  private constructor(instance: Instance, asked: string[][]) {
+  private constructor(instance: Instance, { asked, called }: Pick<EngineBench, "asked" | "called">) {
     this.instance = instance;
+    this.called = called;
     this.asked = asked;
   }
 
-  /** It listens to `in/+k` and `other/#`. Requests for state are answered from `stored`. */
-  static async create(engine: Engine, plan: FunctionPlan & { readonly code?: string }, stored: Stored = {}): Promise<EngineBench> {
+  /** It listens to `in/+k` and `other/#`. Requests for state are answered from `stored`, what is asked of the gateway by `answer`. */
+  static async create(
+    engine: Engine,
+    plan: FunctionPlan & { readonly code?: string; readonly answer?: Answer },
+    stored: Stored = {},
+  ): Promise<EngineBench> {
     const { bundle, target } = functionOf({ triggers: ["in/+k", "other/#"], ...plan });
     const { filters } = new FunctionVersion(target, bundle);
     const spec = loadSpec({ ...bundle, code: plan.code ?? bundle.code }, filters, { version: target.version, gateway: "g" });
     const asked: string[][] = [];
+    const called: (Called | number)[] = [];
     const made: { instance?: Instance } = {};
     made.instance = await engine.create(spec, {
       loadState: (request, keys) => {
@@ -57,9 +75,20 @@ export class EngineBench implements Disposable {
         const entries = Object.fromEntries(names.map((name) => [name, stored[name] ?? []]));
         setImmediate(() => made.instance?.stateLoaded(request, JSON.stringify(entries)));
       },
+      call: (request, what, head, body) => {
+        const call = { what, head: JSON.parse(head) as unknown, body: Buffer.from(body, "latin1") };
+        called.push(call);
+        setImmediate(() => {
+          const answered = plan.answer?.(call);
+          if (answered !== undefined) {
+            made.instance?.answered(request, JSON.stringify(answered.head), (answered.body ?? Buffer.alloc(0)).toString("latin1"));
+          }
+        });
+      },
+      callOff: (request) => void called.push(request),
       stuck: WAYS.stuck,
     });
-    return new EngineBench(made.instance, asked);
+    return new EngineBench(made.instance, { asked, called });
   }
 
   /** What `run` of the instance answers to a batch of these messages. */

@@ -6,6 +6,7 @@ import { engineContract } from "./engine.contract.ts";
 import { engineLogsContract } from "./engine-logs.contract.ts";
 import { engineStateContract } from "./engine-state.contract.ts";
 import { engineTimersContract } from "./engine-timers.contract.ts";
+import { engineFetchContract } from "./engine-fetch.contract.ts";
 import { engineLimitsContract } from "./engine-limits.contract.ts";
 
 describe("isolated-vm, with isolates made ahead", () => {
@@ -17,6 +18,7 @@ describe("isolated-vm, with isolates made ahead", () => {
   engineStateContract(() => engine);
   engineLogsContract(() => engine);
   engineTimersContract(() => engine);
+  engineFetchContract(() => engine);
   engineLimitsContract(() => engine);
 });
 
@@ -31,4 +33,5 @@ describe("the plain engine for tests", () => {
   engineStateContract(plainEngine);
   engineLogsContract(plainEngine);
   engineTimersContract(plainEngine);
+  engineFetchContract(plainEngine);
 });

@@ -12,7 +12,7 @@ const DEPLOY_MS_MAX = 60_000;
 const REMOVE_MS_MAX = 30_000;
 const LETTERS_MAX = 1_000;
 const LOGS_MAX = 1_000;
-const CODE = /\b(?:LIMIT_[A-Z]+|HOST_CRASHED|FUNCTION_THREW|FUNCTION_LOAD_FAILED|PERMISSION_DENIED|PAYLOAD_INVALID)\b/g;
+const CODE = /\b(?:LIMIT_[A-Z]+|FETCH_[A-Z]+|HOST_CRASHED|FUNCTION_THREW|FUNCTION_LOAD_FAILED|PERMISSION_DENIED|PAYLOAD_INVALID)\b/g;
 
 const readySchema = z.object({ addresses: z.object({ http: z.string(), mqtt: z.string() }) });
 

@@ -6,7 +6,13 @@ import { type FunctionPlan, functionOf } from "../support/functions.ts";
 export type Expected =
   | Extract<
       ErrorCode,
-      `LIMIT_${string}` | "HOST_CRASHED" | "FUNCTION_THREW" | "FUNCTION_LOAD_FAILED" | "PERMISSION_DENIED" | "PAYLOAD_INVALID"
+      | `LIMIT_${string}`
+      | `FETCH_${string}`
+      | "HOST_CRASHED"
+      | "FUNCTION_THREW"
+      | "FUNCTION_LOAD_FAILED"
+      | "PERMISSION_DENIED"
+      | "PAYLOAD_INVALID"
     >
   | "harmless";
 
@@ -22,7 +28,7 @@ export interface Snippet {
   readonly prelude?: string;
   /** The whole script instead; it leaves its exports in `__millrace`. */
   readonly code?: string;
-  readonly plan?: Partial<Pick<FunctionPlan, "limits" | "publish" | "emit">>;
+  readonly plan?: Partial<Pick<FunctionPlan, "limits" | "publish" | "emit" | "http">>;
   /** Messages that it is sent at most; otherwise as many as it takes to keep it busy while others are watched. */
   readonly messagesMax?: number;
   /** Nothing that it emits or publishes may get out. */

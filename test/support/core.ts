@@ -5,6 +5,7 @@ import { decodeMessage, type JournaledMessage, type Message } from "../../src/co
 import type { DeadLetter, FunctionStats } from "../../src/core/stats.ts";
 import { Journal, type JournalOptions } from "../../src/journal/journal.ts";
 import type { DeploymentJournal } from "../../src/runtime/deployment-journal.ts";
+import type { OutsideOptions } from "../../src/runtime/outside.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import type { TestFunction } from "./functions.ts";
 import { append, entryOf, KEEPS_NOTHING } from "./journal.ts";
@@ -17,6 +18,7 @@ export interface CoreOptions {
   readonly ownHostsMax?: number;
   readonly pendingMax?: number;
   readonly changed?: () => void;
+  readonly outside?: OutsideOptions;
   /** Quota of the events of one priority. */
   readonly outboxLaneBytesMax?: number;
   readonly journal?: Partial<JournalOptions>;
@@ -72,9 +74,9 @@ export class Core implements AsyncDisposable {
     const journal = own.use(
       await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING, drops, ...outbox, ...options.journal }),
     );
-    const { hosts = 1, pendingMax = 8_192, around, hostMemoryMax, ownHostsMax, changed } = options;
+    const { hosts = 1, pendingMax = 8_192, around, hostMemoryMax, ownHostsMax, changed, outside = {} } = options;
     const limits = { ...(hostMemoryMax === undefined ? {} : { hostMemoryMax }), ...(ownHostsMax === undefined ? {} : { ownHostsMax }) };
-    const more = { ...limits, ...(changed === undefined ? {} : { changed }) };
+    const more = { ...limits, outside, ...(changed === undefined ? {} : { changed }) };
     const seen = around === undefined ? journal : surrounded(journal, around);
     const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax, drops, ...more }, seen, silentLogger));
     if (options.begin !== false) runtime.begin();

@@ -16,9 +16,13 @@ export const SPEC: LoadSpec = {
   wallMs: 1_000,
   outputBytes: 100_000,
   stateValueBytes: 1_000,
+  fetchBytes: 100_000,
+  secrets: [],
 };
 export const WAYS = {
   loadState: (): void => undefined,
+  call: (): void => undefined,
+  callOff: (): void => undefined,
   stuck: ({ message }: { readonly message: string }): void => {
     throw new Error(message);
   },

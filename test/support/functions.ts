@@ -21,6 +21,9 @@ export interface FunctionPlan {
   readonly retry?: Partial<Manifest["retry"]>;
   readonly publish?: readonly string[];
   readonly emit?: readonly string[];
+  /** Hosts that it may fetch from. */
+  readonly http?: readonly string[];
+  readonly secrets?: readonly string[];
   /** Statements that run when the isolate is made. */
   readonly prelude?: string;
   /** The body of `async handler(event, ctx)`. */
@@ -52,7 +55,7 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     isolation: plan.isolation,
     limits: { cpuMs: 200, wallMs: 5_000, memoryBytes: 32 * 2 ** 20, outputBytes: 2 ** 20, stateValueBytes: 65_536, ...plan.limits },
     retry: { attempts: 3, minMs: 1, maxMs: 20, maxAgeMs: 3_600_000, ...plan.retry },
-    permissions: { publish: [...publish], emit: [...emit] },
+    permissions: { publish: [...publish], emit: [...emit], http: plan.http, secrets: plan.secrets },
     env: {},
   });
   const code = `${plan.prelude ?? ""};var __millrace={default:{async handler(event,ctx){${plan.handler}\n}}};`;

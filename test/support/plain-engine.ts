@@ -10,11 +10,11 @@ import type { GuestHost, GuestOptions, GuestRuntime } from "../../src/runtime/ho
 const GUEST = new Script(
   `var begin = (() => { ${guestScript()}
     installGlobals(globalThis.__seed);
-    return (options, loadState, wakeIn) => createGuest(typeof __millrace === "undefined" ? undefined : __millrace, JSON.parse(options), { loadState, wakeIn });
+    return (options, host) => createGuest(typeof __millrace === "undefined" ? undefined : __millrace, JSON.parse(options), host);
   })();`,
 );
 
-type Begin = (options: string, loadState: GuestHost["loadState"], wakeIn: GuestHost["wakeIn"]) => GuestRuntime;
+type Begin = (options: string, host: GuestHost) => GuestRuntime;
 
 /**
  * The same guest code in contexts of this process, for tests of the protocol where isolates are not the point. It confines nothing and nobody: it cannot
@@ -45,8 +45,12 @@ class PlainInstance implements Instance {
     if (globals.begin === undefined) throw new TypeError("the function's code has taken the guest away");
     // As over a pipe, the answer never comes before the request has returned.
     const alarm = new Alarm();
-    const loadState: GuestHost["loadState"] = (request, keys) => void setImmediate(() => ways.loadState(request, keys));
-    const guest = globals.begin(JSON.stringify(options), loadState, (ms) => alarm.set(ms));
+    const guest = globals.begin(JSON.stringify(options), {
+      loadState: (request, keys) => void setImmediate(() => ways.loadState(request, keys)),
+      wakeIn: (ms) => alarm.set(ms),
+      call: (request, what, head, body) => ways.call(request, what, head, body),
+      callOff: (request) => ways.callOff(request),
+    });
     alarm.ring = (elapsedMs) => guest.wake(elapsedMs);
     return new PlainInstance(guest, alarm);
   }
@@ -77,6 +81,10 @@ class PlainInstance implements Instance {
 
   stateLoaded(request: number, entries: string): void {
     if (!this.#disposed) this.#guest.stateLoaded(request, entries);
+  }
+
+  answered(request: number, head: string, body: string): void {
+    if (!this.#disposed) this.#guest.answered(request, head, body);
   }
 
   dispose(): void {

@@ -50,6 +50,8 @@ export interface InvokeMessage {
   readonly topic: string;
   readonly payload: Uint8Array;
   readonly qos: 0 | 1 | 2;
+  /** Whether what the function fetches is fetched. */
+  readonly fetch: boolean;
 }
 
 /** A gateway's local HTTP as its caller sees it. Everything throws GATEWAY_UNREACHABLE or what the gateway answers. */
@@ -129,14 +131,14 @@ export class GatewayClient {
 
   /** Runs a deployed function once; nothing of what it does is kept. */
   invoke(name: string, message: InvokeMessage): Promise<InvokeAnswer> {
-    const { topic, payload, qos } = message;
+    const { topic, payload, qos, fetch } = message;
     return ask(this.#remote, {
       path: `/v1/functions/${encodeURIComponent(name)}/invoke`,
       schema: invokeResultSchema,
       signal: this.#signal,
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ topic, payloadBase64: Buffer.from(payload).toString("base64"), qos }),
+      body: JSON.stringify({ topic, payloadBase64: Buffer.from(payload).toString("base64"), qos, fetch }),
       timeoutMs: 120_000,
     });
   }

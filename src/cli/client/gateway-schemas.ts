@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { DROP_REASONS } from "../../core/drops.ts";
 import { fromLine, recordedSchema } from "../../core/recording.ts";
+import { FETCH_OUTCOMES, type FetchStats } from "../../core/fetch-stats.ts";
 import type { HistogramStats } from "../../core/histogram.ts";
 import type { StartStats } from "../../core/starts.ts";
 import type { DeadLetter, FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
@@ -34,6 +35,12 @@ const usageStats = z.object({
   bytesOut: counter,
   heapBytes: counter,
 }) satisfies z.ZodType<UsageStats>;
+const fetchStats = z.object({
+  outcomes: z.partialRecord(z.enum(FETCH_OUTCOMES), counter).readonly(),
+  duration: histogram,
+  bytesOut: counter,
+  bytesIn: counter,
+}) satisfies z.ZodType<FetchStats>;
 const functionStats = z.object({
   name: z.string(),
   version: z.int(),
@@ -54,6 +61,8 @@ const functionStats = z.object({
   oldestAgeMs: counter.exactOptional(),
   stateBytes: counter.exactOptional(),
   usage: usageStats.default(NO_USAGE),
+  fetches: fetchStats.exactOptional(),
+  secretProblems: z.array(z.string()).readonly().exactOptional(),
 }) satisfies z.ZodType<FunctionStats>;
 
 /** Members that a later gateway adds are kept, so that `--json` shows all there is. */

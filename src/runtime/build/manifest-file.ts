@@ -109,6 +109,7 @@ function normalize(file: ManifestFile): Manifest {
       outputBytes: limits.output,
       stateValueBytes: limits.stateValue,
       stateBytes: limits.state,
+      fetchBytes: limits.fetch,
     },
     retry: { attempts: retry.attempts, ...retry.backoff, maxAgeMs: retry.maxAge },
     permissions,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { MillraceError } from "../../core/errors.ts";
 import { IDEMPOTENCY_KEY, ISOLATIONS, ORDERS, OVERFLOWS } from "../../core/manifest.ts";
+import { httpEntryProblem } from "../../core/http-permission.ts";
 import { parseTopicFilter } from "../../core/topic.ts";
 import { type Bounds, choice, DURATION, quantity, readQuantity, SIZE } from "./manifest-values.ts";
 
@@ -117,6 +118,7 @@ const limitsSchema = z
     memory: quantity(SIZE, "32MB", { min: "8MB", max: "1GB" }, "Heap of the isolate."),
     output: quantity(SIZE, "1MB", { min: "1KB", max: "8MB" }, "Everything that one message publishes, emits and stores."),
     state: quantity(SIZE, "64MB", { min: "1KB", max: "16GB" }, "Everything that the function keeps; not below `stateValue`."),
+    fetch: quantity(SIZE, "1MB", { min: "1KB", max: "8MB" }, "One body of a fetch, sent or received."),
     stateValue: quantity(SIZE, "64KB", { min: "1KB", max: "1MB" }, "One value in the state, as JSON."),
   })
   .prefault({})
@@ -170,6 +172,16 @@ export const outboxSchema = z
     examples: [[{ types: ["alarm"], priority: 9 }]],
   });
 
+const SECRET_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,99}$/;
+
+const httpEntry = z
+  .string({ error: 'must be a host such as "api.example.com" or "http://10.0.0.5:8080"' })
+  .max(300)
+  .superRefine((text, ctx) => {
+    const problem = httpEntryProblem(text);
+    if (problem !== undefined) ctx.addIssue({ code: "custom", message: problem, input: text });
+  });
+
 const permissionsSchema = z
   .strictObject({
     publish: z
@@ -185,9 +197,31 @@ const permissionsSchema = z
         description: "Event types that it may emit; `*` at the end stands for any rest.",
         examples: [["measurement", "com.example.*"]],
       }),
+    http: z
+      .array(httpEntry)
+      .max(100)
+      .prefault([])
+      .meta({
+        description:
+          "Hosts that it may fetch from, as `[scheme://]host[:port]`; https unless said. `*.` stands for any name before the rest. An address that is " +
+          "not public has to be named itself.",
+        examples: [["api.example.com", "*.example.com:8443", "http://10.0.0.5:8080"]],
+      }),
+    secrets: z
+      .array(
+        z.string({ error: "must be the name of a secret" }).regex(SECRET_NAME, {
+          error: "must be the name of a secret: letters, digits and underscores, no digit first, at most 100",
+        }),
+      )
+      .max(100)
+      .prefault([])
+      .meta({
+        description: "Secrets of the gateway that it may read with `ctx.secret`; `millrace secrets set NAME` sets one.",
+        examples: [["API_KEY"]],
+      }),
   })
   .prefault({})
-  .meta({ description: "What it may let out; anything else fails the message with PERMISSION_DENIED." });
+  .meta({ description: "What it may let out and take in; anything else fails the message with PERMISSION_DENIED." });
 
 const envSchema = z
   .record(
@@ -270,5 +304,4 @@ export type ManifestFile = z.infer<typeof manifestFileSchema>;
 export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
   "": ["batch", "secrets"],
   "triggers[]": ["schedule", "http", "event", "state"],
-  permissions: ["http", "secrets"],
 };

@@ -9,7 +9,7 @@ const TIMEOUT_MS = 2_000;
 export interface Blank {
   readonly isolate: ivm.Isolate;
   readonly context: ivm.Context;
-  /** Takes the options as JSON, `loadState` and `wakeIn`; to be called when the user's code has run. */
+  /** Takes the options as JSON and the functions of `GuestHost` in their order; to be called when the user's code has run. */
   readonly create: ivm.Reference;
   /** Collects garbage, and ends the isolate when too much is left; takes more bytes than it may have. */
   readonly collect: ivm.Reference;
@@ -27,9 +27,9 @@ ${guestScript()}
 const collect = closeRealm();
 installGlobals(globalThis.__seed);
 delete globalThis.__seed;
-const create = (options, loadState, wakeIn) => {
+const create = (options, loadState, wakeIn, call, callOff) => {
   const exported = typeof __millrace === "undefined" ? undefined : __millrace;
-  return createGuest(exported, JSON.parse(options), { loadState, wakeIn });
+  return createGuest(exported, JSON.parse(options), { loadState, wakeIn, call, callOff });
 };
 return { create, warmUp, collect };
 })()`;

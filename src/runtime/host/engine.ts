@@ -12,6 +12,9 @@ export interface Engine {
 /** How code in an isolate reaches out. */
 export interface InstanceWays {
   loadState(request: number, keys: string): void;
+  /** `head` is what the guest says is JSON; `body` has one character for each byte. */
+  call(request: number, what: number, head: string, body: string): void;
+  callOff(request: number): void;
   /** The code computes for longer than it may and cannot be stopped; only the end of the process does that. */
   readonly stuck: (fault: Fault) => void;
 }
@@ -22,6 +25,8 @@ export interface Instance {
   /** `batch` and the results are byte strings, laid out as in frames.ts. Computing for longer than `timeoutMs` without a pause ends it. */
   run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome>;
   stateLoaded(request: number, entries: string): void;
+  /** The answer to a call. */
+  answered(request: number, head: string, body: string): void;
   dispose(): void;
 }
 

@@ -8,11 +8,14 @@
  *                  STATE     u32 request · JSON {key: [[name, JSON text] …]}: the answer to STATE_GET; null for a key stands for too much
  *                            at once, and that it has to be asked for again. The first key is never null.
  *                  UNLOAD    drop the isolate
+ *                  ANSWER    u32 request · u32 length · JSON: what was asked for, or {error: {code, message}} · bytes: the answer to CALL
  *                  PING      to be answered at once with PONG, by the thread that everything else in the host depends on
  *   to the gateway READY     the process has started
  *                  LOADED    JSON StartTimes
  *                  FAILED    JSON {code, message}: the isolate could not be made
  *                  STATE_GET u32 request · JSON [key …]
+ *                  CALL      u32 request · u8 what, see guest-call-kinds.ts · u32 length · JSON · bytes: asks the gateway for something
+ *                  CALL_OFF  u32 request: what was asked for is of no use any more; there is an answer all the same
  *                  RESULT    u32 batch · u32 µs of a processor that it took · u32 KiB of the heap, 0 when it was not looked at
  *                            · results, one for each item
  *                  CUT       u32 batch · JSON {code, message} as u32 length and text · u16 finished items · u32 ms that the next one had
@@ -32,6 +35,8 @@
  *           message that is not given up with it until a message resumes the key.
  * log:    u8 level · u32 text; level 4: the text is the number of lines that were left out; with 8 added: u32 fields, the JSON of an object
  *
+ * A call belongs to the batch that is being handled: with its RESULT or CUT the gateway drops what is not answered.
+ *
  * Back-pressure: the gateway has at most two batches of an instance under way, so neither side ever holds more than that.
  */
 export const FRAME = {
@@ -40,6 +45,7 @@ export const FRAME = {
   STATE: 3,
   UNLOAD: 4,
   PING: 5,
+  ANSWER: 6,
   READY: 16,
   LOADED: 17,
   FAILED: 18,
@@ -48,6 +54,8 @@ export const FRAME = {
   CUT: 21,
   STUCK: 22,
   PONG: 23,
+  CALL: 24,
+  CALL_OFF: 25,
 } as const;
 
 const FRAME_HEADER_BYTES = 9;
@@ -69,6 +77,10 @@ export interface LoadSpec {
   readonly wallMs: number;
   readonly outputBytes: number;
   readonly stateValueBytes: number;
+  /** Of one body of a fetch. */
+  readonly fetchBytes: number;
+  /** Names of those that it may read. */
+  readonly secrets: readonly string[];
 }
 
 /** Where the time went until an instance was ready for its first batch, in milliseconds. */

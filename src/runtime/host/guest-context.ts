@@ -1,6 +1,9 @@
+import { CALL_SECRET } from "./guest-call-kinds.ts";
+import { calls } from "./guest-calls.ts";
 import { toBytes, u16, u32, u48 } from "./guest-codec.ts";
 import { type Effects, LEVELS, printable } from "./guest-effects.ts";
 import type { GuestEvent } from "./guest-event.ts";
+import { fetchThrough } from "./guest-fetch.ts";
 import type { StateCache } from "./guest-state.ts";
 import { type StateView, stateView } from "./guest-state-view.ts";
 import type { GuestOptions } from "./guest-types.ts";
@@ -55,6 +58,12 @@ export class Context {
   get emit(): (type: unknown, data: unknown, about?: { subject?: unknown }) => void {
     return (type, data, about) => this.#emit(type, data, about?.subject ?? this.#event.topic);
   }
+  get fetch(): typeof fetchThrough {
+    return fetchThrough;
+  }
+  get secret(): (name: unknown) => Promise<string> {
+    return (name) => secretOf(name, this.#parts.options);
+  }
   get state(): StateView {
     const { state, options } = this.#parts;
     state.used = true;
@@ -84,6 +93,15 @@ export class Context {
     const [typeBytes, subjectBytes, bytes] = [toBytes(type), toBytes(printable(subject).slice(0, 1024)), toBytes(jsonOf(data))];
     this.#effects.emit(u16(typeBytes.length) + typeBytes + u16(subjectBytes.length) + subjectBytes + u32(bytes.length) + bytes);
   }
+}
+
+/** Asked for each time, so that a secret is in the isolate only where it is used, and a new value counts at once. */
+async function secretOf(name: unknown, { secrets }: GuestOptions): Promise<string> {
+  if (typeof name !== "string" || !secrets.includes(name)) {
+    throw new LimitError("PERMISSION_DENIED", `the secret ${printable(name)} is not named by permissions.secrets`);
+  }
+  const { head } = await calls.ask({ what: CALL_SECRET, head: name });
+  return (head as { readonly value: string }).value;
 }
 
 interface Delivery {

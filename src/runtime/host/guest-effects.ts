@@ -1,5 +1,5 @@
 import { toBytes, u16, u32 } from "./guest-codec.ts";
-import { LimitError, PayloadError } from "./guest-values.ts";
+import { LimitError, OutsideError, PayloadError } from "./guest-values.ts";
 
 /** Counts travel in 16 bits. */
 const COUNT_MAX = 65_535;
@@ -129,16 +129,18 @@ export function printable(value: unknown): string {
 /** One result with an error: `status` 1 is retried, 2 is not. */
 export function encodeFailure(error: unknown, effects: Effects): string {
   let [code, name, message, stack] = ["FUNCTION_THREW", "Error", "", ""];
+  let mayPass = false;
   try {
     const thrown = typeof error === "object" && error !== null ? error : { message: printable(error) };
     name = "name" in thrown ? String(thrown.name) : name;
     message = "message" in thrown ? String(thrown.message) : printable(thrown);
     stack = "stack" in thrown ? String(thrown.stack) : stack;
-    if (thrown instanceof PayloadError || thrown instanceof LimitError) code = thrown.code;
+    if (thrown instanceof PayloadError || thrown instanceof LimitError || thrown instanceof OutsideError) code = thrown.code;
+    mayPass = thrown instanceof OutsideError;
   } catch {
     message = "the thrown value cannot be read";
   }
-  const status = name === "PermanentError" || code !== "FUNCTION_THREW" ? "\x02" : "\x01";
+  const status = name === "PermanentError" || (code !== "FUNCTION_THREW" && !mayPass) ? "\x02" : "\x01";
   const bytes = toBytes(JSON.stringify({ code, name: name.slice(0, 200), message: message.slice(0, 4000), stack: ownFrames(stack) }));
   return `${status}${u32(bytes.length)}${bytes}${effects.encodeLogs()}`;
 }

@@ -12,6 +12,10 @@ export interface GuestOptions {
   readonly wallMs: number;
   readonly outputBytes: number;
   readonly stateValueBytes: number;
+  /** Of one body of a fetch. */
+  readonly fetchBytes: number;
+  /** Names of those that it may read. */
+  readonly secrets: readonly string[];
 }
 
 /** The ways out of the isolate; each returns at once. */
@@ -20,6 +24,10 @@ export interface GuestHost {
   loadState(request: number, keys: string): void;
   /** Asks for one call of `GuestRuntime.wake`, in so many milliseconds, in the place of what was asked for before. */
   wakeIn(ms: number): void;
+  /** Asks the gateway for something, see guest-call-kinds.ts; answered through `GuestRuntime.answered`. `body` has one character for each byte. */
+  call(request: number, what: number, head: string, body: string): void;
+  /** What was asked for is of no use any more. */
+  callOff(request: number): void;
 }
 
 export interface GuestRuntime {
@@ -30,6 +38,8 @@ export interface GuestRuntime {
   /** Resolves with the results of the batch that was started; empty when `salvage` has already taken them. */
   finish(): Promise<string>;
   stateLoaded(request: number, entries: string): void;
+  /** `head` is JSON; `body` has one character for each byte. */
+  answered(request: number, head: string, body: string): void;
   /** A timer may be due; `elapsedMs` have passed since `wakeIn`. */
   wake(elapsedMs: number): void;
   /** For a batch that was cut off: the results so far. */

@@ -14,6 +14,16 @@ export class LimitError extends Error {
   }
 }
 
+/** The gateway could not do what it was asked for; another try may help. */
+export class OutsideError extends TypeError {
+  override name = "OutsideError";
+  readonly code: string;
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
 /** Any value a function may hand over → bytes: text as UTF-8, binary as it is, everything else as JSON. */
 export function payloadBytes(value: unknown): string {
   if (typeof value === "string") return toBytes(value);

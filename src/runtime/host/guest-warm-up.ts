@@ -16,7 +16,11 @@ const OPTIONS: GuestOptions = {
   wallMs: 1_000,
   outputBytes: 1_000,
   stateValueBytes: 1_000,
+  fetchBytes: 1_000,
+  secrets: [],
 };
+
+function nothing(): void {}
 
 function handleAny(event: GuestEvent, ctx: Context): void {
   ctx.publish(`${event.params["a"] ?? ""}/b`, event.data);
@@ -28,7 +32,8 @@ function handleAny(event: GuestEvent, ctx: Context): void {
  * do then when a function is started. Leaves nothing behind. @returns whether the message was handled
  */
 export async function warmUp(): Promise<boolean> {
-  const guest = createGuest({ default: { handler: handleAny } }, OPTIONS, { loadState: () => undefined, wakeIn: () => undefined });
+  const host = { loadState: nothing, wakeIn: nothing, call: nothing, callOff: nothing };
+  const guest = createGuest({ default: { handler: handleAny } }, OPTIONS, host);
   const topic = "a";
   const record = `\x01\0${u48(0)}${u16(topic.length)}${topic}${u16(0)}{"a":1}`;
   guest.start(`\0\x01\0${u48(1)}${u16(0)}${u32(record.length)}${record}`);

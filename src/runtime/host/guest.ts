@@ -1,7 +1,9 @@
+import { calls } from "./guest-calls.ts";
 import { u16, u32 } from "./guest-codec.ts";
 import { Context } from "./guest-context.ts";
 import { Effects, encodeFailure, LEVELS } from "./guest-effects.ts";
 import { GuestEvent } from "./guest-event.ts";
+import { installFetch } from "./guest-fetch.ts";
 import { installRandom } from "./guest-random.ts";
 import { StateCache } from "./guest-state.ts";
 import { installTimers, timers } from "./guest-timers.ts";
@@ -28,6 +30,14 @@ interface Current {
 export function createGuest(exported: unknown, options: GuestOptions, host: GuestHost): GuestRuntime {
   const guest = new Guest(definitionOf(exported), options, host);
   installConsole((level, values) => guest.log(level, values));
+  calls.attach({
+    get busy(): boolean {
+      return guest.busy;
+    },
+    call: (request, what, head, body) => host.call(request, what, head, body),
+    callOff: (request) => host.callOff(request),
+    bodyBytesMax: options.fetchBytes,
+  });
   timers.attach({
     get busy(): boolean {
       return guest.busy;
@@ -40,12 +50,14 @@ export function createGuest(exported: unknown, options: GuestOptions, host: Gues
     take: () => guest.take(),
     finish: () => guest.finish(),
     stateLoaded: (request, entries) => guest.stateLoaded(request, entries),
+    answered: (request, head, body) => calls.answered(request, head, body),
     wake: (elapsedMs) => guest.wake(elapsedMs),
     salvage: () => guest.salvage(),
   };
 }
 
-class Guest implements GuestRuntime {
+/** Everything of `GuestRuntime` that is about messages. */
+class Guest implements Omit<GuestRuntime, "answered"> {
   readonly #definition: Definition;
   readonly #options: GuestOptions;
   readonly #state: StateCache;
@@ -159,6 +171,7 @@ class Guest implements GuestRuntime {
   #over(): void {
     this.#current = undefined;
     if (timers.size > 0) timers.clear();
+    if (calls.used) calls.over();
   }
 
   #fail(error: unknown, event: GuestEvent, effects: Effects): string {
@@ -186,6 +199,7 @@ function definitionOf(exported: unknown): Definition {
 export function installGlobals(seed: string): void {
   installConsole(() => undefined);
   installTimers();
+  installFetch();
   installRandom(seed);
 }
 

@@ -1,5 +1,6 @@
 import ivm from "isolated-vm";
 import { Alarm } from "./alarm.ts";
+import { Asks, ASKS_MAX } from "./asks.ts";
 import { BlankMaker } from "./blank.ts";
 import { BlankPool } from "./blank-pool.ts";
 import { CodeCache } from "./code-cache.ts";
@@ -27,11 +28,6 @@ const MEMORY_MB_MIN = 8;
 const MEMORY_LOOK_MS = 2;
 const MEMORY_LOOK_BATCHES = 64;
 const COLLECT_TIMEOUT_MS = 1_000;
-/** A message needs its state once, and a batch has at most 256 messages. Characters of keys. */
-const ASKS_MAX = 1_000;
-/** Each alarm that has rung lets the function ask for as many more: for the next one, and for an earlier one instead. */
-const ASKS_OF_A_WAKE = 2;
-const ASK_CHARS_MAX = 32 * 1024 * 1024;
 
 export interface IsolatedVmOptions {
   /** Called when an isolate cannot be stopped from inside the process. */
@@ -76,13 +72,7 @@ export class IsolatedVmEngine implements Engine, Disposable {
 
 /** The functions that `createGuest` made, by name. */
 type GuestFunctions = Readonly<Record<(typeof GUEST_FUNCTIONS)[number], ivm.Reference>>;
-const GUEST_FUNCTIONS = ["start", "take", "finish", "stateLoaded", "wake", "salvage"] as const;
-
-/** How often and with how much the function may still ask the gateway in this batch. */
-interface Asks {
-  left: number;
-  charsLeft: number;
-}
+const GUEST_FUNCTIONS = ["start", "take", "finish", "stateLoaded", "answered", "wake", "salvage"] as const;
 
 /** An isolate that has become a function's. */
 interface Made {
@@ -122,7 +112,7 @@ class IsolatedVmInstance implements Instance {
     const memoryMb = Math.max(MEMORY_MB_MIN, Math.ceil(spec.memoryBytes / 2 ** 20));
     const { blank, pooled } = parts.pool.take(memoryMb);
     const { isolate, context, collect } = blank;
-    const asks: Asks = { left: ASKS_MAX, charsLeft: ASK_CHARS_MAX };
+    const asks = new Asks();
     const alarm = new Alarm();
     try {
       const isolateMs = performance.now() - startedAt;
@@ -150,8 +140,7 @@ class IsolatedVmInstance implements Instance {
     try {
       const timeout = limits.timeoutMs;
       this.#timeoutMs = timeout;
-      this.#made.asks.left = ASKS_MAX;
-      this.#made.asks.charsLeft = ASK_CHARS_MAX;
+      this.#made.asks.begin();
       this.#made.alarm.hold();
       if (this.#pace.quick) this.#guest.start.applySync(undefined, [batch], { timeout });
       else await this.#watched(this.#guest.start.apply(undefined, [batch], { timeout }));
@@ -183,12 +172,15 @@ class IsolatedVmInstance implements Instance {
   /** Whatever it says that it has finished: it has not had the state that it asked for. */
   #refuse(): RunOutcome {
     this.dispose();
-    const fault = { code: "LIMIT_CALLS", message: `asked for state or for timers more than ${ASKS_MAX} times in one batch` };
+    const fault = {
+      code: "LIMIT_CALLS",
+      message: `asked for state, timers or the gateway more than ${ASKS_MAX} times at once in one batch`,
+    };
     return { done: false, fault, finished: 0, elapsedMs: 0, results: "" };
   }
 
   get #hasAskedTooOften(): boolean {
-    return this.#made.asks.left < 0 || this.#made.asks.charsLeft < 0;
+    return this.#made.asks.areTooMany;
   }
 
   #watched<T>(running: Promise<T>, timeoutMs = this.#timeoutMs): Promise<T> {
@@ -253,9 +245,14 @@ class IsolatedVmInstance implements Instance {
     this.#goOn(this.#guest.stateLoaded.apply(undefined, [request, entries], { timeout: this.#timeoutMs }));
   }
 
+  answered(request: number, head: string, body: string): void {
+    if (this.#isolate.isDisposed || !this.#made.asks.answered(request)) return;
+    this.#goOn(this.#guest.answered.apply(undefined, [request, head, body], { timeout: this.#timeoutMs }));
+  }
+
   #wake(elapsedMs: number): void {
     if (this.#isolate.isDisposed) return;
-    this.#made.asks.left += ASKS_OF_A_WAKE;
+    this.#made.asks.woken();
     this.#goOn(this.#guest.wake.apply(undefined, [elapsedMs], { timeout: this.#timeoutMs }));
   }
 
@@ -279,11 +276,16 @@ const WALL = Symbol("wall");
 function counted(ways: InstanceWays, asks: Asks, alarm: Alarm): GuestHost {
   return {
     wakeIn: (ms) => {
-      if (--asks.left >= 0) alarm.set(ms);
+      if (asks.take(0)) alarm.set(ms);
     },
     loadState: (request, keys) => {
-      asks.charsLeft -= keys.length;
-      if (--asks.left >= 0 && asks.charsLeft >= 0) ways.loadState(request, keys);
+      if (asks.take(keys.length)) ways.loadState(request, keys);
+    },
+    call: (request, what, head, body) => {
+      if (asks.call(request, { headChars: head.length, bodyChars: body.length })) ways.call(request, what, head, body);
+    },
+    callOff: (request) => {
+      if (asks.callOff(request)) ways.callOff(request);
     },
   };
 }
@@ -294,7 +296,12 @@ async function specialise(create: ivm.Reference, spec: LoadSpec, ways: GuestHost
   const options: GuestOptions = rest;
   const loadState = new ivm.Callback((request: unknown, keys: unknown) => ways.loadState(Number(request), String(keys)), { ignored: true });
   const wakeIn = new ivm.Callback((ms: unknown) => ways.wakeIn(Number(ms)), { ignored: true });
-  const made: ivm.Reference = await create.apply(undefined, [JSON.stringify(options), loadState, wakeIn], {
+  const call = new ivm.Callback(
+    (request: unknown, what: unknown, head: unknown, body: unknown) => ways.call(Number(request), Number(what), String(head), String(body)),
+    { ignored: true },
+  );
+  const callOff = new ivm.Callback((request: unknown) => ways.callOff(Number(request)), { ignored: true });
+  const made: ivm.Reference = await create.apply(undefined, [JSON.stringify(options), loadState, wakeIn, call, callOff], {
     result: { reference: true },
     timeout: LOAD_TIMEOUT_MS,
   });

@@ -29,12 +29,18 @@ function send(kind: number, instance: number, ...parts: readonly Uint8Array[]): 
   pipe.write(frame(kind, instance, ...parts));
 }
 
+function sendCall(id: number, { request, what, head, body }: { request: number; what: number; head: Buffer; body: Buffer }): void {
+  send(FRAME.CALL, id, u32(request), Buffer.from([what & 255]), u32(head.length), head, body);
+}
+
 async function load(id: number, spec: LoadSpec): Promise<Instance | undefined> {
   unanswered++;
   try {
     await makings.turn();
     const instance = await engine.create(spec, {
       loadState: (request, keys) => send(FRAME.STATE_GET, id, u32(request), Buffer.from(keys)),
+      call: (request, what, head, body) => sendCall(id, { request, what, head: Buffer.from(head), body: Buffer.from(body, "latin1") }),
+      callOff: (request) => send(FRAME.CALL_OFF, id, u32(request)),
       stuck: (fault) => send(FRAME.STUCK, id, Buffer.from(JSON.stringify(fault))),
     });
     send(FRAME.LOADED, id, Buffer.from(JSON.stringify(instance.started)));
@@ -85,6 +91,11 @@ function receive(kind: number, id: number, body: Buffer): void {
     slot.tail = slot.tail.then(() => run(id, slot, body));
   } else if (kind === FRAME.STATE) {
     void slot.ready.then((instance) => instance?.stateLoaded(body.readUInt32BE(0), body.toString("utf8", 4)));
+  } else if (kind === FRAME.ANSWER) {
+    const end = 8 + body.readUInt32BE(4);
+    void slot.ready.then((instance) =>
+      instance?.answered(body.readUInt32BE(0), body.toString("utf8", 8, end), body.toString("latin1", end)),
+    );
   } else if (kind === FRAME.UNLOAD) {
     slots.delete(id);
     void slot.tail.then(async () => (await slot.ready)?.dispose());

@@ -19,6 +19,8 @@ const SELECTION = [
   "stores-large-value",
   "publishes-for-ever",
   "wakes-itself",
+  "fetches-metadata-in-disguise",
+  "fetches-without-waiting",
   "load-loops",
 ];
 

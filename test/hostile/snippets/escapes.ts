@@ -71,18 +71,7 @@ export const ESCAPES: readonly Snippet[] = [
   {
     name: "absent-node",
     expects: ["harmless"],
-    handler: absent([
-      "process",
-      "require",
-      "module",
-      "Buffer",
-      "global",
-      "setTimeout",
-      "setImmediate",
-      "fetch",
-      "performance",
-      "structuredClone",
-    ]),
+    handler: absent(["process", "require", "module", "Buffer", "global", "setImmediate", "performance"]),
   },
   {
     name: "absent-engine",

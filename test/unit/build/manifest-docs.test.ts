@@ -27,7 +27,16 @@ describe("what is written down about manifests", async () => {
   it("the reference has a row for each key that a manifest may have", () => {
     const rows = [...manifestReference().matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1]);
     const top = ["name", "api", "description", "entry", "triggers", "triggers[].mqtt", "triggers[].durable", "key", "order"];
-    const limits = ["limits", "limits.cpu", "limits.wall", "limits.memory", "limits.output", "limits.state", "limits.stateValue"];
+    const limits = [
+      "limits",
+      "limits.cpu",
+      "limits.wall",
+      "limits.memory",
+      "limits.output",
+      "limits.state",
+      "limits.fetch",
+      "limits.stateValue",
+    ];
     const idempotency = ["idempotency", "idempotency.key", "idempotency.window", "idempotency.entries"];
     const retry = ["retry", "retry.attempts", "retry.backoff", "retry.maxAge"];
     const outbox = ["outbox", "outbox[].types", "outbox[].priority", "outbox[].ttl", "outbox[].overflow"];
@@ -45,6 +54,8 @@ describe("what is written down about manifests", async () => {
       "permissions",
       "permissions.publish",
       "permissions.emit",
+      "permissions.http",
+      "permissions.secrets",
       "env",
     ]);
   });

@@ -39,9 +39,10 @@ describe("parseManifest", () => {
         outputBytes: 1024 ** 2,
         stateValueBytes: 64 * 1024,
         stateBytes: 64 * 1024 ** 2,
+        fetchBytes: 1024 ** 2,
       },
       retry: { attempts: 5, minMs: 1_000, maxMs: 60_000, maxAgeMs: 3_600_000 },
-      permissions: { publish: [], emit: ["*"] },
+      permissions: { publish: [], emit: ["*"], http: [], secrets: [] },
       env: {},
     };
     expect(parseManifestFile(MINIMAL, FILE)).toEqual({ manifest, entry: "index.ts" });
@@ -63,9 +64,9 @@ outbox:
 concurrency: 4
 warm: 2
 idle: 5m
-limits: {cpu: 0.5s, wall: 1m, memory: 64MB, output: 512KB, state: 2MB, stateValue: 1KB}
+limits: {cpu: 0.5s, wall: 1m, memory: 64MB, output: 512KB, state: 2MB, stateValue: 1KB, fetch: 2MB}
 retry: {attempts: 1, backoff: 100ms..1m, maxAge: 2d}
-permissions: {publish: ["cmd/#"], emit: [measurement, com.example.*]}
+permissions: {publish: ["cmd/#"], emit: [measurement, com.example.*], http: ["*.example.com:8443", "http://10.0.0.5"], secrets: [API_KEY]}
 env: {HIGH: "80", EMPTY: ""}
 `;
     expect(parseManifestFile(text, FILE)).toEqual({
@@ -97,9 +98,15 @@ env: {HIGH: "80", EMPTY: ""}
           outputBytes: 512 * 1024,
           stateValueBytes: 1024,
           stateBytes: 2 * 1024 ** 2,
+          fetchBytes: 2 * 1024 ** 2,
         },
         retry: { attempts: 1, minMs: 100, maxMs: 60_000, maxAgeMs: 2 * 86_400_000 },
-        permissions: { publish: ["cmd/#"], emit: ["measurement", "com.example.*"] },
+        permissions: {
+          publish: ["cmd/#"],
+          emit: ["measurement", "com.example.*"],
+          http: ["*.example.com:8443", "http://10.0.0.5"],
+          secrets: ["API_KEY"],
+        },
         env: { HIGH: "80", EMPTY: "" },
       },
     });
@@ -180,7 +187,13 @@ env: {HIGH: "80", EMPTY: ""}
     ["permissions: {publish: cmd/#}", 'permissions.publish: must be a list, not "cmd/#"'],
     ["permissions: {publish: [a/#/b]}", 'permissions.publish[0]: topic filter "a/#/b": "#" in level 2 is not the last level'],
     ["permissions: {emit: ['a*b']}", 'permissions.emit[0]: must be an event type, with at most one "*", at its end'],
-    ["permissions: {http: [example.com]}", "permissions.http: is not supported by this version of Millrace"],
+    ["permissions: {http: ['*']}", 'permissions.http[0]: "*" would allow any host; name the hosts, such as "api.example.com"'],
+    ["permissions: {http: [a.example.com, https://b.example.com/path]}", 'paths cannot be chosen, try "https://b.example.com"'],
+    ["permissions: {http: [80]}", "permissions.http[0]: must be a host such as"],
+    ["permissions: {http: example.com}", "permissions.http: must be a list"],
+    ["permissions: {secrets: [api-key]}", "permissions.secrets[0]: must be the name of a secret: letters, digits and underscores"],
+    ["permissions: {secrets: API_KEY}", "permissions.secrets: must be a list"],
+    ["limits: {fetch: 9MB}", 'limits.fetch: "9MB" is out of bounds: 1KB to 8MB are allowed'],
     ["env: {A: 80}", 'env.A: must be text; write it in quotes: "80"'],
     ["env: {A: [1]}", "env.A: must be text"],
     ["env: {1A: x}", "env.1A: names have letters, digits and underscores and do not start with a digit"],

@@ -6,6 +6,7 @@ import { silentLogger } from "../../../src/core/log.ts";
 import type { Manifest } from "../../../src/core/manifest.ts";
 import { encodeMessage, type JournaledMessage } from "../../../src/core/message.ts";
 import { DeployedFunction, type FunctionParts } from "../../../src/runtime/function.ts";
+import { Outside } from "../../../src/runtime/outside.ts";
 import { PendingBytes } from "../../../src/runtime/pending-bytes.ts";
 import { LogRing } from "../../../src/runtime/logs.ts";
 import { SourceMaps } from "../../../src/runtime/places.ts";
@@ -192,6 +193,7 @@ export class FunctionWorld {
       journal: this.journal.open(() => run.alive),
       unwritten: new Unwritten(() => undefined),
       logs: new LogRing(10),
+      outside: new Outside(),
       sourceMaps: new SourceMaps(),
       logger: silentLogger,
       drops: new Drops(),

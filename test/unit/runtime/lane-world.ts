@@ -188,7 +188,12 @@ export class LaneWorld implements LaneOwner {
     if (trial !== undefined) this.trials++;
     const handler = (event: { readonly seq: number }, ctx: Emitter): unknown => this.#attempt(event.seq, ctx);
     const options = { ...OPTIONS, strict: this.manifest.order === "strict" };
-    const guest = createGuest({ default: { handler } }, options, { wakeIn: () => undefined, loadState: () => undefined });
+    const guest = createGuest({ default: { handler } }, options, {
+      wakeIn: () => undefined,
+      call: () => undefined,
+      callOff: () => undefined,
+      loadState: () => undefined,
+    });
     const isolate: FakeIsolate = { guest, events, inbox: [], outbox: [] };
     this.#isolates.push(isolate);
     return {
@@ -321,6 +326,8 @@ const OPTIONS: Omit<GuestOptions, "strict"> = {
   wallMs: 1_000,
   outputBytes: 65_536,
   stateValueBytes: 65_536,
+  fetchBytes: 65_536,
+  secrets: [],
 };
 
 function routeOf(topic: string): Route<unknown> {

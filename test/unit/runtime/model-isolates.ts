@@ -96,7 +96,12 @@ export class ModelIsolates {
     };
     const loadState = (request: number, keys: string): void =>
       void isolate.outbox.push(() => events.stateGet(request, JSON.parse(keys) as string[]));
-    const guest = this.#createGuest?.({ default: { handler } }, spec, { loadState, wakeIn: () => undefined });
+    const guest = this.#createGuest?.({ default: { handler } }, spec, {
+      loadState,
+      wakeIn: () => undefined,
+      call: () => undefined,
+      callOff: () => undefined,
+    });
     if (guest === undefined) throw new Error("there are two kinds of guests");
     const isolate: Isolate = { guest, events, host, inbox: [], outbox: [], unanswered: 0, running: undefined, hangs: false };
     return isolate;
