@@ -16,8 +16,10 @@ import { type BenchOptions, parseOptions } from "./options.ts";
 import { machine, type Report, table } from "./report.ts";
 import { reload } from "./reload.ts";
 import { restart } from "./restart.ts";
+import { state } from "./state.ts";
 import { throughput } from "./throughput.ts";
 import { wear } from "./wear.ts";
+import { windows } from "./windows.ts";
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   throughput,
@@ -29,7 +31,9 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   idle,
   reload,
   restart,
+  state,
   wear,
+  windows,
 };
 
 /** Beside the data of `npm start`, so that it is the same disk; the folder for temporary files may be memory. */

@@ -18,11 +18,25 @@ export function codeOf(bytes: number, n: number): string {
 
 /** A deployable version of the function `bench`. */
 export function versionOf(version: number, code: string): { target: Target; bundle: Bundle } {
+  return deployable({ name: "bench", version, mqtt: "bench/in/+" }, code);
+}
+
+/** A function with this handler, listening to one filter. */
+export function versionNamed(name: string, mqtt: string, handler: string): { target: Target; bundle: Bundle } {
+  return deployable({ name, version: 1, mqtt, key: "k" }, `var __millrace = { default: { ${handler} } };`);
+}
+
+function deployable(
+  about: { readonly name: string; readonly version: number; readonly mqtt: string; readonly key?: string },
+  code: string,
+): { target: Target; bundle: Bundle } {
+  const { name, version, mqtt, key } = about;
   const manifest = manifestSchema.parse({
-    name: "bench",
+    name,
     api: 1,
     description: "",
-    triggers: [{ mqtt: "bench/in/+", durable: true }],
+    triggers: [{ mqtt, durable: true }],
+    ...(key === undefined ? {} : { key }),
     concurrency: 1,
     limits: { cpuMs: 1_000, wallMs: 5_000, memoryBytes: 32 * 2 ** 20, outputBytes: 2 ** 20, stateValueBytes: 65_536 },
     retry: { attempts: 3, minMs: 1_000, maxMs: 60_000, maxAgeMs: 3_600_000 },
@@ -30,5 +44,5 @@ export function versionOf(version: number, code: string): { target: Target; bund
     env: {},
   });
   const bundle: Bundle = { manifest, code, sourceMap: "" };
-  return { bundle, target: { name: "bench", version, digest: digestOf(encodeBundle(bundle)) } };
+  return { bundle, target: { name, version, digest: digestOf(encodeBundle(bundle)) } };
 }

@@ -25,7 +25,9 @@ export const ERRORS = {
   LIMIT_WALL: "The handler did not finish within limits.wall; await less or raise the limit.",
   LIMIT_MEMORY: "The isolate needed more than limits.memory; keep less or raise the limit.",
   LIMIT_OUTPUT: "One message produced more than limits.output; emit less or raise the limit.",
-  LIMIT_STATE: "A state key or value is over its limit; store less under one key.",
+  LIMIT_STATE:
+    "A state value, the state of a key or all that the function keeps is over its limit. Store less, give values a `ttl`, or raise the limit.",
+  STATE_NOT_SHARED: "`ctx.state.shared` needs `concurrency: 1` in function.yaml: one isolate sees everything that the function keeps.",
   LIMIT_CALLS: "The function asked the gateway for more at once than it can ever need; it probably broke the runtime around it.",
   LIMIT_LOG: "A message logged more than 100 lines or 64 KB, or a function more than 1,000 lines a second; log less. Nothing else is lost.",
   LIMIT_TIMERS: "A message has more than 100 timers at once; clear those that are not needed any more.",

@@ -143,6 +143,7 @@ export interface ReplayResult extends InvokeResult {
 export interface InvokeResult {
   readonly ok: boolean;
   readonly error?: { readonly code: string; readonly message: string; readonly stack?: string };
+  /** `key` is empty for what belongs to the function. */
   readonly state: readonly { readonly key: string; readonly name: string; readonly value: unknown }[];
   readonly publishes: readonly { readonly topic: string; readonly payload: string; readonly qos: number; readonly retain: boolean }[];
   readonly events: readonly { readonly type: string; readonly subject: string; readonly data: unknown }[];

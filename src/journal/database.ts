@@ -16,6 +16,7 @@ import { MillraceError, systemCode } from "../core/errors.ts";
  *   mark           seqs up to here may have been handed out
  *   upload         events that the cloud has confirmed are deleted
  *   history        what functions have used is recorded, and what is too old of that is deleted
+ *   expire         state that has expired is deleted
  *   shed           events that have expired or for which there is no room are deleted
  */
 export const WRITE_POINTS = [
@@ -31,6 +32,7 @@ export const WRITE_POINTS = [
   "mark",
   "upload",
   "history",
+  "expire",
   "shed",
 ] as const;
 export type WritePoint = (typeof WRITE_POINTS)[number];

@@ -48,6 +48,7 @@ const KINDS: Readonly<Record<string, string>> = {
   c: "cursors",
   f: "functions",
   s: "state",
+  e: "expiry of state",
   o: "outbox",
   x: "expiry of events",
   p: "publishes",

@@ -19,6 +19,7 @@ import type { Outbox } from "./outbox.ts";
 import { Qos2Ledger } from "./qos2.ts";
 import type { Segments } from "./segments.ts";
 import { Seqs } from "./seqs.ts";
+import { StateExpiry } from "./state-expiry.ts";
 import { type Mark, markOp, StateReader } from "./state.ts";
 import { type Entry, Writer } from "./writer.ts";
 
@@ -50,6 +51,8 @@ export interface StateWrite {
   readonly name: string;
   /** No value deletes. */
   readonly value?: Buffer;
+  /** When to look whether the value has expired, in milliseconds since the epoch; without it nobody looks. */
+  readonly due?: number;
 }
 
 export interface JournalEvents {
@@ -65,6 +68,7 @@ export interface JournalEvents {
 export class Journal implements AsyncDisposable {
   readonly outbox: Outbox;
   readonly state: StateReader;
+  readonly expiry: StateExpiry;
   readonly history: History;
   readonly qos2: Qos2Ledger;
   readonly close: () => Promise<void>;
@@ -137,6 +141,10 @@ export class Journal implements AsyncDisposable {
       found.deadLetters,
     );
     this.outbox.attach((point, ops, usage) => this.#write(point, ops, { sync: false, usage }));
+    this.expiry = new StateExpiry(database, {
+      settled: () => this.#writer.settled(),
+      write: (ops) => this.#write("expire", ops, { sync: false }),
+    });
     this.history = new History(database, (ops) => this.#write("history", ops, { sync: false }));
     this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
     this.close = once(async () => {
@@ -174,6 +182,7 @@ export class Journal implements AsyncDisposable {
       const at = stateKey(commit.consumer, key, name);
       return value === undefined ? { key: at } : { key: at, value };
     });
+    ops.push(...this.expiry.stage(commit.consumer, commit.state));
     if (commit.deadLetters.length > 0) ops.push(...this.#deadLetters.stage(commit.deadLetters, commit.overflow ?? "block"));
     for (const mark of commit.marks ?? []) ops.push(markOp(commit.consumer, mark));
     const staged = commit.events.length > 0 ? this.outbox.stage(commit.events) : undefined;

@@ -6,7 +6,8 @@
  *   i seq        what the index of times and bytes says of the segment that begins with this block
  *   c function   its cursor
  *   f function   which version runs, and from which seq on
- *   s function NUL key NUL name    a state value
+ *   s function NUL key NUL name    a state value, see core/state-value.ts
+ *   e function NUL due key NUL name    where a value that expires is looked for when it is due
  *   o lane position, x time lane position    the outbox, see outbox-keys.ts
  *   p number     publishes that the broker has not been handed yet
  *   d function NUL seq             a dead letter

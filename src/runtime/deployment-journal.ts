@@ -1,5 +1,6 @@
 import type { Cursor } from "../core/cursor.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
+import type { ExpiringState } from "./state-sweeper.ts";
 
 interface FunctionRecord {
   readonly version: number;
@@ -12,6 +13,7 @@ interface FunctionRecord {
 /** What the runtime needs of the journal beside what its functions need. */
 export interface DeploymentJournal extends RuntimeJournal {
   readonly nextSeq: number;
+  readonly expiry: ExpiringState;
   /** The lowest seq that a function has to handle which was at work before the last start and for which `running` does not answer. */
   restingFloor(running: (name: string) => boolean): number;
   functionRecord(name: string): FunctionRecord | undefined;

@@ -5,8 +5,9 @@ import { decodeMessage, peekMessage, RECORD_HEADER_BYTES } from "../core/message
 import { withProperties } from "../core/message-properties.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import type { DeadLetter } from "../core/stats.ts";
+import { dueOf, expiryOf } from "../core/state-value.ts";
 import { formatSize } from "../core/units.ts";
-import type { GuestError, ItemEffects } from "./effects.ts";
+import { type GuestError, type ItemEffects, placeOf, type StateEffect } from "./effects.ts";
 import type { MarkWrite } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import type { Wake } from "./route.ts";
@@ -22,9 +23,17 @@ export interface Derived {
   readonly volatile?: true;
 }
 
+interface StateWrite {
+  readonly key: string;
+  readonly name: string;
+  readonly value?: Buffer;
+  /** When to look whether it has expired. */
+  readonly due?: number;
+}
+
 /** What some messages of a function bring about, while it is being put together. */
 export interface Draft {
-  readonly state: { key: string; name: string; value?: Buffer }[];
+  readonly state: StateWrite[];
   readonly events: EmittedEvent[];
   readonly publishes: Uint8Array[];
   readonly derived: Derived[];
@@ -54,7 +63,7 @@ export interface DraftOwner {
   /** Bytes of everything that the function may keep. */
   readonly stateBytesMax: number;
   /** Whether what a message wants to store fits; if so, it counts. */
-  keeps(key: string, state: ItemEffects["state"]): boolean;
+  keeps(item: Item, state: ItemEffects["state"]): boolean;
   /** What a message with this topic wakes. */
   wakes(topic: string): Wake;
 }
@@ -84,13 +93,15 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
   }
   const forbidden = effects.events.find((event) => !permissions.mayEmit(event.type));
   if (forbidden !== undefined) return refusal("PERMISSION_DENIED", `emitting "${forbidden.type}" is not allowed by permissions.emit`);
-  if (effects.state.length > 0 && !owner.keeps(item.key, effects.state)) {
-    return refusal("LIMIT_STATE", `the function would keep more than limits.state, ${formatSize(owner.stateBytesMax)}`);
+  if (effects.state.length > 0 && !owner.keeps(item, effects.state)) {
+    const limit = formatSize(owner.stateBytesMax);
+    const remedy = "delete what is not needed, give values a ttl, or raise the limit";
+    return refusal("LIMIT_STATE", `function "${owner.name}", key "${item.key}": it would keep more than limits.state, ${limit}; ${remedy}`);
   }
   draft.handled++;
   draft.publishes.push(...publishes);
   draft.derived.push(...derived);
-  for (const { name, value } of effects.state) draft.state.push({ key: item.key, name, ...(value === undefined ? {} : { value }) });
+  for (const write of effects.state) draft.state.push(stateWrite(item, write));
   effects.events.forEach((event, index) => {
     const id = eventId(owner.gateway, item.message.seq, owner.name, index);
     const rule = owner.outboxRule(event.type);
@@ -110,6 +121,14 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
 /** What a message with a trace brings about belongs to the same one. */
 function carried(record: Buffer, { trace }: Item): Buffer {
   return trace === undefined || trace === null ? record : withProperties(record, { user: { ...trace.attributes } });
+}
+
+function stateWrite(item: Item, effect: StateEffect): StateWrite {
+  const { name, value } = effect;
+  const key = placeOf(item, effect);
+  if (value === undefined) return { key, name };
+  const expires = expiryOf(value);
+  return expires === undefined ? { key, name, value } : { key, name, value, due: dueOf(expires, item.message.time) };
 }
 
 /** Writes what is not for the function to say. False when the record claims to come from somebody else. */

@@ -1,5 +1,6 @@
 import type { ErrorCode } from "../core/errors.ts";
 import { RECORD_HEADER_BYTES } from "../core/message.ts";
+import { isStored, SHARED_KEY } from "../core/state-value.ts";
 import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
 
 /** What one item of a batch came to. Slices are views on the frame. */
@@ -9,9 +10,21 @@ export type ItemResult =
   | { readonly status: "deferred" };
 
 export interface ItemEffects {
-  readonly state: readonly { readonly name: string; readonly value: Buffer | undefined }[];
+  readonly state: readonly StateEffect[];
   readonly events: readonly { readonly type: string; readonly subject: string; readonly data: string }[];
   readonly publishes: readonly Buffer[];
+}
+
+export interface StateEffect {
+  readonly name: string;
+  readonly value: Buffer | undefined;
+  /** It belongs to the function, not to the key of the message. */
+  readonly shared?: true;
+}
+
+/** Under which key of the function it is kept. */
+export function placeOf({ key }: { readonly key: string }, { shared }: StateEffect): string {
+  return shared === true ? SHARED_KEY : key;
 }
 
 export interface GuestLog {
@@ -30,6 +43,8 @@ export interface GuestError {
   readonly stack: string;
 }
 
+/** Added to the length of a name. */
+const SHARED = 0x8000;
 const DELETED = 0xffff_ffff;
 const NOTHING: readonly never[] = [];
 /** Of one message, and bytes of one line. The guest keeps within less. */
@@ -46,6 +61,7 @@ export const GUEST_CODES = [
   "PERMISSION_DENIED",
   "LIMIT_OUTPUT",
   "LIMIT_STATE",
+  "STATE_NOT_SHARED",
   "LIMIT_TIMERS",
   "LIMIT_FETCH",
   "LIMIT_CALLS",
@@ -133,9 +149,12 @@ function logFields(text: string): string {
 }
 
 function readState(reader: Reader): ItemEffects["state"][number] {
-  const name = reader.text(reader.u16());
+  const size = reader.u16();
+  const name = reader.text(size & ~SHARED);
   const length = reader.u32();
-  return { name, value: length === DELETED ? undefined : reader.bytes(length) };
+  const value = length === DELETED ? undefined : reader.bytes(length);
+  if (value !== undefined && !isStored(value)) throw new RangeError("a state value is cut short");
+  return size < SHARED ? { name, value } : { name, value, shared: true };
 }
 
 function readEvent(reader: Reader): ItemEffects["events"][number] {

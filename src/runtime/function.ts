@@ -357,6 +357,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     return stateAnswer(keys, (key) => this.#journal.loadState(this.name, key));
   }
 
+  freeState<T extends { readonly bytes: number }>(step: () => Promise<T>): Promise<T> {
+    return this.#settling.freeState(step);
+  }
+
   prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined {
     return this.#settling.prepare(items, results);
   }

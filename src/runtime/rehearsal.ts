@@ -1,9 +1,10 @@
 import type { Bundle } from "../core/bundle.ts";
 import { MillraceError } from "../core/errors.ts";
 import { decodeMessage, encodeMessage, type Message } from "../core/message.ts";
+import { storedText } from "../core/state-value.ts";
 import type { InvokeResult } from "../core/stats.ts";
 import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
-import { decodeResults, type GuestError, type ItemEffects, type ItemResult } from "./effects.ts";
+import { decodeResults, type GuestError, type ItemEffects, type ItemResult, placeOf } from "./effects.ts";
 import { loadSpec } from "./version.ts";
 import type { InstanceHandle } from "./guarded-host.ts";
 import type { HostPool } from "./hosts.ts";
@@ -11,6 +12,7 @@ import { pushItem } from "./item.ts";
 import type { AnswerCall } from "./open-calls.ts";
 import { Places, SourceMaps, withPlaces } from "./places.ts";
 import { type Route, RouteTable } from "./route.ts";
+import { shownValue } from "./shown-value.ts";
 
 type StateReader = (key: string) => Promise<readonly { name: string; value: Buffer }[]>;
 
@@ -142,7 +144,7 @@ export class Rehearsal implements AsyncDisposable {
       keys.map(async (key) => {
         const values = new Map<string, Buffer | undefined>((await this.#options.state(key)).map(({ name, value }) => [name, value]));
         for (const [name, value] of this.#written.get(key) ?? []) values.set(name, value);
-        return [key, [...values].flatMap(([name, value]) => (value === undefined ? [] : [[name, value.toString()]]))] as const;
+        return [key, [...values].flatMap(([name, value]) => (value === undefined ? [] : [[name, storedText(value)]]))] as const;
       }),
     );
     return JSON.stringify(Object.fromEntries(entries));
@@ -152,18 +154,23 @@ export class Rehearsal implements AsyncDisposable {
   #keep(key: string, result: ItemResult): ItemResult {
     if (result.status !== "done" || result.effects.state.length === 0) return result;
     const { stateBytes } = this.#bundle.manifest.limits;
-    const values = this.#written.get(key) ?? new Map<string, Buffer | undefined>();
-    const grown = result.effects.state.reduce((sum, { name, value }) => sum + sizeOf(name, value) - sizeOf(name, values.get(name)), 0);
+    const writes = result.effects.state.map((write) => ({ ...write, values: this.#valuesOf(placeOf({ key }, write)) }));
+    const grown = writes.reduce((sum, { name, value, values }) => sum + sizeOf(name, value) - sizeOf(name, values.get(name)), 0);
     if (this.#writtenBytes + grown > stateBytes) {
       this.#instance?.unload();
       this.#instance = undefined;
       const message = `the replay has written ${this.#writtenBytes} bytes of state, at most ${stateBytes} are allowed`;
       return { status: "failed", logs: result.logs, error: { code: "LIMIT_STATE", name: "Error", message, stack: "" } };
     }
-    for (const { name, value } of result.effects.state) values.set(name, value);
-    this.#written.set(key, values);
+    for (const { name, value, values } of writes) values.set(name, value);
     this.#writtenBytes += grown;
     return result;
+  }
+
+  #valuesOf(key: string): Map<string, Buffer | undefined> {
+    const values = this.#written.get(key) ?? new Map<string, Buffer | undefined>();
+    this.#written.set(key, values);
+    return values;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -198,10 +205,10 @@ function present(result: ItemResult, key: string, durationMs: number): InvokeRes
   return {
     ok: result.status === "done",
     ...(result.status === "done" || result.status === "deferred" ? {} : { error: result.error }),
-    state: effects.state.map(({ name, value }) => ({
-      key,
-      name,
-      value: value === undefined ? null : (JSON.parse(value.toString()) as unknown),
+    state: effects.state.map((write) => ({
+      key: placeOf({ key }, write),
+      name: write.name,
+      value: write.value === undefined ? null : shownValue(write.value),
     })),
     publishes: effects.publishes.map((record) => {
       const { topic, payload, qos, retain } = decodeMessage(record);

@@ -9,7 +9,7 @@ import type { MarkWrite } from "./idempotency.ts";
 export interface FunctionCommit {
   readonly consumer: string;
   readonly cursor: Cursor;
-  readonly state: readonly { readonly key: string; readonly name: string; readonly value?: Buffer }[];
+  readonly state: readonly { readonly key: string; readonly name: string; readonly value?: Buffer; readonly due?: number }[];
   readonly events: readonly EmittedEvent[];
   readonly publishes: readonly Uint8Array[];
   readonly derived: readonly Derived[];

@@ -18,6 +18,7 @@ import { Milestones } from "./milestones.ts";
 import { Outside, type OutsideOptions } from "./outside.ts";
 import type { Pressure } from "./shedding.ts";
 import { StateSizes } from "./state-sizes.ts";
+import { StateSweeper, type SweptFunction } from "./state-sweeper.ts";
 import { SourceMaps } from "./places.ts";
 import { PendingBytes } from "./pending-bytes.ts";
 import { Resting } from "./resting.ts";
@@ -71,6 +72,7 @@ export class Runtime implements AsyncDisposable {
   readonly #failures = new Map<string, Failure>();
   readonly #parts: FunctionParts;
   readonly #stateSizes: StateSizes;
+  readonly #sweeper: StateSweeper;
   #routes = new RouteTable<DeployedFunction>([]);
   readonly #resting: Resting;
   readonly #milestones: Milestones;
@@ -93,6 +95,8 @@ export class Runtime implements AsyncDisposable {
     this.#milestones = new Milestones(options.milestone);
     this.#resting = new Resting(() => journal.functionRecords);
     this.#stateSizes = new StateSizes((name) => journal.state.bytes(name), logger);
+    const find = (name: string): SweptFunction => this.#functions.get(name) ?? { floor: journal.restingFloor((other) => other !== name) };
+    this.#sweeper = new StateSweeper({ state: journal.expiry, clock: systemClock, logger, nextSeq: () => journal.nextSeq, find });
     const { hosts: shared, ownHostsMax: ownMax, hostMemoryMax: memoryMax } = options;
     const limits = { ...(ownMax === undefined ? {} : { ownMax }), ...(memoryMax === undefined ? {} : { memoryMax }) };
     const unwritten = new Unwritten(() => this.#hosts.serve());
@@ -137,6 +141,7 @@ export class Runtime implements AsyncDisposable {
       await Promise.race([stopped, systemClock.sleep(CLOSE_MS_MAX, late.signal)]).finally(() => late.abort());
       await this.#hosts.close();
       await this.#stateSizes[Symbol.asyncDispose]();
+      await this.#sweeper[Symbol.asyncDispose]();
     });
   }
 
@@ -202,6 +207,7 @@ export class Runtime implements AsyncDisposable {
    */
   begin(): void {
     this.#hold("restore", false);
+    this.#sweeper.start();
   }
 
   /** Lets no function begin anything new while subscribers are too far behind with what functions publish. */

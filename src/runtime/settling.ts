@@ -3,7 +3,7 @@ import type { Permissions } from "../core/manifest.ts";
 import { pressureOf } from "../core/outbox-lanes.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import { collect, deadLetter, type Draft, type DraftOwner, emptyDraft, isEmpty } from "./draft.ts";
-import type { GuestError, GuestLog, ItemEffects, ItemResult } from "./effects.ts";
+import { type GuestError, type GuestLog, type ItemEffects, type ItemResult, placeOf } from "./effects.ts";
 import type { FunctionLog } from "./function-log.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { Item } from "./item.ts";
@@ -100,15 +100,20 @@ export class Settling implements DraftOwner {
     results.forEach((result, index) => {
       const item = items[index];
       if (item === undefined || result.status !== "done") return;
-      for (const { name, value } of result.effects.state) (writes ??= []).push({ key: item.key, name, value });
+      for (const write of result.effects.state) (writes ??= []).push({ key: placeOf(item, write), name: write.name, value: write.value });
     });
     const [batch] = items;
     return writes === undefined || batch === undefined ? undefined : this.#budget.prepare(batch, writes);
   }
 
   /** Whether what a message wants to store fits into what the function may keep. */
-  keeps(key: string, state: ItemEffects["state"]): boolean {
-    return this.#budget.take(state.map(({ name, value }) => ({ key, name, value })));
+  keeps(item: Item, state: ItemEffects["state"]): boolean {
+    return this.#budget.take(state.map((write) => ({ key: placeOf(item, write), name: write.name, value: write.value })));
+  }
+
+  /** Takes a step that deletes expired state, and takes what it frees off the account. */
+  freeState<T extends { readonly bytes: number }>(step: () => Promise<T>): Promise<T> {
+    return this.#budget.free(step);
   }
 
   settle(outcomes: readonly Outcome[], cursor: Cursor): Settled {

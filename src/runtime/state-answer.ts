@@ -1,3 +1,5 @@
+import { storedText } from "../core/state-value.ts";
+
 /** Of one answer, roughly. A host takes no frame of more than 256 MB, and an isolate has less memory than that. */
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 const KEYS_AT_ONCE = 32;
@@ -21,7 +23,7 @@ export async function stateAnswer(keys: readonly string[], load: Load): Promise<
     for (const [index, key] of some.entries()) {
       const entries = found[index] ?? [];
       if (bytes >= ANSWER_BYTES_MAX) answer[key] = null;
-      else if (entries.length > 0) answer[key] = entries.map(({ name, value }) => [name, value.toString()]);
+      else if (entries.length > 0) answer[key] = entries.map(({ name, value }) => [name, storedText(value)]);
       if (answer[key] !== null) bytes += entries.reduce((sum, { name, value }) => sum + name.length + value.length, 0);
     }
   }

@@ -54,9 +54,7 @@ export class StateBudget {
 
   async #prepare(batch: object, writes: readonly Write[]): Promise<void> {
     this.#near++;
-    await new Promise<void>((resolve) => {
-      if (this.#turns.take(resolve)) resolve();
-    });
+    await this.#turn();
     this.#batch = batch;
     try {
       if (!this.#fits(writes)) await this.#look(writes);
@@ -78,6 +76,24 @@ export class StateBudget {
     const sizes = await this.#source.sizes(writes);
     this.#exact = true;
     writes.forEach((write, index) => this.#sizes.set(`${write.key}\0${write.name}`, sizes[index] ?? 0));
+  }
+
+  /** Takes a step that deletes what is stored, while no batch looks at that, and takes the bytes that it answers with off the account. */
+  async free<T extends { readonly bytes: number }>(step: () => Promise<T>): Promise<T> {
+    await this.#turn();
+    try {
+      const freed = await step();
+      this.#bytes -= freed.bytes;
+      return freed;
+    } finally {
+      this.#turns.release();
+    }
+  }
+
+  #turn(): Promise<void> {
+    return new Promise<void>((resolve) => {
+      if (this.#turns.take(resolve)) resolve();
+    });
   }
 
   /** Whether the writes of one message fit; if so, they count. */

@@ -39,7 +39,7 @@ export class FunctionVersion {
 
 /** What a host needs to make an isolate of this version. */
 export function loadSpec(bundle: Bundle, filters: readonly TopicFilter[], about: { version: number; gateway: string }): LoadSpec {
-  const { name, env, permissions, limits, order } = bundle.manifest;
+  const { name, env, permissions, limits, order, concurrency } = bundle.manifest;
   return {
     name,
     env,
@@ -56,5 +56,6 @@ export function loadSpec(bundle: Bundle, filters: readonly TopicFilter[], about:
     stateValueBytes: limits.stateValueBytes,
     fetchBytes: limits.fetchBytes,
     secrets: permissions.secrets,
+    shared: concurrency === 1,
   };
 }

@@ -10,6 +10,9 @@ export type { Fetch, FetchHeaders, FetchInit, FetchRequest, FetchResponse, Fetch
 /** What becomes JSON by `JSON.stringify`: text, numbers, true and false, null, lists and plain objects of them. */
 export type JsonValue = string | number | boolean | null | object;
 
+/** What `ctx.state` keeps. */
+export type StateValue = JsonValue | bigint;
+
 /**
  * One message, as a handler sees it. `T` is the shape that the author expects of `data`; nothing checks it.
  */
@@ -76,7 +79,7 @@ export interface MqttProperties {
  */
 export interface FunctionContext {
   /** Values of this function for this message's key; kept over restarts and new versions. */
-  readonly state: FunctionState;
+  readonly state: KeyState;
   /**
    * Publishes on this gateway. Text and bytes go out as they are, any other value as JSON.
    * @throws Error PERMISSION_DENIED when no filter in `permissions.publish` matches `topic`, LIMIT_OUTPUT when the message has produced
@@ -128,11 +131,29 @@ export interface FunctionState {
   list<T = unknown>(prefix?: string): Promise<Map<string, T>>;
   /**
    * @param name 1 to 1,024 characters.
-   * @param value Becomes JSON.
-   * @throws Error LIMIT_STATE when the JSON is over `limits.stateValue`; it is not retried.
+   * @param value Comes back as it is: dates, maps, sets, typed arrays, bigints, numbers that are none and undefined within it, too. What has a `toJSON` becomes
+   * what that returns, instances of other classes become plain objects.
+   * @throws Error LIMIT_STATE when it is over `limits.stateValue`; it is not retried. TypeError for a `ttl` that is none.
    */
-  set(name: string, value: JsonValue): void;
+  set(name: string, value: StateValue, options?: SetOptions): void;
   delete(name: string): void;
+}
+
+/** Values of one key, and beside them those of the function. */
+export interface KeyState extends FunctionState {
+  /**
+   * Values that all keys of the function see, in the same way.
+   * @throws Error STATE_NOT_SHARED when `concurrency` is above 1; it is not retried.
+   */
+  readonly shared: FunctionState;
+}
+
+export interface SetOptions {
+  /**
+   * How long the value is there, by the time of messages: one that came so long after this one does not find it any more. Milliseconds, or a text such as
+   * `10m` (`ms`, `s`, `m`, `h`, `d`), at most 100 years. Without it the value stays; each `set` decides anew.
+   */
+  readonly ttl?: string | number;
 }
 
 export interface PublishOptions {

@@ -4,7 +4,7 @@ import type { LogLevel } from "../core/stats.ts";
 import { topicProblem } from "../core/topic.ts";
 import { formatSize } from "../core/units.ts";
 import type { Fetch, FunctionContext, FunctionEvent, FunctionLog } from "./index.ts";
-import { createState, jsonOf, type StateChange } from "./testing-state.ts";
+import { createState, jsonOf, type StateChange, type TestStore } from "./testing-state.ts";
 
 export interface TestPublish {
   readonly topic: string;
@@ -40,8 +40,8 @@ export interface Effects {
 interface Invocation {
   readonly event: FunctionEvent;
   readonly effects: Effects;
-  /** What is stored for the key of the event: JSON text by name. */
-  readonly stored: ReadonlyMap<string, string>;
+  readonly key: string;
+  readonly stored: TestStore;
   readonly manifest: Manifest;
   readonly seq: number;
   readonly fetch: Fetch;
@@ -52,7 +52,16 @@ export function createContext(invocation: Invocation): FunctionContext {
   const { event, effects, manifest, seq } = invocation;
   const spend = outputBudget(manifest);
   return {
-    state: createState({ stored: invocation.stored, changes: effects.state, valueBytesMax: manifest.limits.stateValueBytes, spend }),
+    state: createState({
+      stored: invocation.stored,
+      changes: effects.state,
+      now: event.time,
+      key: invocation.key,
+      functionName: manifest.name,
+      mayShare: manifest.concurrency === 1,
+      valueBytesMax: manifest.limits.stateValueBytes,
+      spend,
+    }),
     ...createOutlets(invocation, spend),
     fetch: invocation.fetch,
     secret: (name) => Promise.resolve().then(() => secretOf(name, invocation)),

@@ -1,48 +1,74 @@
 import { MillraceError } from "../core/errors.ts";
+import { SHARED_KEY } from "../core/state-value.ts";
 import { formatSize } from "../core/units.ts";
-import type { FunctionState, JsonValue } from "./index.ts";
+import { bytesAbove, expiresAt, storedOf, valueOf } from "../runtime/host/guest-stored.ts";
+import { ownerText } from "../runtime/host/guest-stored.ts";
+import type { FunctionState, JsonValue, KeyState } from "./index.ts";
 
 export interface StateChange {
+  /** SHARED_KEY for what belongs to the function. */
+  readonly key: string;
   readonly name: string;
   /** Undefined when the value is deleted. */
-  readonly json: string | undefined;
+  readonly stored: string | undefined;
 }
 
+/** Values as the journal keeps them, by key and name. */
+export type TestStore = ReadonlyMap<string, ReadonlyMap<string, string>>;
+
 interface StateParts {
-  /** What is stored for the key of the event: JSON text by name. */
-  readonly stored: ReadonlyMap<string, string>;
+  /** What is stored, by key and name. */
+  readonly stored: TestStore;
   /** What the handler has written so far. */
   readonly changes: StateChange[];
+  /** The time of the message. */
+  readonly now: number;
+  readonly key: string;
+  /** For errors. */
+  readonly functionName: string;
+  /** Whether the function may keep what all keys see. */
+  readonly mayShare: boolean;
   readonly valueBytesMax: number;
   /** Counts against what one message may produce. */
   readonly spend: (text: string) => void;
 }
 
-export function createState({ stored, changes, valueBytesMax, spend }: StateParts): FunctionState {
-  const write = (name: string, json: string | undefined): void => {
-    spend(name + (json ?? ""));
-    changes.push({ name, json });
+export function createState(parts: StateParts): KeyState {
+  return {
+    ...stateOf(parts),
+    get shared(): FunctionState {
+      if (parts.mayShare) return stateOf({ ...parts, key: SHARED_KEY });
+      throw new MillraceError("STATE_NOT_SHARED", `function "${parts.functionName}" has several isolates; set \`concurrency: 1\``);
+    },
   };
-  const current = (): Map<string, string> => applyChanges(new Map(stored), changes);
+}
+
+function stateOf(parts: StateParts): FunctionState {
+  const { stored, changes, now, key } = parts;
+  const write = (name: string, value: string | undefined): void => {
+    parts.spend(name + (value ?? ""));
+    changes.push({ key, name, stored: value });
+  };
+  const current = (): Map<string, string> =>
+    applyChanges(
+      new Map(stored.get(key)),
+      changes.filter((change) => change.key === key),
+    );
   return {
     get<T>(name: string): Promise<T | undefined> {
       return Promise.resolve().then(() => {
-        const json = current().get(checked(name));
-        return json === undefined ? undefined : (JSON.parse(json) as T);
+        const value = current().get(checked(name));
+        return value === undefined ? undefined : (valueOf(value, now) as T | undefined);
       });
     },
     list<T>(prefix = ""): Promise<Map<string, T>> {
       return Promise.resolve().then(() => {
-        const found = [...current()].filter(([name]) => name.startsWith(prefix));
-        return new Map(found.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, json]) => [name, JSON.parse(json) as T]));
+        const found = [...current()].filter(([name, value]) => name.startsWith(prefix) && expiresAt(value) > now);
+        return new Map(found.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => [name, valueOf(value, now) as T]));
       });
     },
-    set(name, value): void {
-      const json = jsonOf(value);
-      if (Buffer.byteLength(json) > valueBytesMax) {
-        throw new MillraceError("LIMIT_STATE", `the value of "${name}" is over limits.stateValue, ${formatSize(valueBytesMax)}`);
-      }
-      write(checked(name), json);
+    set(name, value, options): void {
+      write(checked(name), fitting(name, storedOf(value, options, now), parts));
     },
     delete(name): void {
       write(checked(name), undefined);
@@ -50,13 +76,21 @@ export function createState({ stored, changes, valueBytesMax, spend }: StatePart
   };
 }
 
-/** Changes `stored`, and returns it. */
-export function applyChanges(stored: Map<string, string>, changes: readonly StateChange[]): Map<string, string> {
-  for (const { name, json } of changes) {
-    if (json === undefined) stored.delete(name);
-    else stored.set(name, json);
+function fitting(name: string, stored: string, { functionName, key, valueBytesMax }: StateParts): string {
+  if (bytesAbove(stored, valueBytesMax) === undefined) return stored;
+  throw new MillraceError(
+    "LIMIT_STATE",
+    `${ownerText(functionName, key)}: the state value "${name}" is over limits.stateValue, ${formatSize(valueBytesMax)}`,
+  );
+}
+
+/** Changes `values`, and returns it. */
+export function applyChanges(values: Map<string, string>, changes: readonly StateChange[]): Map<string, string> {
+  for (const { name, stored } of changes) {
+    if (stored === undefined) values.delete(name);
+    else values.set(name, stored);
   }
-  return stored;
+  return values;
 }
 
 /** @throws TypeError for what JSON cannot hold. */

@@ -5,14 +5,16 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { MillraceError } from "../core/errors.ts";
+import { SHARED_KEY } from "../core/state-value.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { parseTopicFilter, topicParams, TopicTrie, type TopicFilter } from "../core/topic.ts";
 import { parseManifest } from "../runtime/build/manifest-file.ts";
 import { createContext, type Effects, type TestLog } from "./testing-context.ts";
 import { createFetch, type TestFetch, withGlobalFetch } from "./testing-fetch.ts";
 import { createEvent, type TestMessage } from "./testing-event.ts";
+import { expiresAt, storedOf, valueOf } from "../runtime/host/guest-stored.ts";
 import { applyChanges } from "./testing-state.ts";
-import type { Fetch, FunctionDefinition, JsonValue } from "./index.ts";
+import type { Fetch, FunctionDefinition, StateValue } from "./index.ts";
 
 export { readRecording, type ReadRecordingOptions, type RecordedTestMessage } from "./testing-recording.ts";
 export type { TestFetch } from "./testing-fetch.ts";
@@ -26,7 +28,7 @@ export function isPermanent(error: unknown): boolean {
 }
 
 /** State by key and name, such as `{ "boiler-1": { on: true } }`. */
-export type TestState = Readonly<Record<string, Readonly<Record<string, JsonValue>>>>;
+export type TestState = Readonly<Record<string, Readonly<Record<string, StateValue>>>>;
 
 export interface TestOptions {
   /** The folder that holds function.yaml, usually `import.meta.dirname`. */
@@ -40,6 +42,8 @@ export interface TestOptions {
   readonly fetch?: TestFetch;
   /** By name; those of the manifest that are not here are missing. */
   readonly secrets?: Readonly<Record<string, string>>;
+  /** What all keys see, by name. */
+  readonly shared?: TestState[string];
 }
 
 /** What one message did. */
@@ -57,8 +61,10 @@ export interface FunctionHarness {
    * @throws What the first handler threw that did.
    */
   sendAll(messages: Iterable<TestMessage> | AsyncIterable<TestMessage>): Promise<TestResult[]>;
-  /** What is stored for `key` now. */
+  /** What is stored for `key` now and has not expired by the time of the newest message. */
   state(key: string): Record<string, unknown>;
+  /** The same of what all keys see. */
+  shared(): Record<string, unknown>;
   /** Everything published and emitted so far by handlers that did not throw, and everything logged by any. */
   readonly all: TestResult;
 }
@@ -83,7 +89,7 @@ class Harness<T> implements FunctionHarness {
   readonly #manifest: Manifest;
   readonly #triggers: readonly TopicFilter[];
   readonly #routes = new TopicTrie<TopicFilter>();
-  /** Values as JSON text, as the journal keeps them. */
+  /** Values as the journal keeps them. */
   readonly #state = new Map<string, Map<string, string>>();
   readonly #publishes: Effects["publishes"] = [];
   readonly #events: Effects["events"] = [];
@@ -91,10 +97,12 @@ class Harness<T> implements FunctionHarness {
   readonly #fetch: Fetch;
   readonly #secrets: Readonly<Record<string, string>>;
   #seq = 0;
+  /** The time of the newest message. */
+  #newest = -Infinity;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(definition: FunctionDefinition<T>, manifest: Manifest, options: TestOptions) {
-    const { env, state, fetch, secrets = {} } = options;
+    const { env, state, shared, fetch, secrets = {} } = options;
     this.#secrets = secrets;
     const isBare = options.folder === undefined && options.manifest === undefined;
     this.#definition = definition;
@@ -103,8 +111,8 @@ class Harness<T> implements FunctionHarness {
     this.#triggers = manifest.triggers.map(({ mqtt }) => parseTopicFilter(mqtt));
     for (const trigger of this.#triggers) this.#routes.add(trigger, trigger);
     this.#fetch = createFetch({ name: manifest.name, http: isBare ? undefined : manifest.permissions.http, fetch });
-    for (const [key, values] of Object.entries(state ?? {})) {
-      const entries = Object.entries(values).map(([name, value]): [string, string] => [name, JSON.stringify(value)]);
+    for (const [key, values] of Object.entries({ ...state, [SHARED_KEY]: shared ?? {} })) {
+      const entries = Object.entries(values).map(([name, value]): [string, string] => [name, storedOf(value, undefined, 0)]);
       this.#state.set(key, new Map(entries));
     }
   }
@@ -114,8 +122,12 @@ class Harness<T> implements FunctionHarness {
   }
 
   state(key: string): Record<string, unknown> {
-    const values = [...(this.#state.get(key) ?? [])].map(([name, json]): [string, unknown] => [name, JSON.parse(json)]);
-    return Object.fromEntries(values);
+    const there = [...(this.#state.get(key) ?? [])].filter(([, stored]) => expiresAt(stored) > this.#newest);
+    return Object.fromEntries(there.map(([name, stored]) => [name, valueOf(stored, this.#newest)]));
+  }
+
+  shared(): Record<string, unknown> {
+    return this.state(SHARED_KEY);
   }
 
   send(message: TestMessage): Promise<TestResult> {
@@ -142,23 +154,32 @@ class Harness<T> implements FunctionHarness {
     // A wildcard that stands for nothing orders nothing, so the topic takes its place.
     const key = params[this.#manifest.key ?? ""] || message.topic;
     const event = createEvent<T>({ message, seq, params, name: this.#manifest.name });
+    this.#newest = Math.max(this.#newest, event.time);
     const effects: Effects = { publishes: [], events: [], logs: [], state: [] };
-    const stored = this.#state.get(key) ?? new Map<string, string>();
-    const ctx = createContext({ event, effects, stored, manifest: this.#manifest, seq, fetch: this.#fetch, secrets: this.#secrets });
+    const ctx = createContext({
+      event,
+      effects,
+      key,
+      stored: this.#state,
+      manifest: this.#manifest,
+      seq,
+      fetch: this.#fetch,
+      secrets: this.#secrets,
+    });
     try {
       await withGlobalFetch(this.#fetch, () => this.#definition.handler(event, ctx));
     } finally {
       this.#logs.push(...effects.logs);
     }
-    this.#commit(key, stored, effects);
+    this.#commit(effects);
     const { publishes, events, logs } = effects;
     return { publishes, events, logs };
   }
 
-  #commit(key: string, stored: Map<string, string>, { publishes, events, state }: Effects): void {
+  #commit({ publishes, events, state }: Effects): void {
     this.#publishes.push(...publishes);
     this.#events.push(...events);
-    applyChanges(stored, state);
-    this.#state.set(key, stored);
+    for (const change of state)
+      this.#state.set(change.key, applyChanges(this.#state.get(change.key) ?? new Map<string, string>(), [change]));
   }
 }

@@ -2,6 +2,7 @@ import { encodeMessage, type Message } from "../../src/core/message.ts";
 import { decodeResults, type ItemEffects, type ItemResult } from "../../src/runtime/effects.ts";
 import type { Engine, Instance, RunOutcome } from "../../src/runtime/host/engine.ts";
 import { type GiveUp, itemHead } from "../../src/runtime/item.ts";
+import { shownValue } from "../../src/runtime/shown-value.ts";
 import { FunctionVersion, loadSpec } from "../../src/runtime/version.ts";
 import { WAYS } from "../support/engine.ts";
 import { type FunctionPlan, functionOf } from "../support/functions.ts";
@@ -151,7 +152,7 @@ function brief(result: ItemResult): Brief {
   const logs = result.logs.length === 0 ? {} : { logs: result.logs.map(({ level, message }) => `${level} ${message}`) };
   if (result.status !== "done") return { status: result.status, code: result.error.code, ...logs };
   const { state, events, publishes } = result.effects;
-  const written = state.map(({ name, value }) => [name, value === undefined ? undefined : JSON.parse(value.toString())] as const);
+  const written = state.map(({ name, value }) => [name, value === undefined ? undefined : shownValue(value)] as const);
   return {
     status: "done",
     ...logs,

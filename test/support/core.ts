@@ -171,6 +171,7 @@ function surrounded(journal: Journal, around: NonNullable<CoreOptions["around"]>
     saveProof: (name, proven) => journal.saveProof(name, proven),
     cursor: (consumer) => journal.cursor(consumer),
     state: journal.state,
+    expiry: journal.expiry,
     get deadLettersFull() {
       return journal.deadLettersFull;
     },

@@ -18,6 +18,7 @@ export const SPEC: LoadSpec = {
   stateValueBytes: 1_000,
   fetchBytes: 100_000,
   secrets: [],
+  shared: true,
 };
 export const WAYS = {
   loadState: (): void => undefined,

@@ -1,4 +1,5 @@
 import type { InvokeResult } from "../../core/stats.ts";
+import { SHARED_KEY } from "../../core/state-value.ts";
 import { printable, withFields } from "../terminal/text.ts";
 
 /** What one message did, for a person: a heading for each kind of effect that there is, and how it ended. */
@@ -28,7 +29,7 @@ export function effectLines({ error, state, publishes, events, logs }: InvokeRes
 }
 
 function stateText({ key, name, value }: InvokeResult["state"][number]): string {
-  return `${key}  ${name} ${value === undefined ? "deleted" : `= ${JSON.stringify(value)}`}`;
+  return `${key === SHARED_KEY ? "(shared)" : key}  ${name} ${value === undefined ? "deleted" : `= ${JSON.stringify(value)}`}`;
 }
 
 function publishText({ topic, payload, qos, retain }: InvokeResult["publishes"][number]): string {

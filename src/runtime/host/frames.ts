@@ -33,6 +33,7 @@
  *         1 failed, to be retried · 2 failed for good   u32 JSON {code, name, message, stack} · u16 n · n logs
  *         3 deferred: an earlier message of the same key failed and waits for its retry. With strict order a guest answers so from the failure of a
  *           message that is not given up with it until a message resumes the key.
+ *           A name with 0x8000 added to its length is of the state that all keys share.
  * log:    u8 level · u32 text; level 4: the text is the number of lines that were left out; with 8 added: u32 fields, the JSON of an object
  *
  * A call belongs to the batch that is being handled: with its RESULT or CUT the gateway drops what is not answered.
@@ -81,6 +82,8 @@ export interface LoadSpec {
   readonly fetchBytes: number;
   /** Names of those that it may read. */
   readonly secrets: readonly string[];
+  /** Whether the function may keep what all of its keys see: it has one isolate at a time. */
+  readonly shared: boolean;
 }
 
 /** Where the time went until an instance was ready for its first batch, in milliseconds. */

@@ -6,6 +6,7 @@ import type { GuestEvent } from "./guest-event.ts";
 import { fetchThrough } from "./guest-fetch.ts";
 import type { StateCache } from "./guest-state.ts";
 import { type StateView, stateView } from "./guest-state-view.ts";
+import { SHARED_KEY } from "./guest-stored.ts";
 import type { GuestOptions } from "./guest-types.ts";
 import { filterMatches, jsonOf, LimitError, payloadBytes } from "./guest-values.ts";
 
@@ -22,7 +23,8 @@ export class Context {
   readonly #event: GuestEvent;
   readonly #effects: Effects;
   readonly #parts: ContextParts;
-  #state: StateView | undefined;
+  #state: (StateView & { readonly shared: StateView }) | undefined;
+  #shared: StateView | undefined;
 
   constructor(event: GuestEvent, effects: Effects, parts: ContextParts) {
     this.#event = event;
@@ -64,11 +66,28 @@ export class Context {
   get secret(): (name: unknown) => Promise<string> {
     return (name) => secretOf(name, this.#parts.options);
   }
-  get state(): StateView {
+  get state(): StateView & { readonly shared: StateView } {
+    this.#parts.state.used = true;
+    const shared = (): StateView => this.#sharedState();
+    return (this.#state ??= Object.defineProperty(this.#view(this.#event.key), "shared", { get: shared }) as StateView & {
+      shared: StateView;
+    });
+  }
+
+  #sharedState(): StateView {
     const { state, options } = this.#parts;
-    state.used = true;
+    if (!options.shared) {
+      const message = `function "${options.name}" has several isolates, which would not see what one of them writes; set \`concurrency: 1\``;
+      throw new LimitError("STATE_NOT_SHARED", message);
+    }
+    state.usedShared = true;
+    return (this.#shared ??= this.#view(SHARED_KEY));
+  }
+
+  #view(key: string): StateView {
+    const { state, options } = this.#parts;
     const valueBytesMax = options.stateValueBytes;
-    return (this.#state ??= stateView({ cache: state, effects: this.#effects, key: this.#event.key, valueBytesMax }));
+    return stateView({ cache: state, effects: this.#effects, key, now: this.#event.time, functionName: options.name, valueBytesMax });
   }
 
   #publish(topic: unknown, payload: unknown, { qos = 1, retain = false }: Delivery): void {

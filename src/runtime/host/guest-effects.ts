@@ -1,4 +1,5 @@
 import { toBytes, u16, u32 } from "./guest-codec.ts";
+import { storedBytes } from "./guest-stored.ts";
 import { LimitError, OutsideError, PayloadError } from "./guest-values.ts";
 
 /** Counts travel in 16 bits. */
@@ -10,13 +11,18 @@ const LOG_CHARS_MAX = 64 * 1024;
 const LOG_LINE_CHARS_MAX = 8 * 1024;
 /** In the place of a level: the text says how many lines were left out. */
 const LEFT_OUT = 4;
+/** Added to the length of a name: the value belongs to the function, not to the key. */
+const SHARED = 0x8000;
 /** Added to a level: fields follow. */
 const WITH_FIELDS = 8;
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
 
 /** What one message wants so far. Dropped as a whole when its handler throws; only the log stays. */
 export class Effects {
+  /** Of the key of the message. */
   readonly state = new Map<string, string | undefined>();
+  /** Of the function. */
+  readonly shared = new Map<string, string | undefined>();
   #logs = "";
   #logCount = 0;
   #logChars = 0;
@@ -44,10 +50,10 @@ export class Effects {
     this.#emits += event;
   }
 
-  /** Takes a state value, as it is stored; undefined deletes. */
-  write(name: string, value: string | undefined): void {
-    this.#spend(name.length + (value?.length ?? 0), this.state.size);
-    this.state.set(name, value);
+  /** Takes a state value, as it is stored; undefined deletes. `written` is one of the two above. */
+  write(written: Map<string, string | undefined>, name: string, value: string | undefined): void {
+    this.#spend(name.length + (value?.length ?? 0), this.state.size + this.shared.size);
+    written.set(name, value);
   }
 
   #spend(bytes: number, count: number): void {
@@ -93,16 +99,21 @@ export class Effects {
   }
 
   encode(): string {
-    let state = "";
-    for (const [name, value] of this.state) {
-      const at = toBytes(name);
-      const bytes = value === undefined ? "" : toBytes(value);
-      state += u16(at.length) + at + (value === undefined ? "\xff\xff\xff\xff" : u32(bytes.length) + bytes);
-    }
+    const state = encodeState(this.state, 0) + encodeState(this.shared, SHARED);
     const events = u16(this.#emitCount) + this.#emits;
     const publishes = u16(this.#publishCount) + this.#publishes;
-    return `\0${this.encodeLogs()}${u16(this.state.size)}${state}${events}${publishes}`;
+    return `\0${this.encodeLogs()}${u16(this.state.size + this.shared.size)}${state}${events}${publishes}`;
   }
+}
+
+function encodeState(written: ReadonlyMap<string, string | undefined>, mark: number): string {
+  let state = "";
+  for (const [name, value] of written) {
+    const at = toBytes(name);
+    const bytes = value === undefined ? "" : storedBytes(value);
+    state += u16(mark | at.length) + at + (value === undefined ? "\xff\xff\xff\xff" : u32(bytes.length) + bytes);
+  }
+  return state;
 }
 
 /** The JSON of an object that is no list and no error; undefined for everything else. */

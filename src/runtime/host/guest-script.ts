@@ -8,6 +8,8 @@ const MODULES = [
   "guest-realm",
   "guest-codec",
   "guest-values",
+  "guest-cbor",
+  "guest-stored",
   "guest-timers",
   "guest-random",
   "guest-effects",

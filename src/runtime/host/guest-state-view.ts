@@ -1,11 +1,16 @@
 import { type Effects, printable } from "./guest-effects.ts";
 import type { StateCache } from "./guest-state.ts";
-import { jsonOf, LimitError } from "./guest-values.ts";
+import { bytesAbove, expiresAt, ownerText, type SetOptions, SHARED_KEY, storedOf, valueOf } from "./guest-stored.ts";
+import { LimitError } from "./guest-values.ts";
 
 export interface ViewParts {
   readonly cache: StateCache;
   readonly effects: Effects;
+  /** SHARED_KEY for what all keys see. */
   readonly key: string;
+  /** The time of the message, which decides what has expired. */
+  readonly now: number;
+  readonly functionName: string;
   /** Of one value. */
   readonly valueBytesMax: number;
 }
@@ -14,46 +19,55 @@ export interface ViewParts {
 export interface StateView {
   get(name: unknown): Promise<unknown>;
   list(prefix?: unknown): Promise<Map<string, unknown>>;
-  set(name: unknown, value: unknown): void;
+  set(name: unknown, value: unknown, options?: SetOptions): void;
   delete(name: unknown): void;
 }
 
 /** Its functions are bound, so a handler may take them apart. */
 export function stateView(parts: ViewParts): StateView {
   const { effects } = parts;
+  const written = writtenOf(parts);
   return {
     get: (name) => get(parts, nameOf(name)),
     list: (prefix) => list(parts, prefix ?? ""),
-    set: (name, value) => effects.write(nameOf(name), encoded(nameOf(name), value, parts)),
-    delete: (name) => effects.write(nameOf(name), undefined),
+    set: (name, value, options) => effects.write(written, nameOf(name), fitting(nameOf(name), storedOf(value, options, parts.now), parts)),
+    delete: (name) => effects.write(written, nameOf(name), undefined),
   };
 }
 
-async function get({ cache, effects, key }: ViewParts, name: string): Promise<unknown> {
-  if (cache.get(key) === undefined) await cache.load([key]);
-  const written = effects.state;
-  const value = written.has(name) ? written.get(name) : cache.get(key)?.values.get(name);
-  return value === undefined ? undefined : JSON.parse(value);
+function writtenOf({ effects, key }: ViewParts): Map<string, string | undefined> {
+  return key === SHARED_KEY ? effects.shared : effects.state;
 }
 
-async function list({ cache, effects, key }: ViewParts, prefix: unknown): Promise<Map<string, unknown>> {
+async function get(parts: ViewParts, name: string): Promise<unknown> {
+  const { cache, key, now } = parts;
+  if (cache.get(key) === undefined) await cache.load([key]);
+  const written = writtenOf(parts);
+  const stored = written.has(name) ? written.get(name) : cache.get(key)?.values.get(name);
+  return stored === undefined ? undefined : valueOf(stored, now);
+}
+
+async function list(parts: ViewParts, prefix: unknown): Promise<Map<string, unknown>> {
+  const { cache, key, now } = parts;
   if (typeof prefix !== "string") throw new TypeError(`the prefix of names is a text, not ${printable(prefix)}`);
   if (cache.get(key) === undefined) await cache.load([key]);
   const found = new Map(cache.get(key)?.values);
-  for (const [name, value] of effects.state) {
-    if (value === undefined) found.delete(name);
-    else found.set(name, value);
+  for (const [name, stored] of writtenOf(parts)) {
+    if (stored === undefined) found.delete(name);
+    else found.set(name, stored);
   }
-  const names = [...found.keys()].filter((name) => name.startsWith(prefix)).toSorted();
-  return new Map(names.map((name) => [name, JSON.parse(found.get(name) ?? "null")]));
+  const there = [...found].filter(([name, stored]) => name.startsWith(prefix) && expiresAt(stored) > now);
+  return new Map(there.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, stored]) => [name, valueOf(stored, now)]));
 }
 
-function encoded(name: string, value: unknown, { valueBytesMax }: ViewParts): string {
-  const text = jsonOf(value);
-  if (text.length > valueBytesMax) {
-    throw new LimitError("LIMIT_STATE", `the state value "${name}" is ${text.length} bytes, at most ${valueBytesMax} are allowed`);
-  }
-  return text;
+function fitting(name: string, stored: string, { key, functionName, valueBytesMax }: ViewParts): string {
+  const bytes = bytesAbove(stored, valueBytesMax);
+  if (bytes === undefined) return stored;
+  throw new LimitError(
+    "LIMIT_STATE",
+    `${ownerText(functionName, key)}: the state value "${name}" is ${bytes} bytes, limits.stateValue allows ${valueBytesMax}; ` +
+      "store less under one name, or raise the limit",
+  );
 }
 
 function nameOf(name: unknown): string {

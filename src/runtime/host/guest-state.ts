@@ -1,15 +1,30 @@
 import type { GuestHost } from "./guest-types.ts";
+import { expiresAt, ownerText } from "./guest-stored.ts";
 import { jsonOf, LimitError } from "./guest-values.ts";
 
 interface KeyState {
+  /** As they are stored; what has expired is among them until the key is loaded again. */
   readonly values: Map<string, string>;
   bytes: number;
+  /** No value expires before; Infinity when none does. */
+  expiresFrom: number;
+  /** How many there were when the key was loaded. */
+  readonly loaded: number;
+}
+
+interface Owner {
+  readonly name: string;
+  readonly key: string;
+  /** The time of the message. */
+  readonly now: number;
 }
 
 const STATE_KEYS_MAX = 10_000;
 /** Of what is remembered from one batch to the next. */
 const STATE_BYTES_MAX = 4 * 1024 * 1024;
 const STATE_KEY_BYTES_MAX = 1024 * 1024;
+/** A key that has got so many more values than it was loaded with may have lost as many on disk, if some expire. */
+const GROWN = 64;
 
 /** State as the isolate knows it: whole keys, loaded once, written through with the message that changes them. */
 export class StateCache {
@@ -21,6 +36,8 @@ export class StateCache {
   #bytes = 0;
   /** Set by the first use; from then on the keys of a batch are asked for at its start, in one go. */
   used = false;
+  /** The same for what belongs to the function. */
+  usedShared = false;
 
   constructor(host: GuestHost) {
     this.#host = host;
@@ -59,7 +76,8 @@ export class StateCache {
       // Too much for one answer: it is asked for when it is needed.
       if (entries === null || entries === undefined) continue;
       const bytes = entries.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
-      this.#keys.set(key, { values: new Map(entries), bytes });
+      const expiresFrom = entries.reduce((first, [, value]) => Math.min(first, expiresAt(value)), Infinity);
+      this.#keys.set(key, { values: new Map(entries), bytes, expiresFrom, loaded: entries.length });
       this.#bytes += bytes;
     }
     waiting.resolve();
@@ -73,19 +91,38 @@ export class StateCache {
       state.bytes += grown;
       this.#bytes += grown;
       if (value === undefined) state.values.delete(name);
-      else state.values.set(name, value);
+      else {
+        state.values.set(name, value);
+        state.expiresFrom = Math.min(state.expiresFrom, expiresAt(value));
+      }
     }
   }
 
-  /** Throws when `writes` would make the key too large. */
-  check(key: string, writes: ReadonlyMap<string, string | undefined>): void {
+  /** Throws when `writes` would make the key too large. What has expired does not count. */
+  check({ name: functionName, key, now }: Owner, writes: ReadonlyMap<string, string | undefined>): void {
     const state = this.#keys.get(key);
     let bytes = state?.bytes ?? 0;
     for (const [name, value] of writes) {
       bytes += (value === undefined ? 0 : name.length + value.length) - (state === undefined ? 0 : StateCache.#sizeOf(state, name));
     }
-    if (bytes > STATE_KEY_BYTES_MAX)
-      throw new LimitError("LIMIT_STATE", `the state of key "${key}" would be ${bytes} bytes, at most ${STATE_KEY_BYTES_MAX} are kept`);
+    if (bytes <= STATE_KEY_BYTES_MAX) return;
+    for (const [name, value] of (state?.expiresFrom ?? Infinity) <= now ? (state?.values ?? []) : []) {
+      if (!writes.has(name) && expiresAt(value) <= now) bytes -= name.length + value.length;
+    }
+    if (bytes <= STATE_KEY_BYTES_MAX) return;
+    throw new LimitError(
+      "LIMIT_STATE",
+      `${ownerText(functionName, key)}: it would be ${bytes} bytes, at most ${STATE_KEY_BYTES_MAX} are kept in one place; ` +
+        "delete what is not needed, give values a ttl, or choose a key that spreads them",
+    );
+  }
+
+  /** Forgets a key that may hold much that has expired and is not stored any more. To be called between batches. */
+  refresh(key: string, now: number): void {
+    const state = this.#keys.get(key);
+    if (state === undefined || state.expiresFrom > now || state.values.size < 2 * state.loaded + GROWN) return;
+    this.#keys.delete(key);
+    this.#bytes -= state.bytes;
   }
 
   /** Forgets the keys that were loaded first; they are in the database. */

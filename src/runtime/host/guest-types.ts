@@ -16,6 +16,8 @@ export interface GuestOptions {
   readonly fetchBytes: number;
   /** Names of those that it may read. */
   readonly secrets: readonly string[];
+  /** Whether it may keep what all keys see: it has one isolate at a time. */
+  readonly shared: boolean;
 }
 
 /** The ways out of the isolate; each returns at once. */

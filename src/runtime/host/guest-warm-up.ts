@@ -18,6 +18,7 @@ const OPTIONS: GuestOptions = {
   stateValueBytes: 1_000,
   fetchBytes: 1_000,
   secrets: [],
+  shared: true,
 };
 
 function nothing(): void {}

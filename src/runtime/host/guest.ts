@@ -6,6 +6,7 @@ import { GuestEvent } from "./guest-event.ts";
 import { installFetch } from "./guest-fetch.ts";
 import { installRandom } from "./guest-random.ts";
 import { StateCache } from "./guest-state.ts";
+import { SHARED_KEY } from "./guest-stored.ts";
 import { installTimers, timers } from "./guest-timers.ts";
 import type { GuestHost, GuestOptions, GuestRuntime } from "./guest-types.ts";
 
@@ -121,7 +122,13 @@ class Guest implements Omit<GuestRuntime, "answered"> {
     }
     if (this.#state.used) {
       this.#state.shrink();
-      const loading = this.#state.load(events.map((event) => event.key));
+      const keys = events.map((event) => event.key);
+      for (const event of events) this.#state.refresh(event.key, event.time);
+      if (this.#state.usedShared) {
+        for (const event of events) this.#state.refresh(SHARED_KEY, event.time);
+        keys.push(SHARED_KEY);
+      }
+      const loading = this.#state.load(keys);
       if (loading !== undefined) await loading;
     }
     for (const event of events) {
@@ -143,7 +150,7 @@ class Guest implements Omit<GuestRuntime, "answered"> {
     try {
       const parts = { options: this.#options, state: this.#state, startedAt };
       const returned = this.#definition.handler(event, new Context(event, effects, parts));
-      if (isThenable(returned) || effects.state.size > 0) return this.#settle(returned, event, effects);
+      if (isThenable(returned) || effects.state.size + effects.shared.size > 0) return this.#settle(returned, event, effects);
       this.#over();
       return effects.encode();
     } catch (error) {
@@ -154,11 +161,12 @@ class Guest implements Omit<GuestRuntime, "answered"> {
   async #settle(returned: unknown, event: GuestEvent, effects: Effects): Promise<string> {
     try {
       await returned;
-      if (effects.state.size > 0) {
+      const written = [[event.key, effects.state] as const, [SHARED_KEY, effects.shared] as const].filter(([, writes]) => writes.size > 0);
+      if (written.length > 0) {
         // A key that was written without being read is loaded now, so that the next message sees both.
-        await this.#state.load([event.key]);
-        this.#state.check(event.key, effects.state);
-        this.#state.apply(event.key, effects.state);
+        await this.#state.load(written.map(([key]) => key));
+        for (const [key, writes] of written) this.#state.check({ name: this.#options.name, key, now: event.time }, writes);
+        for (const [key, writes] of written) this.#state.apply(key, writes);
       }
       this.#over();
       return effects.encode();

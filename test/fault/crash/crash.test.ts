@@ -31,7 +31,7 @@ async function recover(crash: Crash, writes: readonly RecordedWrite[], moments: 
   return (await broken(gateway, new Outside(known))).map((problem) => `${crash.what}: ${problem}`);
 }
 
-it("keeps every promise through a crash before and after every write", { timeout: 300_000 }, async () => {
+it("keeps every promise through a crash before and after every write", { timeout: 600_000 }, async () => {
   await using folder = await TempFolder.make();
   const moments = new Moments();
   const writes: RecordedWrite[] = [];

@@ -17,7 +17,7 @@ import type { Moment, Moments, Outside, Sent } from "./moments.ts";
 const CLIENT = "sender";
 /** What is sent with this key may be lost, and what came of it too. */
 export const VOLATILE_KEY = "v";
-const DRAIN_MS_MAX = 5_000;
+const DRAIN_MS_MAX = 60_000;
 const CLOUD_MS = 5;
 
 /** The inner part of a gateway (journal, functions, upload) with a world around it that remembers what it was told. */

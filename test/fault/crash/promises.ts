@@ -48,6 +48,9 @@ export async function broken(gateway: CrashGateway, before: Outside): Promise<st
     const passedOn = events.filter((event) => event.type === "relayed" && event.subject === key).map(({ data }) => String(data));
     expect(sameSet(passedOn, names), `key ${key}: passed on ${passedOn.join(", ")}, state ${names.join(", ")}`);
   }
+  await gateway.journal.expiry.step("probe", 1);
+  const kept = (await gateway.journal.loadState("probe", "k")).map(({ name, value }) => `${name}=${value.toString()}`).join();
+  expect(["", "b=2"].includes(kept), `of state that expires, ${JSON.stringify(kept)} is left`);
   const { pending, bytes } = gateway.journal.outbox;
   expect(pending === 0 && bytes === 0, `${pending} events of ${bytes} bytes are left in the outbox`);
   for (const { id, type } of gateway.waiting)

@@ -41,6 +41,7 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await fleeting(gateway);
   await lanes(gateway);
   await gateway.journal.history.put("hours", [{ time: 1, name: "probe", value: "{}" }], 0);
+  await expiring(gateway);
 }
 
 /**
@@ -60,6 +61,16 @@ async function fleeting({ journal }: CrashGateway): Promise<void> {
   const event = { id: "g:1:probe:0", function: "probe", version: 1, type: "probe", subject: "probe", time: 1, data: "0", rule };
   await commit(journal, commitOf("probe", new Cursor(1), { events: [event] }));
   await journal.outbox.sweep();
+}
+
+/** State that has expired is deleted, some of it while other values take its place. */
+async function expiring({ journal }: CrashGateway): Promise<void> {
+  const brief = Buffer.from([1, 0, 0, 0, 0, 0, 1, 49]);
+  const state = ["a", "b"].map((name) => ({ key: "k", name, value: brief, due: 1 }));
+  await commit(journal, commitOf("probe", new Cursor(1), { state }));
+  const step = journal.expiry.step("probe", 1);
+  await commit(journal, commitOf("probe", new Cursor(1), { state: [{ key: "k", name: "b", value: Buffer.from("2") }] }));
+  await step;
 }
 
 /** Without a link more comes into lanes than they have room for; with it the cloud takes some of it while more comes. */

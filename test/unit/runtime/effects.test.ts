@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeMessage } from "../../../src/core/message.ts";
+import { isStored } from "../../../src/core/state-value.ts";
 import { decodeResults, GUEST_CODES, type ItemResult } from "../../../src/runtime/effects.ts";
 import { LOG_LEVELS } from "../../../src/core/stats.ts";
 
@@ -61,7 +62,7 @@ const record = fc
   })
   .map((message) => encodeMessage(message));
 const effects = fc.record({
-  state: many(fc.record({ name: text, value: fc.option(bytes, { nil: undefined }) })),
+  state: many(fc.record({ name: text, value: fc.option(bytes.filter(isStored), { nil: undefined }) })),
   events: many(fc.record({ type: text, subject: text, data: text })),
   publishes: many(record),
 });

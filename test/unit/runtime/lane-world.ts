@@ -328,6 +328,7 @@ const OPTIONS: Omit<GuestOptions, "strict"> = {
   stateValueBytes: 65_536,
   fetchBytes: 65_536,
   secrets: [],
+  shared: true,
 };
 
 function routeOf(topic: string): Route<unknown> {

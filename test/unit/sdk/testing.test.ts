@@ -142,7 +142,7 @@ describe("the context of a test", () => {
     [
       "a state value that is too large",
       (_event, ctx) => ctx.state.set("a", "x".repeat(1_023)),
-      'the value of "a" is over limits.stateValue, 1KB',
+      'function "counter", key "boiler-1": the state value "a" is over limits.stateValue, 1KB',
     ],
     [
       "too much output",
