@@ -76,13 +76,13 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const runtime = stack.use(await Runtime.start(options, journal, logger));
   wakes.runtime = runtime;
   const arrivals = new Arrivals();
-  const deliveries = new Deliveries(broker, (on) => runtime.hold(on));
+  const deliveries = new Deliveries(broker, (name, on) => runtime.hold(name, on));
   journal.subscribe({
     incoming: (messages) => {
       runtime.accept(messages);
       arrivals.announce();
     },
-    publishes: (number, records) => deliveries.deliver(records, () => journal.delivered(number)),
+    publishes: (number, records, consumer) => deliveries.deliver(consumer, records, () => journal.delivered(number)),
     deadLettersFree: () => runtime.lettersFree(),
   });
   journal.outbox.onPressure((pressure) => {

@@ -1,11 +1,13 @@
 import type { Client } from "aedes";
-import { encodePublish, fitsShort } from "./encode.ts";
+import { asError } from "./copies.ts";
+import { encodePublish, sendPacket } from "./encode.ts";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
 
 type Done = () => void;
 
 /** A packet for one subscription; made for it, so that it may be changed. */
 interface Forwarded {
+  readonly cmd: string;
   readonly topic: string;
   readonly payload: unknown;
   qos: number;
@@ -42,82 +44,107 @@ interface Queue {
 }
 
 /**
- * Writes what a client gets in one turn of the event loop in one go. The engine gives each packet two turns and a copy of its own. Packets with
- * properties, long ones and those of QoS 0 go the engine's way. What is for a session that is stored goes through its queue. Nothing is sent before
- * the CONNACK [MQTT-3.2.0-1]: a session's subscriptions are there earlier.
+ * Writes what a client gets in one turn of the event loop in one go; the engine gives each packet two turns and a copy of its own. A client whose socket
+ * takes nothing more gets nothing more: what is for it waits here, as the message that all of its subscribers share, and not as a copy for each of them
+ * in the memory of its socket. What is for a session that is stored goes through its queue. Nothing is sent before the CONNACK [MQTT-3.2.0-1]:
+ * a session's subscriptions are there earlier.
  */
 export function forwardTogether(connected: object, queueOf: (client: object) => Queue | undefined): void {
   const client = connected as ForwardingClient;
   const outgoing = outgoingOf(client.conn);
   if (outgoing === undefined) return;
   const forwarder = new Forwarder(client, outgoing, queueOf);
-  const deliver0 = client.deliver0.bind(client);
   client.deliverQoS = (packet, done) => forwarder.deliver(packet, done);
-  client.deliver0 = (packet, done) => (client.connackSent ? deliver0(packet, done) : void setImmediate(done));
+  client.deliver0 = (packet, done) => (client.connackSent ? forwarder.forward(packet, 0, done) : void setImmediate(done));
+}
+
+/** A packet that the next turn writes. */
+interface Entry {
+  readonly packet: Forwarded;
+  /** At most. */
+  readonly qos: number;
+  readonly done: Done;
 }
 
 class Forwarder {
   readonly #client: ForwardingClient;
   readonly #outgoing: Outgoing;
-  readonly #engine: ForwardingClient["deliverQoS"];
   readonly #queueOf: (client: object) => Queue | undefined;
-  /** What the next turn writes. */
-  #batch: { readonly packet: Forwarded; readonly done: Done }[] | undefined;
+  #entries: Entry[] = [];
+  /** Whether they are written in the next turn, or when the socket has room. */
+  #isExpecting = false;
 
   constructor(client: ForwardingClient, outgoing: Outgoing, queueOf: (client: object) => Queue | undefined) {
     this.#client = client;
     this.#outgoing = outgoing;
     this.#queueOf = queueOf;
-    this.#engine = client.deliverQoS.bind(client);
   }
 
   /** `done` is called when the packet is given to the socket, or when the client does not get it. */
   deliver(packet: Forwarded, done: Done): void {
     const client = this.#client;
     const queue = packet.qos === 0 || client.clean ? undefined : this.#queueOf(client);
-    if (queue !== undefined) {
-      this.#queue(queue, packet, done);
-    } else if (packet.qos === 0 || packet.properties !== undefined || !fitsShort(packet)) {
-      this.#batch = undefined; // What comes after this packet is written after it.
-      this.#engine(packet, done);
-    } else if ((packet.nl === true && packet.clientId === client.id) || !isFirst(client, packet)) {
+    if (queue === undefined) this.forward(packet, packet.qos, done);
+    else this.#queue(queue, packet, done);
+  }
+
+  forward(packet: Forwarded, qos: number, done: Done): void {
+    if (!this.#wants(packet)) {
       setImmediate(done);
-    } else {
-      this.#next().push({ packet, done });
+      return;
     }
+    this.#entries.push({ packet, qos, done });
+    if (this.#isExpecting) return;
+    this.#isExpecting = true;
+    setImmediate(() => this.#run());
   }
 
   #queue(queue: Queue, packet: Forwarded, done: Done): void {
-    const client = this.#client;
     if (packet.brokerId === null) return queue.sendKept(packet, done);
-    if ((packet.nl !== true || packet.clientId !== client.id) && isFirst(client, packet)) queue.offer(packet);
+    if (this.#wants(packet)) queue.offer(packet);
     done();
   }
 
-  #next(): { readonly packet: Forwarded; readonly done: Done }[] {
-    if (this.#batch !== undefined) return this.#batch;
-    const batch: { readonly packet: Forwarded; readonly done: Done }[] = [];
-    this.#batch = batch;
-    setImmediate(() => {
-      if (this.#batch === batch) this.#batch = undefined;
-      const waiting = batch.filter(({ packet, done }) => this.#write(packet, done));
-      for (const { done } of waiting) done();
-    });
-    return batch;
+  /** To be asked once, within the emission of the packet. */
+  #wants(packet: Forwarded): boolean {
+    const client = this.#client;
+    return (packet.nl !== true || packet.clientId !== client.id) && isFirst(client, packet);
   }
 
-  /** False when `done` follows later, because the socket takes nothing more for now. */
-  #write(packet: Forwarded, done: Done): boolean {
+  #run(): void {
+    const entries = this.#entries;
+    let count = 0;
+    while (count < entries.length && !(this.#isConnected && this.#outgoing.isFull)) {
+      const entry = entries[count++];
+      if (entry !== undefined && this.#isConnected) this.#write(entry);
+    }
+    this.#entries = entries.slice(count);
+    this.#isExpecting = this.#entries.length > 0;
+    if (this.#isExpecting) this.#client.waitForDrain(() => this.#run());
+    // What they are done for may bring more for this client.
+    for (let at = 0; at < count; at++) entries[at]?.done();
+  }
+
+  get #isConnected(): boolean {
+    const { connecting, connected, closed, errored } = this.#client;
+    return (connecting || connected) && !closed && !errored;
+  }
+
+  #write({ packet, qos }: Entry): void {
     const client = this.#client;
-    if (!client.connecting && !client.connected) return true;
     // As the engine has it: only a subscription to this very topic is looked at again.
-    packet.qos = Math.min(packet.qos, client.subscriptions[packet.topic]?.qos ?? packet.qos);
-    packet.messageId ||= takeId(client);
+    packet.qos = qos === 0 ? 0 : Math.min(qos, client.subscriptions[packet.topic]?.qos ?? qos);
+    if (packet.qos > 0) packet.messageId ||= takeId(client);
     const { _wireVersion: version } = client;
-    encodePublish(packet, version ?? 4, this.#outgoing);
-    if (this.#outgoing.written() || client.errored) return true;
-    client.waitForDrain(() => done());
-    return false;
+    if (encodePublish(packet, version ?? 4, this.#outgoing)) {
+      this.#outgoing.written();
+      return;
+    }
+    try {
+      sendPacket(packet, client.conn, version ?? 4);
+    } catch (error) {
+      client.emit("error", asError(error));
+    }
   }
 }
 

@@ -109,6 +109,8 @@ export class Outgoing {
 
   /** Whether writers should wait for `drain`. */
   get isFull(): boolean {
+    // What is too long to be gathered here goes past `written`.
+    this.#waiting ||= this.#length + this.#socket.writableLength >= WAITING_BYTES_MAX;
     return this.#waiting;
   }
 

@@ -82,6 +82,8 @@ export interface FunctionStats {
   readonly published: number;
   readonly backlog: number;
   /** Isolates that it has. */
+  /** Why it begins nothing new at the moment: subscribers are too far behind with what it publishes. Absent when it does not wait. */
+  readonly waitsFor?: "subscribers";
   readonly instances: number;
   readonly starts: StartStats;
   /** Age of the oldest message that waits. Absent when none waits or it is not read from the journal yet. */

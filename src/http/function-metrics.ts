@@ -18,6 +18,11 @@ const FUNCTION: readonly Metric<FunctionStats>[] = [
   gauge("function_active", "Whether the version that was asked for is the one that runs: 1 or 0.", (f) => (f.state === "active" ? 1 : 0)),
   gauge("function_version", "Number of the version that runs.", (f) => f.version),
   gauge("function_backlog", "Messages that wait for the function.", (f) => f.backlog),
+  gauge(
+    "function_waits_for_subscribers",
+    "Whether subscribers are too far behind with what the function publishes, so that it waits: 1 or 0.",
+    (f) => (f.waitsFor === "subscribers" ? 1 : 0),
+  ),
   gauge("function_instances", "Isolates that the function has.", (f) => f.instances),
   gauge("function_state_bytes", "Keys, names and values that the function keeps, as they were not long ago.", (f) => f.stateBytes),
   gauge(

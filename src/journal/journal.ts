@@ -16,6 +16,7 @@ import { type Consumers, Keeper } from "./keeper.ts";
 import { type Found, type FunctionRecord, openJournal } from "./opening.ts";
 import { complete, type JournalOptions } from "./options.ts";
 import type { Outbox } from "./outbox.ts";
+import { publisherOf } from "./parcels.ts";
 import { Qos2Ledger } from "./qos2.ts";
 import type { Segments } from "./segments.ts";
 import { Seqs } from "./seqs.ts";
@@ -58,8 +59,8 @@ export interface StateWrite {
 export interface JournalEvents {
   /** New messages are being written, in order; they may be handled at once, because every commit is written after them. */
   incoming(messages: readonly JournaledMessage[]): void;
-  /** Publishes are committed; answer with `delivered(number)` when the broker has taken them all. */
-  publishes(number: number, records: readonly Uint8Array[]): void;
+  /** Publishes of a consumer are committed; answer with `delivered(number)` when the broker has taken them all. */
+  publishes(number: number, records: readonly Uint8Array[], consumer: string): void;
   /** There is room for dead letters again. */
   deadLettersFree?(): void;
 }
@@ -114,7 +115,7 @@ export class Journal implements AsyncDisposable {
           this.#events.incoming(messages);
           this.#keeper.grown();
         },
-        publishes: (number, records) => this.#events.publishes(number, records),
+        publishes: (number, records, consumer) => this.#events.publishes(number, records, consumer),
         failed: reject,
       },
     );
@@ -211,7 +212,12 @@ export class Journal implements AsyncDisposable {
   /** Hands out again what was committed but perhaps not delivered when the process ended. */
   async redeliver(): Promise<void> {
     const entries = await this.#database.iterator(prefixRange("p")).all();
-    for (const [key, value] of entries) this.#events.publishes(numberOf(key), splitRecords(value));
+    for (const [key, value] of entries) {
+      const records = splitRecords(value);
+      // In data of earlier versions several functions may share an entry; it counts as that of the first.
+      const [first] = records;
+      if (first !== undefined) this.#events.publishes(numberOf(key), records, publisherOf(first));
+    }
   }
 
   /**

@@ -4,6 +4,7 @@ import { type Compression, encodeBlock } from "./block.ts";
 import { type Database, describeWriteFailure, levelOp, type LevelOp, type Op, type WritePoint } from "./database.ts";
 import { Held, type Hold } from "./held.ts";
 import { CLEAN, nameKey, numberKey } from "./keys.ts";
+import { type Parcel, Parcels } from "./parcels.ts";
 import type { Segments } from "./segments.ts";
 import type { Seqs } from "./seqs.ts";
 
@@ -61,8 +62,8 @@ export interface WriterEvents {
    * after them, and when their write fails nothing is written any more. Their `done` follows when they are on disk.
    */
   incoming(messages: readonly JournaledMessage[]): void;
-  /** Publishes are on disk under `number`; to be answered with `delivered(number)`. Called after `done`. */
-  publishes(number: number, records: readonly Uint8Array[]): void;
+  /** Publishes of a consumer are on disk under `number`; to be answered with `delivered(number)`. Called after `done`. */
+  publishes(number: number, records: readonly Uint8Array[], consumer: string): void;
   /** A write failed. LevelDB takes no more writes after that, so this is the end of the writer. */
   failed(error: MillraceError): void;
 }
@@ -237,7 +238,7 @@ export class Writer {
       }
       this.batches++;
       for (const write of writes) write.done();
-      if (batch.publishes.length > 0) this.#events.publishes(batch.number, batch.publishes);
+      for (const { number, records, consumer } of batch.parcels) this.#events.publishes(number, records, consumer);
     }
     this.#busy = false;
     for (const resolve of this.#idle.splice(0)) resolve();
@@ -265,7 +266,7 @@ export class Writer {
   #build(writes: readonly Write[]): Batch {
     const ops: LevelOp[] = [];
     const messages: JournaledMessage[] = [];
-    const publishes: Uint8Array[] = [];
+    const parcels = new Parcels();
     const cursors = new Map<string, Buffer>();
     const points = new Set<WritePoint>();
     let usage: Op | undefined;
@@ -277,7 +278,7 @@ export class Writer {
       for (const entry of write.entries) messages.push(this.#message(entry));
       usage = write.usage ?? usage;
       if (write.cursor !== undefined) cursors.set(write.cursor.consumer, write.cursor.value);
-      for (const record of write.publishes) publishes.push(record);
+      parcels.add(write.cursor?.consumer ?? "", write.publishes);
     }
     const block = encodeBlock(messages, this.#options.compression);
     if (block !== undefined) {
@@ -289,13 +290,11 @@ export class Writer {
     if (usage !== undefined) ops.push(levelOp(usage));
     if (this.#delivered.length > 0) points.add("delivered");
     for (const number of this.#delivered.splice(0)) ops.push({ type: "del", key: numberKey("p", number) });
-    const number = this.#nextPublish;
-    if (publishes.length > 0) {
-      this.#nextPublish++;
-      ops.push({ type: "put", key: numberKey("p", number), value: Buffer.concat(publishes) });
-    }
+    const numbered = parcels.numbered(this.#nextPublish);
+    this.#nextPublish += numbered.length;
+    for (const { number, records } of numbered) ops.push({ type: "put", key: numberKey("p", number), value: Buffer.concat(records) });
     const sync = this.#secure(wanted, ops, points);
-    return { ops, sync, points, messages, publishes, number };
+    return { ops, sync, points, messages, parcels: numbered };
   }
 
   #message({ topic, time, hops, record, volatile }: Entry): JournaledMessage {
@@ -343,6 +342,5 @@ interface Batch {
   readonly sync: boolean;
   readonly points: ReadonlySet<WritePoint>;
   readonly messages: readonly JournaledMessage[];
-  readonly publishes: readonly Uint8Array[];
-  readonly number: number;
+  readonly parcels: readonly Parcel[];
 }

@@ -1,6 +1,7 @@
 import type { FunctionStats } from "../core/stats.ts";
 import { NO_USAGE } from "../core/usage.ts";
 import type { DeployedFunction } from "./function.ts";
+import type { Holds } from "./holds.ts";
 import { Starts } from "./starts.ts";
 import type { StateSizes } from "./state-sizes.ts";
 import type { RecordedFunction } from "./usage-recorder.ts";
@@ -13,8 +14,14 @@ export interface Failure {
   readonly error: string;
 }
 
+/** What is known of functions beside what they know themselves. */
+interface Known {
+  readonly sizes: StateSizes;
+  readonly holds: Pick<Holds, "waitsForSubscribers">;
+}
+
 /** What the gateway says of a function that runs. `failure`: of a version that was to take its place. */
-export function runningStats(deployed: DeployedFunction, failure: Failure | undefined, sizes: StateSizes): FunctionStats {
+export function runningStats(deployed: DeployedFunction, failure: Failure | undefined, { sizes, holds }: Known): FunctionStats {
   const { name, version, digest, from, backlog, counters, instances, starts, quarantine, loadError, oldest, usage, heapBytes } = deployed;
   const error = quarantine === undefined ? (loadError ?? failure?.error) : `${quarantine.code}: ${quarantine.message}`;
   const state = quarantine === undefined ? "active" : "quarantined";
@@ -25,6 +32,7 @@ export function runningStats(deployed: DeployedFunction, failure: Failure | unde
   return {
     ...about,
     ...counters,
+    ...(holds.waitsForSubscribers(name) ? { waitsFor: "subscribers" } : {}),
     starts: starts.stats,
     ...(oldest === undefined ? {} : { oldestAgeMs: Math.max(0, Date.now() - oldest) }),
     ...(stateBytes === undefined ? {} : { stateBytes }),

@@ -49,8 +49,8 @@ export interface FunctionParts {
   readonly memory: PendingBytes;
   /** Seq after the newest message that came in. */
   head(): number;
-  /** Whether functions have to wait because what they publish is not taken. */
-  held(): boolean;
+  /** Whether the function of this name may begin nothing new, because of the gateway or of who gets what it publishes. */
+  held(name: string): boolean;
   /** Where the outbox has no room, see `pressureOf`. */
   outboxPressure(): number;
   /** Where nothing for the function comes before, from `from` on. */
@@ -160,7 +160,11 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     return this.#standing.quarantine;
   }
   get held(): boolean {
-    return this.#standing.quarantine !== undefined || this.#parts.held() || (this.#settling.emitted & this.#parts.outboxPressure()) !== 0;
+    return (
+      this.#standing.quarantine !== undefined ||
+      this.#parts.held(this.name) ||
+      (this.#settling.emitted & this.#parts.outboxPressure()) !== 0
+    );
   }
   get lettersFull(): boolean {
     return this.manifest.overflow === "block" && this.#journal.deadLettersFull;

@@ -11,6 +11,7 @@ import type { DeploymentJournal } from "./deployment-journal.ts";
 import { DeployedFunction, type FunctionParts } from "./function.ts";
 import { Finder } from "./finder.ts";
 import { type Failure, failedStats, recordedOf, runningStats } from "./function-stats.ts";
+import { Holds } from "./holds.ts";
 import { HostPool } from "./hosts.ts";
 import { invokeIn, type InvokeOptions } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
@@ -59,8 +60,6 @@ export interface Target {
   readonly digest: string;
 }
 
-type Hold = "restore" | "delivery";
-
 /** The functions of a gateway: which there are, which messages wake them, and the hosts that run them. */
 export class Runtime implements AsyncDisposable {
   readonly logs: LogRing;
@@ -77,8 +76,7 @@ export class Runtime implements AsyncDisposable {
   readonly #resting: Resting;
   readonly #milestones: Milestones;
   #head: number;
-  /** Why no function may begin anything new. */
-  readonly #holds = new Set<Hold>(["restore"]);
+  readonly #holds = new Holds();
   #changes: Promise<unknown> = Promise.resolve();
   /** The version that is about to take over. */
   #taking: DeployedFunction | undefined;
@@ -121,7 +119,7 @@ export class Runtime implements AsyncDisposable {
       drops: options.drops,
       head: () => this.#head,
       next: (owner, from, looked) => finder.find(owner, from, looked),
-      held: () => this.#holds.size > 0,
+      held: (name) => this.#holds.isHeld(name),
       outboxPressure: () => this.#outboxPressure,
       wakes: (topic) => this.matches(topic),
       isProven: ({ name, version, digest }) => {
@@ -206,13 +204,15 @@ export class Runtime implements AsyncDisposable {
    * another that is not there yet.
    */
   begin(): void {
-    this.#hold("restore", false);
+    this.#holds.restored();
+    for (const deployed of this.#functions.values()) deployed.pump();
     this.#sweeper.start();
   }
 
-  /** Lets no function begin anything new while subscribers are too far behind with what functions publish. */
-  hold(on: boolean): void {
-    this.#hold("delivery", on);
+  /** Lets the function begin nothing new while subscribers are too far behind with what it publishes. */
+  hold(name: string, on: boolean): void {
+    this.#holds.slow(name, on);
+    if (!on) this.#functions.get(name)?.pump();
   }
 
   /** Lets no function begin anything new that emits where the outbox has no room, see `pressureOf`. */
@@ -224,12 +224,6 @@ export class Runtime implements AsyncDisposable {
   /** Functions that would rather wait than lose a dead letter go on. */
   lettersFree(): void {
     for (const deployed of this.#functions.values()) deployed.lettersFree();
-  }
-
-  #hold(why: Hold, on: boolean): void {
-    if (on) this.#holds.add(why);
-    else this.#holds.delete(why);
-    if (this.#holds.size === 0) for (const deployed of this.#functions.values()) deployed.pump();
   }
 
   /**
@@ -354,7 +348,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   stats(): { hosts: number; hostRestarts: number; functions: FunctionStats[] } {
-    const running = [...this.#functions.values()].map((each) => runningStats(each, this.#failures.get(each.name), this.#stateSizes));
+    const about = { sizes: this.#stateSizes, holds: this.#holds };
+    const running = [...this.#functions.values()].map((each) => runningStats(each, this.#failures.get(each.name), about));
     const failed = [...this.#failures.values()].filter(({ name }) => !this.#functions.has(name)).map(failedStats);
     return { hosts: this.#hosts.size, hostRestarts: this.#hosts.restarts, functions: [...running, ...failed] };
   }

@@ -56,6 +56,7 @@ const functionStats = z.object({
   emitted: counter,
   published: counter,
   backlog: counter,
+  waitsFor: z.literal("subscribers").exactOptional(),
   instances: counter.default(0),
   starts: startStats.default(NO_STARTS),
   oldestAgeMs: counter.exactOptional(),

@@ -100,12 +100,13 @@ async function letters({ journal }: CrashGateway): Promise<void> {
 
 /** Functions that do not get on: what is in the journal has to stay there, also when it is trimmed. */
 async function behind(gateway: CrashGateway): Promise<void> {
-  gateway.runtime.hold(true);
+  const names = ["counting", "relayed", "resting"];
+  for (const name of names) gateway.runtime.hold(name, true);
   await gateway.send(message("bad", "b", { kind: "bad" }));
   await gateway.send(message("flaky", "c", { kind: "flaky" }));
   await gateway.send(message("three", "c"));
   await gateway.journal.trim(gateway.runtime.floor);
-  gateway.runtime.hold(false);
+  for (const name of names) gateway.runtime.hold(name, false);
   await gateway.drained();
   await gateway.journal.trim(gateway.runtime.floor);
 }

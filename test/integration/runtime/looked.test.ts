@@ -28,7 +28,7 @@ describe("a function that nothing is for", () => {
     const first = core.journal.nextSeq - 1;
     core.runtime.begin();
     await eventually(() => expect(core.stats("quiet").handled).toBe(1));
-    core.runtime.hold(true);
+    for (const name of ["busy", "quiet", "stuck"]) core.runtime.hold(name, true);
     await fill(core, OTHERS);
     expect(await frontOf(core, "quiet")).toBeGreaterThan(core.journal.nextSeq - UNTOLD_MAX - 1_024);
     // What is waiting is left where it is.
@@ -42,7 +42,7 @@ describe("a function that nothing is for", () => {
     {
       await using core = await Core.open({ folder: folder.path });
       await core.deploy(BUSY, QUIET);
-      core.runtime.hold(true);
+      for (const name of ["busy", "quiet"]) core.runtime.hold(name, true);
       await fill(core, 3_000);
     }
     const froms: number[] = [];
