@@ -14,6 +14,7 @@ import { startHttp } from "./http/server.ts";
 import { Journal, type JournalOptions } from "./journal/journal.ts";
 import type { Consumers } from "./journal/keeper.ts";
 import { handIn } from "./runtime/hand-in.ts";
+import { hostGroups as capOfHosts, type MemoryCap } from "./runtime/host-groups.ts";
 import { LogRing } from "./runtime/logs.ts";
 import { LogStore } from "./runtime/log-store.ts";
 import { Replays } from "./runtime/replays.ts";
@@ -51,6 +52,7 @@ interface Parts {
   readonly drops: Drops;
   readonly replays: Replays;
   readonly history: UsageRecorder;
+  readonly memoryCap: MemoryCap;
   readonly startedAt: string;
   closing: boolean;
 }
@@ -70,21 +72,15 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   stack.use(logs.store);
   const wakes: { runtime?: Runtime } = {};
   const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
+  const { id: gateway, runtime: limits } = config;
+  const memoryCap = capMemory(limits.host_cgroups, logger);
+  const hostGroups = memoryCap.by === "kernel" ? memoryCap.groups : undefined;
   const late: { sync?: Sync } = {};
-  const { id: gateway } = config;
-  const options = { ...runtimeOptions(config), drops, logs: logs.ring, changed: () => late.sync?.report() };
+  const options = { ...runtimeOptions(config), hostGroups, drops, logs: logs.ring, changed: () => late.sync?.report() };
   const runtime = stack.use(await Runtime.start(options, journal, logger));
   wakes.runtime = runtime;
   const arrivals = new Arrivals();
-  const deliveries = new Deliveries(broker, (name, on) => runtime.hold(name, on));
-  journal.subscribe({
-    incoming: (messages) => {
-      runtime.accept(messages);
-      arrivals.announce();
-    },
-    publishes: (number, records, consumer) => deliveries.deliver(consumer, records, () => journal.delivered(number)),
-    deadLettersFree: () => runtime.lettersFree(),
-  });
+  handOn(journal, { runtime, broker, arrivals });
   journal.outbox.onPressure((pressure) => {
     if (pressure !== 0) logger.warn("the outbox is full: functions that emit wait, as their manifests say");
     runtime.outboxPressure(pressure);
@@ -95,7 +91,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   await journal.redeliver();
   runtime.begin();
   await journal.keep(consumers(config, { runtime, logs }, logger));
-  const replays = stack.use(new Replays({ gateway, runtime, journal }, logger));
+  const replays = stack.use(new Replays({ gateway, runtime, journal, hostGroups }, logger));
   const history = stack.use(createRecorder(journal, runtime, logger));
   const parts: Parts = {
     config,
@@ -108,6 +104,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     sync,
     drops,
     replays,
+    memoryCap,
     startedAt: new Date().toISOString(),
     closing: false,
   };
@@ -127,6 +124,19 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** What is written goes to the functions and to subscribers. */
+function handOn(journal: Journal, { runtime, broker, arrivals }: Pick<Parts, "runtime" | "broker" | "arrivals">): void {
+  const deliveries = new Deliveries(broker, (name, on) => runtime.hold(name, on));
+  journal.subscribe({
+    incoming: (messages) => {
+      runtime.accept(messages);
+      arrivals.announce();
+    },
+    publishes: (number, records, consumer) => deliveries.deliver(consumer, records, () => journal.delivered(number)),
+    deadLettersFree: () => runtime.lettersFree(),
+  });
 }
 
 function runtimeOptions({
@@ -215,6 +225,15 @@ function intake(journal: Journal, wakes: { readonly runtime?: Runtime }): Intake
   };
 }
 
+function capMemory(use: GatewayConfig["runtime"]["host_cgroups"], logger: Logger): MemoryCap {
+  const cap = capOfHosts(use);
+  if (cap.by === "kernel")
+    logger.info({ group: cap.groups.path }, "the kernel limits the memory of host processes, in control groups of their own");
+  else
+    logger[use === "on" ? "warn" : "info"]({ reason: cap.reason }, "the memory of host processes is watched; the kernel does not limit it");
+  return cap;
+}
+
 function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: Runtime; drops: Drops }, logger: Logger): Sync {
   const { runtime, drops } = parts;
   const { outbox } = config;
@@ -272,7 +291,7 @@ function httpParts(parts: Parts): HttpParts {
   };
 }
 
-function statsOf({ config, journal, broker, runtime, sync, drops, startedAt }: Parts): GatewayStats {
+function statsOf({ config, journal, broker, runtime, sync, drops, memoryCap, startedAt }: Parts): GatewayStats {
   const { functions, hosts, hostRestarts } = runtime.stats();
   const { uploaded, rejected, ...link } = sync.status();
   return {
@@ -292,7 +311,7 @@ function statsOf({ config, journal, broker, runtime, sync, drops, startedAt }: P
       opened: journal.opened,
     },
     deadLetters: journal.deadLettersUsage,
-    runtime: { hosts, hostRestarts },
+    runtime: { hosts, hostRestarts, memoryCap: memoryCap.by },
     outbox: { pending: journal.outbox.pending, uploaded, rejected },
     link,
     drops: drops.all(),

@@ -99,6 +99,14 @@ export const GATEWAY_TABLE = {
     max: 1024 ** 4,
     description: "Memory that a host process may take with all that is in it; above it is killed and replaced.",
   },
+  "runtime.host_cgroups": {
+    type: "string",
+    default: "auto",
+    choices: ["auto", "on", "off"],
+    description:
+      "Whether each host process gets a control group (version 2) in which the kernel keeps it to runtime.host_memory_max. `auto` where the gateway is alone " +
+      "in a group that was surely delegated to it, `on` also as root and with others in the group, which are moved; hosts are watched in any case.",
+  },
   "runtime.pending_max": {
     type: "int",
     default: 8_192,

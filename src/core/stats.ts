@@ -23,7 +23,8 @@ export interface GatewayStats {
   readonly journal: JournalStats;
   /** What was given up and is kept; `full` at the quota. */
   readonly deadLetters: { readonly count: number; readonly bytes: number; readonly full: boolean };
-  readonly runtime: { readonly hosts: number; readonly hostRestarts: number };
+  /** `memoryCap`: who holds host processes to `runtime.host_memory_max`, the kernel or only the gateway, which looks at them from time to time. */
+  readonly runtime: { readonly hosts: number; readonly hostRestarts: number; readonly memoryCap: "kernel" | "watch" };
   readonly outbox: { readonly pending: number; readonly uploaded: number; readonly rejected: number };
   readonly link: { readonly connected: boolean; readonly url: string; readonly since?: string; readonly error?: string };
   readonly drops: readonly Dropped[];
@@ -81,9 +82,9 @@ export interface FunctionStats {
   readonly emitted: number;
   readonly published: number;
   readonly backlog: number;
-  /** Isolates that it has. */
   /** Why it begins nothing new at the moment: subscribers are too far behind with what it publishes. Absent when it does not wait. */
   readonly waitsFor?: "subscribers";
+  /** Isolates that it has. */
   readonly instances: number;
   readonly starts: StartStats;
   /** Age of the oldest message that waits. Absent when none waits or it is not read from the journal yet. */

@@ -4,7 +4,8 @@ import { parseFault, parseKeys, parseStartTimes } from "./host-answers.ts";
 import { HostProcess } from "./host-process.ts";
 import { HostRoom, type Tenant } from "./host-room.ts";
 import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
-import { HostWatch, LOAD_MS_MAX } from "./host-watch.ts";
+import type { HostGroup } from "./host-groups.ts";
+import { HostWatch, LOAD_MS_MAX, tooLarge } from "./host-watch.ts";
 import { type AnswerCall, OpenCalls } from "./open-calls.ts";
 import { Owed } from "./owed.ts";
 import { refuseCalls } from "./outside.ts";
@@ -68,6 +69,8 @@ interface GuardedHostOptions {
   readonly delayMs: number;
   /** Bytes of memory at which it is killed. */
   readonly memoryMax: number;
+  /** The control group that the kernel holds it to that in, where there are such groups. */
+  readonly group: HostGroup | undefined;
   /** Closed while functions have made more than can be written. */
   readonly gate: Gate;
   /** The process is gone; called before its instances are told. */
@@ -101,7 +104,7 @@ export class GuardedHost {
       seen: (bytes) => this.#room.seen(bytes),
     });
     this.#room = new HostRoom({ memoryMax: options.memoryMax, bytes: () => residentBytes(this.#watch.pid) ?? 0 });
-    this.ready = this.#start(options.delayMs);
+    this.ready = this.#start(options);
     this.ready.catch(() => undefined); // Whoever loads an instance sees it, and `died` was called.
   }
 
@@ -122,15 +125,20 @@ export class GuardedHost {
   /** Holds from now on only what nobody trusts. */
   isolate(own: boolean): void {
     this.#isOwn = own;
+    this.#options.group?.stepBack();
     void this.ready.then(({ pid }) => stepBack(pid, STEP_BACK.doubtful)).catch(() => undefined); // See the constructor.
   }
 
-  async #start(delayMs: number): Promise<HostProcess> {
+  async #start({ delayMs, group }: GuardedHostOptions): Promise<HostProcess> {
     if (delayMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, delayMs).unref());
     const started = await HostProcess.start({
       frame: (kind, id, body) => this.#receive(kind, id, body),
       died: (reason) => this.#died(reason),
-      spawned: (pid) => stepBack(pid, STEP_BACK.start),
+      spawned: (pid) => {
+        // Before it takes anything: what it has by then stays with the gateway's group.
+        group?.enter(pid);
+        stepBack(pid, STEP_BACK.start);
+      },
     });
     stepBack(started.pid, STEP_BACK.start); // Its threads, too.
     this.#process = started;
@@ -257,6 +265,8 @@ export class GuardedHost {
     this.#watch.stop();
     this.#queue.close();
     for (const { calls } of this.#instances.values()) calls.end();
+    this.#sentence ??= this.#verdictOfKernel();
+    this.#options.group?.remove();
     const losses = this.#losses(reason);
     const outside = this.#room.close();
     this.#instances.clear();
@@ -268,6 +278,15 @@ export class GuardedHost {
       instance.loading.reject(new MillraceError("HOST_CRASHED", code === "HOST_CRASHED" ? message : `${code}: ${message}`));
       instance.events.lost(loss);
     }
+  }
+
+  #verdictOfKernel(): { readonly fault: Fault } | undefined {
+    const end = this.#options.group?.end;
+    if (end === undefined) return undefined;
+    if (end === "limit") return { fault: tooLarge(this.#options.memoryMax, "needed more memory and was ended by the kernel") };
+    return {
+      fault: { code: "HOST_CRASHED", message: "the kernel ended the host process, because the machine or the service had no memory left" },
+    };
   }
 
   /** Being the only one at work proves nothing where others have been: what they leave behind may end or block a host later. */
@@ -287,5 +306,6 @@ export class GuardedHost {
     this.#queue.close();
     this.#room.close();
     await this.ready.then((host) => host.close()).catch(() => undefined); // It never started.
+    this.#options.group?.remove();
   }
 }

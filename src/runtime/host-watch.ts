@@ -88,8 +88,7 @@ export class HostWatch {
   }
 
   #tooLarge(bytes: number): void {
-    const message = `the host process took ${megabytes(bytes)} of memory, at most ${megabytes(this.#options.memoryMax)} are allowed (runtime.host_memory_max)`;
-    this.#options.kill({ code: "LIMIT_MEMORY", message });
+    this.#options.kill(tooLarge(this.#options.memoryMax, `took ${megabytes(bytes)} of memory`));
   }
 
   /** A host that reacts and whose time is over has had a processor and does not come to an end; one that does not react may be waiting for one. */
@@ -110,6 +109,12 @@ export class HostWatch {
     if (computed !== undefined && computedMs !== undefined) return computed - computedMs;
     return now - at > PONG_WALL_MS ? PONG_MS : 0;
   }
+}
+
+/** What a host is ended for that needs more memory than it may have. */
+export function tooLarge(memoryMax: number, what: string): Fault {
+  const message = `the host process ${what}, at most ${megabytes(memoryMax)} are allowed (runtime.host_memory_max)`;
+  return { code: "LIMIT_MEMORY", message };
 }
 
 function megabytes(bytes: number): string {

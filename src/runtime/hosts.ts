@@ -5,6 +5,7 @@ import type { Logger } from "../core/log.ts";
 import type { Gate } from "./fair-queue.ts";
 import { GuardedHost, type InstanceEvents, type InstanceHandle } from "./guarded-host.ts";
 import type { LoadSpec } from "./host/frames.ts";
+import type { HostGroup, HostGroups } from "./host-groups.ts";
 import { OwnHosts } from "./own-hosts.ts";
 
 const RESTART_BACKOFF = { minMs: 10, maxMs: 5_000 };
@@ -30,13 +31,15 @@ export interface HostPoolOptions {
   readonly ownMax?: number;
   /** Bytes of memory that one of them may take. */
   readonly memoryMax?: number;
+  /** Makes the control groups in which the kernel holds them to that; without it they are only watched. */
+  readonly groups?: Pick<HostGroups, "create"> | undefined;
   /** Closed while functions have made more than can be written; `serve` follows. */
   readonly gate?: Gate;
   /** Whether a host is kept ready that takes the place of one that dies. */
   readonly spare?: boolean;
 }
 
-const DEFAULTS = { ownMax: 4, memoryMax: 1024 ** 3, spare: true, gate: { isOpen: true } };
+const DEFAULTS = { groups: undefined, ownMax: 4, memoryMax: 1024 ** 3, spare: true, gate: { isOpen: true } };
 
 /**
  * The host processes of a gateway. They are started when they are needed, the first one at once, to see whether they can be started here. A host
@@ -149,6 +152,7 @@ export class HostPool {
     const host = new GuardedHost({
       delayMs: this.#stillborn === 0 ? 0 : backoffMs(this.#stillborn, RESTART_BACKOFF),
       memoryMax: this.#options.memoryMax,
+      group: this.#group(),
       gate: this.#options.gate,
       died: (dead, reason) => this.#died(dead, reason),
       empty: (idle) => this.#empty(idle),
@@ -162,6 +166,17 @@ export class HostPool {
       },
     );
     return host;
+  }
+
+  /** A host that cannot have one is watched like the others. */
+  #group(): HostGroup | undefined {
+    const { groups, memoryMax } = this.#options;
+    try {
+      return groups?.create(memoryMax);
+    } catch (error) {
+      this.#logger.warn({ error: messageOf(error) }, "a host process gets no control group");
+      return undefined;
+    }
   }
 
   #died(host: GuardedHost, reason: string): void {

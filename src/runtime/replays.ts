@@ -6,6 +6,7 @@ import type { Logger } from "../core/log.ts";
 import type { RecordedMessage } from "../core/recording.ts";
 import type { ReplayResult } from "../core/stats.ts";
 import { type Deployment, runningVersion } from "./hand-in.ts";
+import type { HostGroups } from "./host-groups.ts";
 import { HostPool } from "./hosts.ts";
 import { Rehearsal, type RehearsalOptions } from "./rehearsal.ts";
 
@@ -51,8 +52,8 @@ export class Replay implements AsyncDisposable {
    * In a host process of its own: code that is only being tried may take it down.
    * @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED
    */
-  static async open({ bundle, version, state }: ReplaySpec, gateway: string, logger: Logger): Promise<Replay> {
-    const hosts = new HostPool({ shared: 1, spare: false }, logger);
+  static async open({ bundle, version, state }: ReplaySpec, { gateway, hostGroups }: ReplayWhere, logger: Logger): Promise<Replay> {
+    const hosts = new HostPool({ shared: 1, spare: false, groups: hostGroups }, logger);
     try {
       return new Replay(await Rehearsal.open(bundle, { hosts, gateway, version, state }), hosts);
     } catch (error) {
@@ -94,9 +95,14 @@ interface ReplayRequest {
   readonly state: "current" | "empty";
 }
 
-/** What replays need of the gateway that they are on. */
-interface ReplayPlace {
+/** Where a replay is: on a gateway, whose hosts may have control groups, or on the machine of somebody who tries something. */
+interface ReplayWhere {
   readonly gateway: string;
+  readonly hostGroups?: Pick<HostGroups, "create"> | undefined;
+}
+
+/** What replays need of the gateway that they are on. */
+interface ReplayPlace extends ReplayWhere {
   readonly runtime: Deployment;
   readonly journal: { loadState(functionName: string, key: string): ReturnType<RehearsalOptions["state"]> };
 }
@@ -151,7 +157,7 @@ export class Replays implements AsyncDisposable {
       );
     }
     const id = randomUUID();
-    const replay = Replay.open(spec, this.#place.gateway, this.#logger);
+    const replay = Replay.open(spec, this.#place, this.#logger);
     const idle = setTimeout(() => this.#forget(id), IDLE_MS_MAX).unref();
     this.#open.set(id, { replay, idle });
     try {

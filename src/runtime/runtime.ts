@@ -11,6 +11,7 @@ import type { DeploymentJournal } from "./deployment-journal.ts";
 import { DeployedFunction, type FunctionParts } from "./function.ts";
 import { Finder } from "./finder.ts";
 import { type Failure, failedStats, recordedOf, runningStats } from "./function-stats.ts";
+import type { HostGroups } from "./host-groups.ts";
 import { Holds } from "./holds.ts";
 import { HostPool } from "./hosts.ts";
 import { invokeIn, type InvokeOptions } from "./invoke.ts";
@@ -40,6 +41,8 @@ export interface RuntimeOptions {
   readonly ownHostsMax?: number;
   /** Bytes of memory that a host process may take. */
   readonly hostMemoryMax?: number;
+  /** Where hosts get control groups of their own, if they can have any. */
+  readonly hostGroups?: Pick<HostGroups, "create"> | undefined;
   /** Messages that a function holds in memory; what comes above it is read from the journal later. */
   readonly pendingMax: number;
   /** Messages after which every function writes down how far it has looked, 32,768 by default. */
@@ -96,7 +99,11 @@ export class Runtime implements AsyncDisposable {
     const find = (name: string): SweptFunction => this.#functions.get(name) ?? { floor: journal.restingFloor((other) => other !== name) };
     this.#sweeper = new StateSweeper({ state: journal.expiry, clock: systemClock, logger, nextSeq: () => journal.nextSeq, find });
     const { hosts: shared, ownHostsMax: ownMax, hostMemoryMax: memoryMax } = options;
-    const limits = { ...(ownMax === undefined ? {} : { ownMax }), ...(memoryMax === undefined ? {} : { memoryMax }) };
+    const limits = {
+      groups: options.hostGroups,
+      ...(ownMax === undefined ? {} : { ownMax }),
+      ...(memoryMax === undefined ? {} : { memoryMax }),
+    };
     const unwritten = new Unwritten(() => this.#hosts.serve());
     this.#hosts = new HostPool({ shared, ...limits, gate: unwritten }, logger);
     const finder = new Finder<DeployedFunction>({

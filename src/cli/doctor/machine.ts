@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { messageOf, systemCode } from "../../core/errors.ts";
 import { hostFlags } from "../../runtime/host-process.ts";
+import { type Asker, type GroupUse, ownGroup } from "../../runtime/own-group.ts";
 import { fail, type Finding, ok, warn } from "./finding.ts";
 
 const run = promisify(execFile);
@@ -88,6 +89,18 @@ export async function checkIsolation(forbiddenFile: string, signal: AbortSignal)
     `a host process is not held back: ${leaks.map(([name, result]) => `${name} ${result}`).join(", ")}`,
     `Run an unchanged Node ${NODE_MAJOR_MIN}.`,
   );
+}
+
+/** Who would limit the memory of hosts if the gateway were started as this program was; a service may have another control group. */
+export function checkMemoryCap(use: GroupUse, asker: Asker): Finding {
+  const check = "memory cap";
+  const group = ownGroup(use, asker);
+  if (!("reason" in group))
+    return ok(check, `started from here, hosts get control groups below ${group.path}: the kernel limits their memory`);
+  const message = `started from here, the gateway watches the memory of hosts and the kernel does not limit it: ${group.reason}`;
+  const remedy =
+    "Start the gateway as a service of its own with `Delegate=yes` (see the guide on sizing), or set runtime.host_cgroups to auto.";
+  return use === "on" ? warn(check, message, remedy) : ok(check, message);
 }
 
 function firstLine(error: unknown): string {

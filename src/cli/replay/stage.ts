@@ -33,7 +33,7 @@ export interface Stage extends AsyncDisposable {
 
 /** In a process of this machine, without a gateway; the state begins empty. @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
 export async function openLocalStage(bundle: Bundle, signal: AbortSignal): Promise<Stage> {
-  const replay = await Replay.open({ bundle, version: 0, state: () => Promise.resolve([]) }, "local", silentLogger);
+  const replay = await Replay.open({ bundle, version: 0, state: () => Promise.resolve([]) }, { gateway: "local" }, silentLogger);
   if (signal.aborted) await replay.close();
   signal.throwIfAborted();
   // Closing lets go of whoever waits for a handler; the disposal waits for the end of the closing.

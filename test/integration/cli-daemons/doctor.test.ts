@@ -46,7 +46,8 @@ describe("millrace doctor", () => {
   it("finds a good machine good, and leaves nothing behind", async () => {
     const { code, ok, of } = await doctor({});
     expect([code, ok]).toEqual([0, true]);
-    for (const check of ["node", "clock", "data folder", "data lock", "disk free", "isolation"]) expect(of(check)?.status).toBe("ok");
+    for (const check of ["node", "clock", "data folder", "data lock", "disk free", "isolation", "memory cap"])
+      expect(of(check)?.status).toBe("ok");
     expect(of("disk sync")?.message).toMatch(/ ms \(slowest|in memory/);
     expect(of("link")).toMatchObject({ status: "skipped" });
     expect(existsSync(join(folder, "data"))).toBe(false);
