@@ -6,7 +6,7 @@ import { Duplex } from "node:stream";
 import { MillraceError } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import { hostProgram } from "./host-program.ts";
-import { FRAME, frame, FrameReader } from "./host/frames.ts";
+import { FRAME, FrameReader, writeFrame } from "./host/frames.ts";
 
 const STDERR_BYTES_MAX = 16 * 1024;
 
@@ -87,7 +87,7 @@ export class HostProcess {
   }
 
   send(kind: number, instance: number, ...parts: readonly Uint8Array[]): void {
-    if (!this.#pipe.destroyed) this.#pipe.write(frame(kind, instance, ...parts));
+    if (!this.#pipe.destroyed) writeFrame(this.#pipe, { kind, instance }, parts);
   }
 
   /** Ends a process that does not answer any more; `died` follows. */

@@ -105,13 +105,35 @@ export interface Fault {
   readonly message: string;
 }
 
-export function frame(kind: number, instance: number, ...parts: readonly Uint8Array[]): Buffer {
-  const head = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
+/** Longer frames are not put together: a copy of what is large costs more than a few more pieces to write. */
+const GATHERED_BYTES_MAX = 64 * 1024;
+
+/** What frames are written to. */
+interface FrameStream {
+  write(piece: Uint8Array): boolean;
+  cork(): void;
+  uncork(): void;
+}
+
+/** Writes one frame. The parts must not change any more. */
+export function writeFrame(
+  stream: FrameStream,
+  { kind, instance }: { kind: number; instance: number },
+  parts: readonly Uint8Array[],
+): void {
   const length = parts.reduce((sum, part) => sum + part.length, 0);
+  const head = Buffer.allocUnsafe(FRAME_HEADER_BYTES);
   head.writeUInt32BE(length + FRAME_HEADER_BYTES - 4, 0);
   head[4] = kind;
   head.writeUInt32BE(instance, 5);
-  return Buffer.concat([head, ...parts]);
+  if (length <= GATHERED_BYTES_MAX) {
+    stream.write(Buffer.concat([head, ...parts]));
+    return;
+  }
+  stream.cork();
+  stream.write(head);
+  for (const part of parts) if (part.length > 0) stream.write(part);
+  stream.uncork();
 }
 
 export function u32(...values: readonly number[]): Buffer {

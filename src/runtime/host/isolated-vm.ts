@@ -9,7 +9,7 @@ import type { LoadSpec, StartTimes } from "./frames.ts";
 import type { GuestHost, GuestOptions } from "./guest-types.ts";
 import { loadErrorOf } from "./load-error.ts";
 import { Pace } from "./pace.ts";
-import { computedMs, UnstoppedCalls } from "./unstopped-calls.ts";
+import { Computed, UnstoppedCalls } from "./unstopped-calls.ts";
 
 /** Top-level code of a function gets this long, once. */
 const LOAD_TIMEOUT_MS = 2_000;
@@ -136,7 +136,7 @@ class IsolatedVmInstance implements Instance {
 
   async run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
     const startedAt = performance.now();
-    const before = this.#isolate.cpuTime;
+    const computed = new Computed(this.#isolate);
     try {
       const timeout = limits.timeoutMs;
       this.#timeoutMs = timeout;
@@ -149,8 +149,7 @@ class IsolatedVmInstance implements Instance {
       const results = this.#guest.take.applySync(undefined, [], { timeout: SALVAGE_TIMEOUT_MS });
       this.#made.alarm.release();
       const finished = typeof results === "string" ? results : await this.#finish(limits);
-      const outcome: RunOutcome =
-        typeof finished === "string" ? { done: true, results: finished, computedMs: computedMs(this.#isolate, before) } : finished;
+      const outcome: RunOutcome = typeof finished === "string" ? { done: true, results: finished, computedMs: computed.ms } : finished;
       if (this.#hasAskedTooOften) return this.#refuse();
       if (!outcome.done || (tookMs < MEMORY_LOOK_MS && ++this.#unlooked < MEMORY_LOOK_BATCHES)) return outcome;
       return { ...outcome, heapBytes: await this.#lookAtMemory() };
@@ -161,7 +160,7 @@ class IsolatedVmInstance implements Instance {
       if (this.#isolate.isDisposed) return this.#cut("LIMIT_MEMORY", `needed more than limits.memory, ${this.#made.memoryMb} MB`);
       const timedOut = /execution timed out/i.test(message);
       // The library goes by the clock on the wall, and on a busy machine that is not what the code has had.
-      if (timedOut && computedMs(this.#isolate, before) < limits.timeoutMs / 2) {
+      if (timedOut && computed.ms < limits.timeoutMs / 2) {
         return this.#cut("HOST_STARVED", `had no processor for most of ${limits.timeoutMs} ms`);
       }
       if (timedOut) return this.#cut("LIMIT_CPU", `computed for more than ${limits.timeoutMs} ms without a pause`);

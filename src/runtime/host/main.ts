@@ -4,7 +4,7 @@
  */
 import { Socket } from "node:net";
 import type { Instance, RunOutcome } from "./engine.ts";
-import { type Fault, FRAME, frame, FrameReader, type LoadSpec, u32 } from "./frames.ts";
+import { type Fault, FRAME, FrameReader, type LoadSpec, u32, writeFrame } from "./frames.ts";
 import { IsolatedVmEngine } from "./isolated-vm.ts";
 import { Makings } from "./makings.ts";
 
@@ -26,7 +26,7 @@ const engine = new IsolatedVmEngine({
 });
 
 function send(kind: number, instance: number, ...parts: readonly Uint8Array[]): void {
-  pipe.write(frame(kind, instance, ...parts));
+  writeFrame(pipe, { kind, instance }, parts);
 }
 
 function sendCall(id: number, { request, what, head, body }: { request: number; what: number; head: Buffer; body: Buffer }): void {

@@ -13,8 +13,7 @@ interface Call {
   /** What it may compute, in milliseconds. */
   readonly timeoutMs: number;
   readonly stuck: (fault: Fault) => void;
-  /** What the isolate had computed before, in nanoseconds. */
-  readonly before: bigint;
+  readonly computed: Computed;
   readonly startedAt: number;
   /** When it was first seen that the isolate is ended, and what the process had computed then. */
   ended: { readonly at: number; readonly cpuMs: number } | undefined;
@@ -30,8 +29,7 @@ export class UnstoppedCalls implements Disposable {
 
   /** `stuck` is told when only the end of the process ends the call. */
   async watch<T>(running: Promise<T>, isolate: ivm.Isolate, { timeoutMs, stuck }: Pick<Call, "timeoutMs" | "stuck">): Promise<T> {
-    const before = isolate.isDisposed ? 0n : isolate.cpuTime;
-    const call: Call = { isolate, timeoutMs, stuck, before, startedAt: performance.now(), ended: undefined };
+    const call: Call = { isolate, timeoutMs, stuck, computed: new Computed(isolate), startedAt: performance.now(), ended: undefined };
     this.#calls.add(call);
     this.#timer ??= setInterval(() => this.#look(), LOOK_INTERVAL_MS).unref();
     try {
@@ -49,10 +47,7 @@ export class UnstoppedCalls implements Disposable {
       if (call.ended !== undefined) {
         if (now < call.ended.at + ENDING_MS || processMs() < call.ended.cpuMs + ENDING_MS / 2) continue;
         this.#tell(call, { code: "LIMIT_MEMORY", message: "needed more than limits.memory, and cannot be stopped" });
-      } else if (
-        now > call.startedAt + call.timeoutMs + GRACE_MS &&
-        computedMs(call.isolate, call.before) > call.timeoutMs + GRACE_MS / 2
-      ) {
+      } else if (now > call.startedAt + call.timeoutMs + GRACE_MS && call.computed.ms > call.timeoutMs + GRACE_MS / 2) {
         const message = `computed for more than ${call.timeoutMs} ms without a pause, and cannot be interrupted`;
         this.#tell(call, { code: "LIMIT_CPU", message });
       }
@@ -72,9 +67,26 @@ export class UnstoppedCalls implements Disposable {
   }
 }
 
-/** Milliseconds that an isolate has computed since it had computed `before` nanoseconds. */
-export function computedMs(isolate: ivm.Isolate, before: bigint): number {
-  return isolate.isDisposed ? 0 : Number(isolate.cpuTime - before) / 1e6;
+/**
+ * For how long an isolate computes from now on. The library goes by the clock on the wall while the isolate has a thread, whether the thread has a
+ * processor or not; on a busy machine that is many times as much. What the process has computed meanwhile cannot be less than what the isolate has.
+ */
+export class Computed {
+  readonly #isolate: Pick<ivm.Isolate, "cpuTime" | "isDisposed">;
+  readonly #isolateNs: bigint;
+  readonly #processMs: number;
+
+  constructor(isolate: Pick<ivm.Isolate, "cpuTime" | "isDisposed">) {
+    this.#isolate = isolate;
+    this.#isolateNs = isolate.isDisposed ? 0n : isolate.cpuTime;
+    this.#processMs = processMs();
+  }
+
+  /** At most; 0 when the isolate is gone. */
+  get ms(): number {
+    if (this.#isolate.isDisposed) return 0;
+    return Math.min(Number(this.#isolate.cpuTime - this.#isolateNs) / 1e6, processMs() - this.#processMs);
+  }
 }
 
 function processMs(): number {
