@@ -120,7 +120,7 @@ function messageOf({ topic, payload }: { topic: string; payload: Buffer }): Uint
     attempt: 1,
     resume: false,
     suspect: false,
-    trial: false,
+    trial: "none",
     giveUp: "for good",
   });
   return [head, keyBytes, record];

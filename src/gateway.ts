@@ -292,7 +292,7 @@ function httpParts(parts: Parts): HttpParts {
 }
 
 function statsOf({ config, journal, broker, runtime, sync, drops, memoryCap, startedAt }: Parts): GatewayStats {
-  const { functions, hosts, hostRestarts } = runtime.stats();
+  const { functions, ...hosts } = runtime.stats();
   const { uploaded, rejected, ...link } = sync.status();
   return {
     gateway: config.id,
@@ -311,7 +311,7 @@ function statsOf({ config, journal, broker, runtime, sync, drops, memoryCap, sta
       opened: journal.opened,
     },
     deadLetters: journal.deadLettersUsage,
-    runtime: { hosts, hostRestarts, memoryCap: memoryCap.by },
+    runtime: { ...hosts, memoryCap: memoryCap.by },
     outbox: { pending: journal.outbox.pending, uploaded, rejected },
     link,
     drops: drops.all(),

@@ -23,8 +23,14 @@ export interface GatewayStats {
   readonly journal: JournalStats;
   /** What was given up and is kept; `full` at the quota. */
   readonly deadLetters: { readonly count: number; readonly bytes: number; readonly full: boolean };
-  /** `memoryCap`: who holds host processes to `runtime.host_memory_max`, the kernel or only the gateway, which looks at them from time to time. */
-  readonly runtime: { readonly hosts: number; readonly hostRestarts: number; readonly memoryCap: "kernel" | "watch" };
+  readonly runtime: {
+    readonly hosts: number;
+    readonly hostRestarts: number;
+    /** Idle isolates that ended to make room for others in their host process. */
+    readonly isolatesEvicted: number;
+    /** Who holds host processes to `runtime.host_memory_max`: the kernel, or only the gateway, which looks at them from time to time. */
+    readonly memoryCap: "kernel" | "watch";
+  };
   readonly outbox: { readonly pending: number; readonly uploaded: number; readonly rejected: number };
   readonly link: { readonly connected: boolean; readonly url: string; readonly since?: string; readonly error?: string };
   readonly drops: readonly Dropped[];

@@ -28,6 +28,11 @@ const GATEWAY: readonly Metric<GatewayStats>[] = [
   gauge("dead_letters_bytes", "Bytes of the dead letters that are kept.", (s) => s.deadLetters.bytes),
   gauge("hosts", "Running host processes.", (s) => s.runtime.hosts),
   counter("host_restarts_total", "Host processes that died and were started again.", (s) => s.runtime.hostRestarts),
+  counter(
+    "isolates_evicted_total",
+    "Idle isolates that ended to make room for others in their host process.",
+    (s) => s.runtime.isolatesEvicted,
+  ),
   gauge("outbox_pending", "Events that the control plane has not confirmed.", (s) => s.outbox.pending),
   counter("outbox_uploaded_total", "Events that the control plane confirmed.", (s) => s.outbox.uploaded),
   counter("outbox_rejected_total", "Events that the control plane can never store.", (s) => s.outbox.rejected),

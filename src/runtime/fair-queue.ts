@@ -13,6 +13,8 @@ const COMPANY_MS = 1_000;
  * any more.
  */
 const PATIENCE_MS = 10;
+/** The same where only one at a time is wanted, so that few are under way when the host dies. */
+const ALONE_PATIENCE_MS = 50;
 /** What a batch costs beside what its function computes. */
 const BATCH_COST_MS = 0.05;
 
@@ -67,11 +69,17 @@ export class FairQueue {
   /** It has its turn. */
   #served: Member | undefined;
   #companyUntil = -Infinity;
+  #isOneByOne = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(gate: Gate, now: () => number = () => performance.now()) {
     this.#gate = gate;
     this.#now = now;
+  }
+
+  /** From now on one batch at a time, also of one function, as far as nobody waits for long because of that. */
+  oneByOne(): void {
+    this.#isOneByOne = true;
   }
 
   /** For an instance of the function `name`. */
@@ -165,6 +173,7 @@ export class FairQueue {
 
   #hasRoom(member: Member, isLong: boolean): boolean {
     if (!this.#gate.isOpen) return false;
+    if (this.#isOneByOne) return this.#counted === 0;
     // Whoever is alone has only its own bounds.
     if (this.#counted === member.counted && this.#waiting.size === (this.#waiting.has(member) ? 1 : 0)) return true;
     return this.#counted < BATCHES_MAX && (!isLong || this.#long < LONG_MAX);
@@ -206,14 +215,15 @@ export class FairQueue {
       break;
     }
     if (oldest === undefined) return;
+    const patienceMs = this.#isOneByOne ? ALONE_PATIENCE_MS : PATIENCE_MS;
     this.#timer = setTimeout(
       () => {
         this.#timer = undefined;
-        const late = this.#now() - PATIENCE_MS;
+        const late = this.#now() - patienceMs;
         for (const batch of this.#batches) if (batch.sentAt <= late) this.#discount(batch);
         this.serve();
       },
-      Math.max(1, oldest.sentAt + PATIENCE_MS - now),
+      Math.max(1, oldest.sentAt + patienceMs - now),
     ).unref();
   }
 }

@@ -231,7 +231,7 @@ export class Feed {
       attempt: 1,
       resume: false,
       suspect: false,
-      trial: false,
+      trial: "none",
       giveUp: "for good",
     });
   }

@@ -25,6 +25,7 @@ import type { RuntimeJournal } from "./runtime-journal.ts";
 import { Settling } from "./settling.ts";
 import { type Pressure, Shedding } from "./shedding.ts";
 import { Standing } from "./standing.ts";
+import type { Trial } from "./trial.ts";
 import { Starts } from "./starts.ts";
 import { stateAnswer } from "./state-answer.ts";
 import type { Unwritten } from "./unwritten.ts";
@@ -316,10 +317,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     return stale;
   }
 
-  async load(events: InstanceEvents, trial: object | undefined): Promise<InstanceHandle> {
+  async load(events: InstanceEvents, trial: Trial, owner: object): Promise<InstanceHandle> {
     await this.#standing.passed();
     const { hosts } = this.#parts;
-    let place: Place = trial === undefined ? this.#standing.place : { kind: "own", owner: trial, lasting: false };
+    let place = this.#standing.placeFor(trial, owner);
     // Others may have taken the last one since; only who has asked for it has to wait then.
     const isPossible = place.kind !== "own" || !place.lasting || this.manifest.isolation === "process" || hosts.hasRoom(this.name);
     if (!isPossible) place = { kind: "probation" };

@@ -10,15 +10,21 @@ import { type AnswerCall, OpenCalls } from "./open-calls.ts";
 import { Owed } from "./owed.ts";
 import { refuseCalls } from "./outside.ts";
 import { residentBytes, stepBack } from "./proc.ts";
+import type { Trial } from "./trial.ts";
+import { Turns } from "./turns.ts";
 
 /** How far below the gateway a host is in the eyes of the scheduler. */
 const STEP_BACK = { start: 5, doubtful: 10 } as const;
+/** So many suspects are tried alone at once; more of them first go where the innocent ones are found quickly. */
+const SUSPECTS_ALONE_MAX = 2;
 
 /** What the death of a host means for an instance that was in it. */
 export interface Loss {
   readonly fault: Fault;
   /** `certain`: it was the doing of this instance. `possible`: it had something under way, and so had others. */
   readonly guilt: "certain" | "possible" | "none";
+  /** How what was under way is to be tried. */
+  readonly trial: Trial;
 }
 
 export interface InstanceEvents {
@@ -73,6 +79,8 @@ interface GuardedHostOptions {
   readonly group: HostGroup | undefined;
   /** Closed while functions have made more than can be written. */
   readonly gate: Gate;
+  /** An instance that had nothing to do has made room for others. */
+  readonly evicted: () => void;
   /** The process is gone; called before its instances are told. */
   died(host: GuardedHost, reason: string): void;
   /** The last instance is gone. */
@@ -93,6 +101,9 @@ export class GuardedHost {
   #sentence: { readonly fault: Fault; readonly culprit?: number } | undefined;
   /** It holds nothing but instances of one function that nobody trusts with others. */
   #isOwn = false;
+  /** It holds suspects: one at a time is made, so that few of them are suspects again when it dies. */
+  #making: Turns | undefined;
+  #isGone = false;
 
   constructor(options: GuardedHostOptions) {
     this.#options = options;
@@ -103,7 +114,8 @@ export class GuardedHost {
       kill: (fault) => this.#kill({ fault }),
       seen: (bytes) => this.#room.seen(bytes),
     });
-    this.#room = new HostRoom({ memoryMax: options.memoryMax, bytes: () => residentBytes(this.#watch.pid) ?? 0 });
+    const { memoryMax, evicted } = options;
+    this.#room = new HostRoom({ memoryMax, evicted, bytes: () => residentBytes(this.#watch.pid) ?? 0 });
     this.ready = this.#start(options);
     this.ready.catch(() => undefined); // Whoever loads an instance sees it, and `died` was called.
   }
@@ -123,8 +135,12 @@ export class GuardedHost {
   }
 
   /** Holds from now on only what nobody trusts. */
-  isolate(own: boolean): void {
-    this.#isOwn = own;
+  isolate(kind: "own" | "probation" | "suspects"): void {
+    this.#isOwn = kind === "own";
+    if (kind === "suspects") {
+      this.#queue.oneByOne();
+      this.#making = new Turns();
+    }
     this.#options.group?.stepBack();
     void this.ready.then(({ pid }) => stepBack(pid, STEP_BACK.doubtful)).catch(() => undefined); // See the constructor.
   }
@@ -148,27 +164,37 @@ export class GuardedHost {
   }
 
   /**
-   * Waits for room. Undefined when the host is gone before it had any: another one may have.
+   * Waits for room and, among suspects, for its turn. Undefined when the host is gone before: another one may be better.
    * @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED
    */
   async load(id: number, spec: LoadSpec, events: InstanceEvents): Promise<InstanceHandle | undefined> {
     const instance = this.#instance(id, spec.name, events);
     this.#instances.set(id, instance);
+    let handle: InstanceHandle | undefined;
+    await this.#turn();
     try {
-      const host = await this.ready;
-      const entering = this.#room.enter(instance);
-      if (entering !== undefined && !(await entering)) {
-        this.#drop(id);
-        return undefined;
-      }
-      this.#watch.begin();
-      instance.load(performance.now() + LOAD_MS_MAX);
-      host.send(FRAME.LOAD, id, Buffer.from(JSON.stringify(spec)));
-      return this.#handle(id, instance, { host, started: await instance.loading.promise });
-    } catch (error) {
-      this.#drop(id);
-      throw error;
+      handle = this.#isGone ? undefined : await this.#make(id, spec, instance);
+    } finally {
+      this.#making?.release();
+      if (handle === undefined) this.#drop(id);
     }
+    return handle;
+  }
+
+  async #turn(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (this.#making?.take(resolve) !== false) return;
+    await promise;
+  }
+
+  async #make(id: number, spec: LoadSpec, instance: Loaded): Promise<InstanceHandle | undefined> {
+    const host = await this.ready;
+    const entering = this.#room.enter(instance);
+    if (entering !== undefined && !(await entering)) return undefined;
+    this.#watch.begin();
+    instance.load(performance.now() + LOAD_MS_MAX);
+    host.send(FRAME.LOAD, id, Buffer.from(JSON.stringify(spec)));
+    return this.#handle(id, instance, { host, started: await instance.loading.promise });
   }
 
   #instance(id: number, name: string, events: InstanceEvents): Loaded {
@@ -262,6 +288,7 @@ export class GuardedHost {
   }
 
   #died(reason: string): void {
+    this.#isGone = true;
     this.#watch.stop();
     this.#queue.close();
     for (const { calls } of this.#instances.values()) calls.end();
@@ -294,14 +321,19 @@ export class GuardedHost {
     const crash: Fault = { code: "HOST_CRASHED", message: `the host process died: ${reason}` };
     const { fault, culprit } = this.#sentence ?? { fault: crash, culprit: undefined };
     const isKnown = this.#isOwn && this.#instances.size === 1;
+    const atWork = [...this.#instances.values()].filter(({ deadlines }) => deadlines.length > 0);
+    const trial = this.#making !== undefined || atWork.length <= SUSPECTS_ALONE_MAX ? "alone" : "together";
     return [...this.#instances].map(([id, instance]) => {
-      if (instance.deadlines.length === 0 || (culprit !== undefined && culprit !== id)) return [instance, { fault, guilt: "none" }];
-      return [instance, { fault, guilt: isKnown || culprit === id ? "certain" : "possible" }];
+      if (!atWork.includes(instance) || (culprit !== undefined && culprit !== id))
+        return [instance, { fault, guilt: "none", trial: "none" }];
+      const isCertain = isKnown || culprit === id;
+      return [instance, { fault, guilt: isCertain ? "certain" : "possible", trial: isCertain ? "alone" : trial }];
     });
   }
 
   async close(): Promise<void> {
     for (const { calls } of this.#instances.values()) calls.end();
+    this.#isGone = true;
     this.#watch.stop();
     this.#queue.close();
     this.#room.close();

@@ -31,6 +31,8 @@ interface HostRoomOptions {
   readonly memoryMax: number;
   /** Bytes that it takes now. */
   bytes(): number;
+  /** An instance has made room for others. */
+  readonly evicted: () => void;
 }
 
 interface Waiter {
@@ -160,7 +162,9 @@ export class HostRoom {
     for (const evenKept of [false, true]) {
       for (const tenant of idle) {
         if (left <= 0) return;
-        if (tenant.giveUp(evenKept)) left--;
+        if (!tenant.giveUp(evenKept)) continue;
+        left--;
+        this.#options.evicted();
       }
       if (left < count) return;
     }

@@ -18,10 +18,11 @@ const EMPTY_MS = 10_000;
 
 /**
  * Where an instance is made: with others of versions that have proved themselves (`shared`), with others of which nothing is known yet
- * (`probation`), or in a host with nothing but instances of the same owner (`own`), for good or only for a while.
+ * (`probation`), with others that were at work when a host died (`suspects`), or in a host with nothing but instances of the same owner (`own`), for good
+ * or only for a while.
  */
 export type Place =
-  | { readonly kind: "shared" | "probation" }
+  | { readonly kind: "shared" | "probation" | "suspects" }
   | { readonly kind: "own"; readonly owner: unknown; readonly lasting: boolean };
 
 export interface HostPoolOptions {
@@ -54,7 +55,8 @@ export class HostPool {
   readonly #hosts = new Set<GuardedHost>();
   readonly #emptied = new Map<GuardedHost, NodeJS.Timeout>();
   readonly close: () => Promise<void>;
-  #probation: GuardedHost | undefined;
+  /** The hosts of which there is one of a kind. */
+  readonly #single: { probation?: GuardedHost; suspects?: GuardedHost } = {};
   #spare: GuardedHost | undefined;
   #spareTimer: NodeJS.Timeout | undefined;
   /** Hosts in a row that died before they were ready. */
@@ -62,11 +64,13 @@ export class HostPool {
   #nextId = 1;
   #closing = false;
   restarts = 0;
+  /** Isolates that had nothing to do and made room for others in their host. */
+  evicted = 0;
 
   constructor(options: HostPoolOptions, logger: Logger) {
     this.#options = { ...DEFAULTS, ...options };
     this.#logger = logger;
-    this.#own = new OwnHosts(this.#options.ownMax, { take: () => this.#take(true), release: (host) => this.#release(host) });
+    this.#own = new OwnHosts(this.#options.ownMax, { take: () => this.#take("own"), release: (host) => this.#release(host) });
     this.#spare = this.#start();
     this.close = once(async () => {
       this.#closing = true;
@@ -127,23 +131,22 @@ export class HostPool {
     return this.#own.hasRoom(owner);
   }
 
-  #common(kind: "shared" | "probation"): GuardedHost {
-    if (kind === "probation") return (this.#probation ??= this.#take(false));
+  #common(kind: "shared" | "probation" | "suspects"): GuardedHost {
+    if (kind !== "shared") return (this.#single[kind] ??= this.#take(kind));
     const [first, ...others] = this.#shared;
     const least = others.reduce<GuardedHost | undefined>((a, b) => (a !== undefined && !isRoomier(b, a) ? a : b), first);
     if (least !== undefined && (least.size === 0 || this.#shared.length >= this.#options.shared)) return least;
-    const host = this.#take(undefined);
+    const host = this.#take("shared");
     this.#shared.push(host);
     return host;
   }
 
-  /** `own` is undefined for a shared host, which has the highest priority of all. */
-  #take(own: boolean | undefined): GuardedHost {
+  #take(kind: Place["kind"]): GuardedHost {
     if (this.#closing) throw new MillraceError("HOST_CRASHED", "the hosts are being stopped");
     clearTimeout(this.#spareTimer);
     const host = this.#spare ?? this.#start();
     this.#spare = undefined;
-    if (own !== undefined) host.isolate(own);
+    if (kind !== "shared") host.isolate(kind);
     if (this.#options.spare) this.#spareTimer = setTimeout(() => (this.#spare ??= this.#start()), SPARE_DELAY_MS).unref();
     return host;
   }
@@ -154,6 +157,7 @@ export class HostPool {
       memoryMax: this.#options.memoryMax,
       group: this.#group(),
       gate: this.#options.gate,
+      evicted: () => void this.evicted++,
       died: (dead, reason) => this.#died(dead, reason),
       empty: (idle) => this.#empty(idle),
     });
@@ -195,7 +199,7 @@ export class HostPool {
     clearTimeout(this.#emptied.get(host));
     this.#emptied.delete(host);
     if (this.#spare === host) this.#spare = undefined;
-    if (this.#probation === host) this.#probation = undefined;
+    for (const kind of ["probation", "suspects"] as const) if (this.#single[kind] === host) delete this.#single[kind];
     if (this.#shared.includes(host)) this.#shared.splice(this.#shared.indexOf(host), 1);
     this.#own.forget(host);
   }

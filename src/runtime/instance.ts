@@ -3,6 +3,7 @@ import { MillraceError } from "../core/errors.ts";
 import type { InstanceEvents, InstanceHandle, Loss } from "./guarded-host.ts";
 import type { Fault } from "./host/frames.ts";
 import type { LaneOwner } from "./lane-owner.ts";
+import type { Trial } from "./trial.ts";
 
 const LOAD_BACKOFF = { minMs: 10, maxMs: 10_000 };
 
@@ -22,8 +23,7 @@ interface InstanceListener {
 
 /** An isolate in the making, or made. */
 interface Made {
-  /** In a host of its own, for a while. */
-  readonly onTrial: boolean;
+  readonly trial: Trial;
   readonly place: unknown;
   handle: InstanceHandle | undefined;
   hasAnswered: boolean;
@@ -39,7 +39,7 @@ export class Instance {
   #made: Made | undefined;
   /** It is to take the place of the other as soon as nothing is under way. */
   #next: Made | undefined;
-  #onTrial = false;
+  #trial: Trial = "none";
   /** There are never two attempts at a time, or the lane would have two isolates. */
   #loading = false;
   /** Whether an attempt that fails is to be followed by another. */
@@ -72,14 +72,14 @@ export class Instance {
     this.#owner.firstCall(usedMs);
   }
 
-  /** Whether it is in a host with nothing else, so that it is to blame for the end of it. */
-  get onTrial(): boolean {
-    return this.#made?.onTrial === true;
+  /** Where it is on trial. */
+  get trial(): Trial {
+    return this.#made?.trial ?? "none";
   }
 
   /** Whether it is where it does not belong (any more). */
   get isMisplaced(): boolean {
-    return this.#made !== undefined && (this.#made.onTrial || this.#made.place !== this.#owner.place);
+    return this.#made !== undefined && (this.#made.trial !== "none" || this.#made.place !== this.#owner.place);
   }
 
   /** Whether another one is ready to take its place. */
@@ -91,7 +91,7 @@ export class Instance {
   async warm(): Promise<void> {
     this.#loading = true;
     try {
-      await this.#make(false);
+      await this.#make("none");
     } finally {
       this.#loading = false;
       if (this.#wanted) this.recover();
@@ -100,8 +100,8 @@ export class Instance {
   }
 
   /** Makes one as soon as that succeeds, however long it takes, unless there is one or it is being made. */
-  want(onTrial: boolean): void {
-    if (!this.#loading && this.#made === undefined) this.#onTrial = onTrial;
+  want(trial: Trial): void {
+    if (!this.#loading && this.#made === undefined) this.#trial = trial;
     this.recover();
   }
 
@@ -111,10 +111,10 @@ export class Instance {
     if (this.#made === undefined && !this.#closed && !this.#loading) void this.#reload();
   }
 
-  /** Gives it up for a new one, in a host of its own or where the function belongs. */
-  replace(onTrial: boolean): void {
+  /** Gives it up for a new one, on trial or where the function belongs. */
+  replace(trial: Trial): void {
     this.#unload();
-    this.#onTrial = onTrial;
+    this.#trial = trial;
     this.recover();
   }
 
@@ -127,7 +127,7 @@ export class Instance {
   /** Makes another one where it belongs. `ready` follows. */
   prepare(): void {
     if (this.#next !== undefined || this.#retry !== undefined || this.#closed) return;
-    const next: Made = { onTrial: false, place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0 };
+    const next: Made = { trial: "none", place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0 };
     this.#next = next;
     void this.#prepare(next);
   }
@@ -187,14 +187,14 @@ export class Instance {
     this.#next = undefined;
   }
 
-  async #make(onTrial: boolean): Promise<void> {
-    const made: Made = { onTrial, place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0 };
+  async #make(trial: Trial): Promise<void> {
+    const made: Made = { trial, place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0 };
     await this.#load(made, () => this.#made === undefined);
     if (made.handle !== undefined) this.#made = made;
   }
 
   async #load(made: Made, isWanted: () => boolean): Promise<void> {
-    const handle = await this.#owner.load(this.#events(made), made.onTrial ? this : undefined);
+    const handle = await this.#owner.load(this.#events(made), made.trial, this);
     if (this.#closed || !isWanted()) handle.unload();
     else made.handle = handle;
   }
@@ -239,12 +239,13 @@ export class Instance {
     this.#loading = true;
     while (!this.#closed && this.#made === undefined) {
       try {
-        await this.#make(this.#onTrial);
+        await this.#make(this.#trial);
         this.#loadAttempts = 0;
       } catch (error) {
         if (this.#closed) break;
-        // Whether it died of this code or of something else in there is to be seen where there is nothing else.
-        if (error instanceof MillraceError && error.code === "HOST_CRASHED") this.#onTrial = true;
+        // Whether it died of this code or of something else in there is to be seen where there is nothing else; many may have to see that.
+        const hasCrashed = error instanceof MillraceError && error.code === "HOST_CRASHED";
+        if (hasCrashed) this.#trial = this.#trial === "none" ? "together" : "alone";
         this.#owner.loadFailed(error);
         const wait = backoffMs(++this.#loadAttempts, LOAD_BACKOFF);
         await new Promise<void>((resolve) => setTimeout(resolve, wait).unref());

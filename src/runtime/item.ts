@@ -1,5 +1,8 @@
 import type { JournaledMessage } from "../core/message.ts";
 import { findTrace, type Handler, type ItemTrace } from "./item-trace.ts";
+import type { Trial } from "./trial.ts";
+
+const BATCH_BYTES_MAX = 1024 * 1024;
 
 /**
  * After which failure a message is given up: never, because a full store of dead letters has no room for it; after one that is for good; or after
@@ -20,8 +23,8 @@ export interface Item {
   resume: boolean;
   /** It was under way when something went wrong that may have been its doing: it is handled alone from now on. */
   suspect: boolean;
-  /** A host died while it was under way: from now on it is handled in a host with nothing else, so that it is known whose doing that is. */
-  trial: boolean;
+  /** A host died while it was under way: from now on it is handled where it becomes known whose doing that was. */
+  trial: Trial;
   /** Decided each time when it is sent. */
   giveUp: GiveUp;
   /** What its idempotency key is remembered by; null when it has none, undefined as long as nobody asked. */
@@ -49,6 +52,17 @@ export function itemHead(item: Item): Buffer {
   head.writeUIntBE(item.message.seq, 3, 6);
   head.writeUInt16BE(item.keyBytes.length, 9);
   return head;
+}
+
+/** How many of the first `max` are sent together: a suspect alone, or what stands before the next one, up to about BATCH_BYTES_MAX. */
+export function togetherOf(items: readonly Item[], max: number): number {
+  let bytes = 0;
+  for (const [index, item] of items.entries()) {
+    if (index >= max || bytes >= BATCH_BYTES_MAX || (index > 0 && item.suspect)) return index;
+    if (item.suspect) return 1;
+    bytes += item.message.record.length;
+  }
+  return items.length;
 }
 
 /** When the first of them arrived, in milliseconds since the epoch; Infinity when there is none. */

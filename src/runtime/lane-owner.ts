@@ -4,6 +4,7 @@ import type { InstanceEvents, InstanceHandle } from "./guarded-host.ts";
 import type { Fault } from "./host/frames.ts";
 import type { Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
+import type { Trial } from "./trial.ts";
 
 /** What became of an item. Deferred and waiting ones do not appear: they come again. */
 export interface Outcome {
@@ -21,8 +22,8 @@ export interface LaneOwner {
   readonly name: string;
   /** Where isolates belong; something else when that has changed, and `pump` follows. */
   readonly place: unknown;
-  /** With `trial` in a host that holds nothing else. Waits for as long as nothing of the function may run. */
-  load(events: InstanceEvents, trial: object | undefined): Promise<InstanceHandle>;
+  /** On trial for `owner`, unless that is "none". Waits for as long as nothing of the function may run. */
+  load(events: InstanceEvents, trial: Trial, owner: object): Promise<InstanceHandle>;
   /** An instance has handled its first batch, for which it has computed so long. */
   firstCall(ms: number): void;
   /** So many messages of a batch came to an end in `wallMs`, in which the isolate computed for `cpuMs`. */

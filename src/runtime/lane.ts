@@ -6,11 +6,10 @@ import { Idle } from "./idle.ts";
 import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
 import { isGivenUp, type LaneOwner } from "./lane-owner.ts";
-import { type Item, oldestOf, pushItem } from "./item.ts";
+import { type Item, oldestOf, pushItem, togetherOf } from "./item.ts";
+import { isTriedIn, type Trial } from "./trial.ts";
 import { type Batch, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
-
-const BATCH_BYTES_MAX = 1024 * 1024;
 
 /**
  * The messages of some keys of a function, and the isolate that handles them while there are any. With strict order the messages of one key
@@ -88,6 +87,11 @@ export class Lane {
     return Math.min(oldestOf(this.#queue), oldestOf(this.#underWay.all()), this.#waiting.oldest);
   }
 
+  /** How what comes next is to be tried. */
+  get #trial(): Trial {
+    return this.#queue[0]?.trial ?? "none";
+  }
+
   get #hasWork(): boolean {
     return this.#queue.length > 0 || !this.#underWay.isEmpty;
   }
@@ -99,10 +103,10 @@ export class Lane {
   /** Sends what can be sent. Called after offering, so that what arrives together travels together. */
   pump(): void {
     // Own hosts are few, and somebody else may be able to use it.
-    if (this.#instance.onTrial && this.#owner.held && this.#underWay.isEmpty) this.#instance.replace(false);
+    if (this.#instance.trial !== "none" && this.#owner.held && this.#underWay.isEmpty) this.#instance.replace("none");
     while (!this.#stopped && !this.#owner.held && this.#arrange() && this.#queue.length > 0 && !this.#underWay.isFull) {
       const { handle } = this.#instance;
-      if (handle === undefined) return this.#instance.want(this.#queue[0]?.trial === true);
+      if (handle === undefined) return this.#instance.want(this.#trial);
       if (!this.#underWay.isEmpty && (this.#trying || this.#queue[0]?.suspect === true)) return;
       const freeMs = handle.ask(this.#underWay.expectedMs(this.#queue.length));
       if (freeMs === 0) return;
@@ -114,14 +118,14 @@ export class Lane {
   /** Sees to it that the isolate is where it has to be for what comes next. False while nothing may be sent because of that. */
   #arrange(): boolean {
     const instance = this.#instance;
-    if (this.#queue[0]?.trial === true && instance.handle !== undefined && !instance.onTrial) {
-      if (this.#underWay.isEmpty) instance.replace(true);
+    if (instance.handle !== undefined && !isTriedIn(this.#trial, instance.trial)) {
+      if (this.#underWay.isEmpty) instance.replace(this.#trial);
       return false;
     }
     if (instance.hasNext) {
       if (!this.#underWay.isEmpty) return false;
       instance.move();
-    } else if (instance.isMisplaced && this.#queue[0]?.trial !== true) {
+    } else if (instance.isMisplaced && this.#trial === "none") {
       instance.prepare();
     }
     return true;
@@ -130,13 +134,7 @@ export class Lane {
   /** A suspect alone, or what stands before the next one. */
   #take(freeMs: number): Item[] {
     const fitting = this.#underWay.fitting(this.#owner.manifest.limits.cpuMs, freeMs);
-    const count = this.#queue[0]?.suspect === true ? 1 : Math.min(this.#queue.length, fitting);
-    let bytes = 0;
-    let end = 0;
-    while (end < count && (end === 0 || (bytes < BATCH_BYTES_MAX && this.#queue[end]?.suspect !== true))) {
-      bytes += this.#queue[end++]?.message.record.length ?? 0;
-    }
-    const items = this.#queue.splice(0, end);
+    const items = this.#queue.splice(0, togetherOf(this.#queue, fitting));
     return this.#owner.admits ? this.#admit(items) : items;
   }
 
@@ -211,7 +209,7 @@ export class Lane {
       return;
     }
     // Its host has survived it.
-    if (this.#trying) for (const item of batch.items) item.trial = false;
+    for (const item of batch.items) item.trial = "none";
     this.#owner.measured(triedOf(results), this.#underWay.learn(batch, batch.items.length, usedMs), usedMs);
     this.#instance.answered(usedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, results), () => {
@@ -239,7 +237,7 @@ export class Lane {
   /** A new isolate as soon as it is needed, and whatever was under way in the old one again. */
   #replace(): void {
     this.#requeue(this.#underWay.takeAll());
-    if (this.#kept || this.#queue.length > 0) this.#instance.replace(this.#queue[0]?.trial === true);
+    if (this.#kept || this.#queue.length > 0) this.#instance.replace(this.#trial);
     else this.#instance.drop();
   }
 
@@ -275,13 +273,14 @@ export class Lane {
   }
 
   /** Whoever may have been the cause is tried where nothing else is; whoever is known not to be, is not even under suspicion. */
-  #lostHost({ fault, guilt }: Loss): void {
+  #lostHost({ fault, guilt, trial }: Loss): void {
     const suspects = guilt === "none" ? [] : this.#underWay.all();
-    for (const item of suspects) item.trial = true;
+    for (const item of suspects) item.trial = trial;
     const [first, second] = suspects;
     // One whose key waits for an earlier message would have come back deferred.
     const isCulprit = guilt === "certain" && second === undefined && first !== undefined && !this.#waiting.hasLine(first.key);
-    if (guilt === "none") this.#again();
+    // Among many suspects whole batches are tried: most of them are innocent.
+    if (guilt === "none" || trial === "together") this.#again();
     else this.#lost(fault, isCulprit);
   }
 

@@ -95,7 +95,7 @@ export class Rehearsal implements AsyncDisposable {
     const { seq, topic, time, hops } = message;
     const { key, keyBytes, index: trigger } = route;
     const journaled = { seq, topic, time, hops, record: encodeMessage(message) };
-    const tries = { attempt: 1, resume: false, suspect: false, trial: false, giveUp: "always" } as const;
+    const tries = { attempt: 1, resume: false, suspect: false, trial: "none", giveUp: "always" } as const;
     const parts: Uint8Array[] = [];
     const handler = { gateway: this.#options.gateway, name: this.#bundle.manifest.name };
     pushItem(parts, { message: journaled, start: seq, trigger, key, keyBytes, ...tries }, handler);

@@ -354,11 +354,12 @@ export class Runtime implements AsyncDisposable {
     return invokeIn(bundle, message, { hosts: this.#hosts, gateway, version, ...ways, state: (key) => this.#journal.loadState(name, key) });
   }
 
-  stats(): { hosts: number; hostRestarts: number; functions: FunctionStats[] } {
+  stats(): { hosts: number; hostRestarts: number; isolatesEvicted: number; functions: FunctionStats[] } {
     const about = { sizes: this.#stateSizes, holds: this.#holds };
     const running = [...this.#functions.values()].map((each) => runningStats(each, this.#failures.get(each.name), about));
     const failed = [...this.#failures.values()].filter(({ name }) => !this.#functions.has(name)).map(failedStats);
-    return { hosts: this.#hosts.size, hostRestarts: this.#hosts.restarts, functions: [...running, ...failed] };
+    const { size, restarts, evicted } = this.#hosts;
+    return { hosts: size, hostRestarts: restarts, isolatesEvicted: evicted, functions: [...running, ...failed] };
   }
 
   /** What is written down of each function that runs. */

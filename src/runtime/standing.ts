@@ -1,6 +1,7 @@
 import { MillraceError } from "../core/errors.ts";
 import type { Fault } from "./host/frames.ts";
 import type { Place } from "./hosts.ts";
+import type { Trial } from "./trial.ts";
 
 /** What a version has to handle without harm to be trusted with others. */
 const PROOF = { batches: 200, messages: 1_000 };
@@ -10,6 +11,7 @@ const QUARANTINE = { minMs: 1_000, maxMs: 5 * 60_000 };
 
 const SHARED: Place = { kind: "shared" };
 const PROBATION: Place = { kind: "probation" };
+const SUSPECTS: Place = { kind: "suspects" };
 
 interface StandingParts {
   readonly name: string;
@@ -51,6 +53,12 @@ export class Standing {
   /** The same object as long as it does not change. */
   get place(): Place {
     return this.#place;
+  }
+
+  /** Where an isolate of it is tried for `owner`. Whoever is to be apart from others is so on trial, too. */
+  placeFor(trial: Trial, owner: object): Place {
+    if (trial === "none") return this.#place;
+    return trial === "together" && this.#place.kind !== "own" ? SUSPECTS : { kind: "own", owner, lasting: false };
   }
 
   /** Why nothing of it runs. */

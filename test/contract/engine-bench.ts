@@ -135,7 +135,7 @@ export class EngineBench implements Disposable {
     const { topic, time = 1_000, hops = 0 } = message;
     const seq = this.#seq++;
     const item = { message: { seq, topic, time, hops, record }, start: seq, trigger, key: key ?? topic, keyBytes, attempt };
-    return [itemHead({ ...item, resume, giveUp, suspect: false, trial: false }), keyBytes, record];
+    return [itemHead({ ...item, resume, giveUp, suspect: false, trial: "none" }), keyBytes, record];
   }
 
   [Symbol.dispose](): void {

@@ -98,7 +98,12 @@ export const gatewayStatsSchema = z.looseObject({
     }),
   }),
   deadLetters: z.looseObject({ count: counter, bytes: counter, full: z.boolean() }),
-  runtime: z.looseObject({ hosts: counter, hostRestarts: counter, memoryCap: z.enum(["kernel", "watch"]).default("watch") }),
+  runtime: z.looseObject({
+    hosts: counter,
+    hostRestarts: counter,
+    isolatesEvicted: counter.default(0),
+    memoryCap: z.enum(["kernel", "watch"]).default("watch"),
+  }),
   outbox: z.looseObject({ pending: counter, uploaded: counter, rejected: counter }),
   link: z.looseObject({ connected: z.boolean(), url: z.string(), since: z.string().exactOptional(), error: z.string().exactOptional() }),
   drops: z.array(z.object({ function: z.string(), reason: z.enum(DROP_REASONS), count: counter })),

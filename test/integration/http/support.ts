@@ -25,7 +25,7 @@ export const STATS: GatewayStats = {
     opened: { end: "clean", tookMs: 5, publishes: 0, qos2: 0, problems: [] },
   },
   deadLetters: { count: 2, bytes: 600, full: false },
-  runtime: { hosts: 1, hostRestarts: 2, memoryCap: "watch" },
+  runtime: { hosts: 1, hostRestarts: 2, isolatesEvicted: 5, memoryCap: "watch" },
   outbox: { pending: 4, uploaded: 400, rejected: 0 },
   drops: [],
   link: { connected: true, url: "mqtt://127.0.0.1:8884" },

@@ -36,7 +36,7 @@ export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {
       opened: { end: "clean", tookMs: 5, publishes: 0, qos2: 0, problems: [] },
     },
     deadLetters: { count: 0, bytes: 0, full: false },
-    runtime: { hosts: 1, hostRestarts: 0, memoryCap: "watch" },
+    runtime: { hosts: 1, hostRestarts: 0, isolatesEvicted: 0, memoryCap: "watch" },
     outbox: { pending: 3, uploaded: 1, rejected: 0 },
     link: { connected: true, url: "mqtt://127.0.0.1:8884" },
     drops: [],

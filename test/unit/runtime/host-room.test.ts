@@ -12,8 +12,9 @@ class World {
   readonly gone: string[] = [];
   /** What the instances take beyond their making. */
   extra = 0;
+  evicted = 0;
   #peak = 0;
-  readonly room = new HostRoom({ memoryMax: 250 * MB, bytes: () => this.bytes });
+  readonly room = new HostRoom({ memoryMax: 250 * MB, bytes: () => this.bytes, evicted: () => void this.evicted++ });
 
   constructor() {
     this.room.open();
@@ -96,6 +97,7 @@ describe("the room in a host", () => {
     void world.come("tried out");
     while (world.gone.length === 0) void world.come("last", { usedAt: 20 });
     expect(world.gone).toEqual(["tried out", ...Array.from({ length: 7 }, (_, n) => `used ${n}`)]);
+    expect(world.evicted).toBe(8);
     const warm = new World();
     for (let n = 0; n < 100; n++) void warm.come(`kept ${n}`, { kept: true, usedAt: n });
     expect(warm.gone.slice(0, 2)).toEqual(["kept 0", "kept 1"]);

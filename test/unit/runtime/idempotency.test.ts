@@ -19,7 +19,7 @@ function itemOf(seq: number, id: string, time = 1_000): Item {
     attempt: 1,
     resume: false,
     suspect: false,
-    trial: false,
+    trial: "none",
     giveUp: "for good",
   };
 }

@@ -15,6 +15,7 @@ import type { Item } from "../../../src/runtime/item.ts";
 import type { LaneOwner, Outcome } from "../../../src/runtime/lane-owner.ts";
 import { Lane } from "../../../src/runtime/lane.ts";
 import type { Route } from "../../../src/runtime/route.ts";
+import type { Trial } from "../../../src/runtime/trial.ts";
 import { type FunctionPlan, functionOf } from "../../support/functions.ts";
 
 /** What a handler does with a message at one of its attempts. One that is refused was handled, and the gateway does not take what came of it. */
@@ -52,7 +53,7 @@ export class LaneWorld implements LaneOwner {
   readonly name = "f";
   readonly place = "here";
   held = false;
-  /** Isolates in own hosts. */
+  /** Isolates on trial. */
   trials = 0;
   readonly cannotRead = false;
   lettersFull = false;
@@ -144,9 +145,9 @@ export class LaneWorld implements LaneOwner {
   }
 
   /** The host dies, with everything that was on its way. */
-  async die(guilt: Loss["guilt"]): Promise<void> {
+  async die({ guilt, trial }: Pick<Loss, "guilt" | "trial">): Promise<void> {
     const isolate = this.#isolates.shift();
-    isolate?.events.lost({ fault: { code: "HOST_CRASHED", message: "killed" }, guilt });
+    isolate?.events.lost({ fault: { code: "HOST_CRASHED", message: "killed" }, guilt, trial });
     await rest();
   }
 
@@ -184,8 +185,8 @@ export class LaneWorld implements LaneOwner {
     return false;
   }
 
-  async load(events: InstanceEvents, trial: object | undefined): Promise<InstanceHandle> {
-    if (trial !== undefined) this.trials++;
+  async load(events: InstanceEvents, trial: Trial): Promise<InstanceHandle> {
+    if (trial !== "none") this.trials++;
     const handler = (event: { readonly seq: number }, ctx: Emitter): unknown => this.#attempt(event.seq, ctx);
     const options = { ...OPTIONS, strict: this.manifest.order === "strict" };
     const guest = createGuest({ default: { handler } }, options, {
@@ -203,7 +204,7 @@ export class LaneWorld implements LaneOwner {
         void isolate.inbox.push({ batch, items: items.length / PARTS, text: Buffer.concat(items).toString("latin1") }),
       stateLoaded: () => undefined,
       unload: () => {
-        if (trial !== undefined) this.trials--;
+        if (trial !== "none") this.trials--;
         this.#isolates.splice(0, Infinity, ...this.#isolates.filter((other) => other !== isolate));
       },
     };

@@ -6,10 +6,17 @@ import { type Arrival, type Attempt, LaneWorld } from "./lane-world.ts";
 type Step =
   | { readonly do: "arrive"; readonly arrivals: readonly Arrival[] }
   | { readonly do: "handle" | "answer" | "giveUp" }
-  | { readonly do: "die"; readonly guilt: Loss["guilt"] }
+  | { readonly do: "die"; readonly loss: Pick<Loss, "guilt" | "trial"> }
   | { readonly do: "pass"; readonly ms: number }
   | { readonly do: "letters"; readonly full: boolean }
   | { readonly do: "shed"; readonly below: number };
+
+const LOSSES: readonly Pick<Loss, "guilt" | "trial">[] = [
+  { guilt: "certain", trial: "alone" },
+  { guilt: "possible", trial: "alone" },
+  { guilt: "possible", trial: "together" },
+  { guilt: "none", trial: "none" },
+];
 
 const attempt = fc.oneof(
   { weight: 2, arbitrary: fc.constant<Attempt>("done") },
@@ -38,7 +45,7 @@ const steps = fc.array(
     },
     { weight: 6, arbitrary: fc.constantFrom<Step>({ do: "handle" }, { do: "answer" }) },
     { weight: 1, arbitrary: fc.constant<Step>({ do: "giveUp" }) },
-    { weight: 1, arbitrary: fc.constantFrom("certain", "possible", "none").map((guilt): Step => ({ do: "die", guilt })) },
+    { weight: 1, arbitrary: fc.constantFrom(...LOSSES).map((loss): Step => ({ do: "die", loss })) },
     { weight: 3, arbitrary: fc.constantFrom(5, 20, 60).map((ms): Step => ({ do: "pass", ms })) },
     { weight: 1, arbitrary: fc.boolean().map((full): Step => ({ do: "letters", full })) },
     { weight: 1, arbitrary: fc.nat(60).map((below): Step => ({ do: "shed", below })) },
@@ -49,7 +56,7 @@ const steps = fc.array(
 async function take(world: LaneWorld, step: Step): Promise<void> {
   if (step.do === "arrive") for (const one of step.arrivals) await world.arrive(one);
   else if (step.do === "pass") await world.pass(step.ms);
-  else if (step.do === "die") await world.die(step.guilt);
+  else if (step.do === "die") await world.die(step.loss);
   else if (step.do === "letters") world.lettersFull = step.full;
   else if (step.do === "shed") await world.shed(step.below);
   else await world[step.do]();
@@ -92,12 +99,12 @@ describe("messages of a lane", () => {
     expect([...world.settled.values()].slice(4)).toEqual(["done", "done"]);
   });
 
-  it("that are on trial are tried in an own host, which is given up while nothing of the function may run, and afterwards", async () => {
+  it("that are on trial alone are tried in an own host, which is given up while nothing of the function may run, and afterwards", async () => {
     const world = new LaneWorld({ retry, limits: { cpuMs: 10_000 } });
     await world.start();
     for (let key = 0; key < 3; key++) await world.arrive({ key, id: undefined, attempts: [] });
     expect(world.trials).toBe(0);
-    await world.die("possible");
+    await world.die({ guilt: "possible", trial: "alone" });
     expect(world.trials).toBe(1);
     await world.handle();
     world.held = true;
@@ -110,6 +117,22 @@ describe("messages of a lane", () => {
     expect(await world.finish()).toBe(true);
     expect(world.trials).toBe(0);
     expect([...world.settled.values()]).toEqual(["done", "done", "done"]);
+  });
+
+  it("that are on trial together are tried in one batch, and not once more", async () => {
+    const world = new LaneWorld({ retry, limits: { cpuMs: 10_000 } });
+    await world.start();
+    for (let key = 0; key < 3; key++) await world.arrive({ key, id: undefined, attempts: [] });
+    await world.die({ guilt: "possible", trial: "together" });
+    expect(world.trials).toBe(1);
+    await world.handle();
+    await world.answer();
+    await world.handle();
+    await world.answer();
+    expect([...world.settled.values()]).toEqual(["done", "done", "done"]);
+    await world.arrive({ key: 0, id: undefined, attempts: [] });
+    expect(world.trials).toBe(0);
+    expect(await world.finish()).toBe(true);
   });
 
   it("have an isolate as long as there is something to do, and not much longer", async () => {
@@ -164,7 +187,7 @@ describe("messages of a lane", () => {
     await world.start();
     for (let part = 0; part < 40; part++) await world.pass(50);
     expect(world.isolates).toBe(1);
-    await world.die("none");
+    await world.die({ guilt: "none", trial: "none" });
     expect(world.isolates).toBe(1);
   });
 

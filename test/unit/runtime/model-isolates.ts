@@ -167,7 +167,8 @@ export class ModelIsolates {
     const busy = lost.filter(({ unanswered }) => unanswered > 0).length;
     for (const { events, unanswered } of lost) {
       const guilt: Loss["guilt"] = unanswered === 0 ? "none" : busy === 1 ? "certain" : "possible";
-      events.lost({ fault: FAULT, guilt });
+      const trial = guilt === "none" ? "none" : guilt === "certain" || host === "suspects" || pick % 2 === 0 ? "alone" : "together";
+      events.lost({ fault: FAULT, guilt, trial });
     }
   }
 

@@ -5,7 +5,7 @@ import { Waiting } from "../../../src/runtime/waiting.ts";
 function itemOf(seq: number, giveUp: GiveUp): Item {
   const message = { seq, topic: "k", time: 0, hops: 0, record: new Uint8Array(10) };
   const place = { message, start: seq, trigger: 0, key: "k", keyBytes: Buffer.alloc(0) };
-  return { ...place, attempt: 1, resume: false, suspect: false, trial: false, giveUp };
+  return { ...place, attempt: 1, resume: false, suspect: false, trial: "none", giveUp };
 }
 
 beforeEach(() => {
