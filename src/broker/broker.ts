@@ -68,6 +68,14 @@ export interface Intake {
   readonly ledger: ReleaseLedger & { clear(client: string): Promise<void> };
 }
 
+interface Parts {
+  readonly aedes: Engine;
+  readonly emitter: TopicEmitter;
+  readonly store: SessionStore;
+  readonly open: OpenMessages;
+  readonly ends: SessionEnds;
+}
+
 /** The topic, packet type and property sizes that may come on top of a payload. */
 const PACKET_OVERHEAD_BYTES = 128 * 1024;
 
@@ -90,8 +98,8 @@ export class Broker implements AsyncDisposable {
   readonly #ends: SessionEnds;
   #endpoint: Endpoint;
 
-  private constructor(parts: { aedes: Engine; store: SessionStore; open: OpenMessages; ends: SessionEnds }, options: BrokerOptions) {
-    const { aedes, store, open, ends } = parts;
+  private constructor(parts: Parts, options: BrokerOptions) {
+    const { aedes, emitter, store, open, ends } = parts;
     this.#ends = ends;
     this.#aedes = aedes;
     this.#store = store;
@@ -105,7 +113,7 @@ export class Broker implements AsyncDisposable {
       holdWrites(socket);
       const client = aedes.handle(socket);
       readInOrder(client, options.inflightMax, this.#room);
-      forwardTogether(client, (connected) => store.queueOf(connected));
+      forwardTogether(client, { queueOf: (connected) => store.queueOf(connected), emitter });
     });
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {
@@ -126,13 +134,15 @@ export class Broker implements AsyncDisposable {
     const store = await SessionStore.open(options, intake.ledger, logger);
     installPacketEncoder();
     installPacketDecoder();
-    const aedes = new Engine(engineOptions(options), { emitter: new TopicEmitter(), store });
+    const emitter = new TopicEmitter();
+    const aedes = new Engine(engineOptions(options), { emitter, store });
     const clear = async (client: string): Promise<void> => {
       await Promise.all([intake.ledger.clear(client), store.clear(client)]);
     };
     const broker = new Broker(
       {
         aedes,
+        emitter,
         store,
         open: new OpenMessages({ clear, has: (client) => store.has(client) }, options, logger),
         ends: new SessionEnds(store, logger),

@@ -4,6 +4,11 @@ interface Packet {
   readonly topic: string;
 }
 
+/** A packet on its way to everybody whose subscriptions match. */
+export interface Emission {
+  readonly packet: Packet;
+}
+
 type Done = (error?: Error) => void;
 type Listener = (packet: Packet, done: Done) => void;
 
@@ -16,13 +21,15 @@ const CACHE_TOPICS_MAX = 10_000;
 export class TopicEmitter {
   readonly #listeners = new TopicTrie<Listener>();
   readonly #known = new Map<string, readonly Listener[]>();
-  #emissions = 0;
-  /** Which emission the listener that is being called belongs to. */
-  emission = 0;
+  /** What the listener that is being called is called for: the same for all of them. */
+  emission: Emission | undefined;
+  /** Grows with every change of the subscriptions. */
+  changes = 0;
 
   on(filter: string, listener: Listener, done?: () => void): this {
     this.#listeners.add({ levels: filter.split("/") }, listener);
     this.#known.clear();
+    this.changes++;
     if (done !== undefined) setImmediate(done);
     return this;
   }
@@ -30,6 +37,7 @@ export class TopicEmitter {
   removeListener(filter: string, listener: Listener, done?: () => void): this {
     this.#listeners.remove({ levels: filter.split("/") }, listener);
     this.#known.clear();
+    this.changes++;
     if (done !== undefined) setImmediate(done);
     return this;
   }
@@ -43,7 +51,7 @@ export class TopicEmitter {
   emit(packet: Packet, done: Done = () => undefined): this {
     const listeners = this.#match(packet.topic);
     const [only] = listeners;
-    const emission = ++this.#emissions;
+    const emission = { packet };
     this.emission = emission;
     if (only === undefined) {
       done();

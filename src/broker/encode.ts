@@ -23,6 +23,7 @@ type WriteToStream = (packet: Packet, stream: object, options?: { readonly proto
 /** The one that the protocol engine uses. */
 const library = createRequire(import.meta.resolve("aedes"))("mqtt-packet") as {
   writeToStream: WriteToStream & { short?: true };
+  generate(packet: Packet, options: { readonly protocolVersion: number }): Buffer;
 };
 
 const VERSIONS = new Map([3, 4, 5].map((protocolVersion) => [protocolVersion, { protocolVersion }]));
@@ -57,6 +58,11 @@ export function installPacketEncoder(): void {
 /** Writes a packet as the protocol engine does. @throws when it cannot be encoded */
 export function sendPacket(packet: Packet, stream: object, protocolVersion: number): void {
   library.writeToStream(packet, stream, VERSIONS.get(protocolVersion) ?? { protocolVersion });
+}
+
+/** Bytes of the packet on the wire. @throws when it cannot be encoded */
+export function sizeOf(packet: Packet, protocolVersion: number): number {
+  return library.generate(packet, { protocolVersion }).length;
 }
 
 /** Whether it is surely one that `encodePublish` takes. */

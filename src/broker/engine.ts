@@ -28,24 +28,6 @@ export class Engine extends Aedes {
       Reflect.set(client, "subscriptions", Object.create(null));
       return client;
     };
-    this.on("client", (client) => Reflect.set(client, "duplicates", this.#duplicates()));
-  }
-
-  /**
-   * A client with several subscriptions that match gets a packet once. The engine tells by comparing packet numbers, and would drop a message
-   * that was overtaken by a later one: QoS 0 takes a shorter way than QoS 1. All listeners of a packet are called in one emission, so the
-   * number of the last packet only counts within it.
-   */
-  #duplicates(): Record<string, number> {
-    const emitter = this.#emitter;
-    const last = { emission: 0, number: 0 };
-    return Object.defineProperty(Object.create(null), this.id, {
-      get: () => (last.emission === emitter.emission ? last.number : 0),
-      set: (number: number) => {
-        last.number = number;
-        last.emission = emitter.emission;
-      },
-    });
   }
 
   /** The next place in the queues. */

@@ -1,5 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { Client } from "aedes";
+import { forwarderOf } from "./forward.ts";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
 import { PACKET_BYTES, type Room } from "./room.ts";
 import { sendPacket } from "./encode.ts";
@@ -13,6 +14,8 @@ interface Packet {
   readonly cmd: string;
   readonly qos?: number;
   readonly payload?: string | Buffer;
+  readonly messageId?: number;
+  readonly reasonCode?: number;
   readonly properties?: { readonly sessionExpiryInterval?: number };
 }
 
@@ -117,6 +120,8 @@ class Incoming {
   }
 
   #take(packet: Packet): void {
+    // A message that the client refuses is done with [MQTT-4.3.3-4]; the engine says so only of sessions that are stored.
+    if (packet.cmd === "pubrec" && (packet.reasonCode ?? 0) >= 0x80) forwarderOf(this.#client)?.acknowledged(packet.messageId ?? 0);
     const problem = this.#problem(packet);
     if (problem !== undefined) return this.#refuse(problem);
     const waits = this.#state === "refused" || this.#held.length > 0 || !this.#mayPass(packet);

@@ -1,7 +1,8 @@
 import type { Client } from "aedes";
 import { asError } from "./copies.ts";
 import { fitsShort, type Packet, sendPacket } from "./encode.ts";
-import { takeId } from "./forward.ts";
+import { fits, forwarderOf, takeId, UNACKNOWLEDGED_MAX } from "./forward.ts";
+import type { Grant } from "./grants.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { QueuedPacket, SentIds, SessionShelf } from "./session-shelf.ts";
 
@@ -19,7 +20,6 @@ export interface Offered {
 
 /** What is used of the protocol engine's client beside its public members. */
 export interface QueueClient extends Client {
-  readonly subscriptions: Readonly<Record<string, { readonly qos?: number }>>;
   readonly _wireVersion: number | null;
   /** The next packet id; the engine takes its own from here too. */
   readonly _nextId: number;
@@ -37,9 +37,6 @@ const READ_MAX = 256;
 
 /** Short messages that wait in memory while the end of the queue is being read; others are read again. */
 const HELD_MAX = 256;
-
-/** Messages that a client may have without an acknowledgement; one of version 5 may want fewer (Receive Maximum, MQTT 5, 3.1.2.11.3). */
-const UNACKNOWLEDGED_MAX = 16_384;
 
 /**
  * Sends a connected client what is in the queue of its session. Everything with a place there is written before it is offered here, so what comes
@@ -241,9 +238,11 @@ export class SessionQueue {
       if (known !== undefined) this.#ids.delete(known);
       return this.#shelf.forget(number, known);
     }
-    const marking = this.#shelf.marking(packet.topic);
-    const retain = packet.retain && marking?.rap === true;
-    this.#send({ ...packet, retain, properties: propertiesOf(packet, marking?.subscriptionIdentifier) }, number, known);
+    const grant = forwarderOf(this.#client)?.grants.of(packet.topic, false);
+    // Its subscription may be gone, or one of QoS 0 by now, which is not what the message is in the queue for.
+    const qos = Math.min(packet.qos, grant?.qos || packet.qos);
+    const retain = packet.retain && grant?.retained === true;
+    this.#send({ ...packet, qos, retain, properties: propertiesOf(packet, grant?.identifiers) }, number, known);
   }
 
   /** Packet ids of what is not in the queue any more. */
@@ -260,12 +259,12 @@ export class SessionQueue {
     const messageId = known ?? this.#takeId();
     this.#ids.set(messageId, number);
     this.#sent.add(number);
-    // A subscription to this very topic may have a lower QoS; one of QoS 0 is not what the message is in the queue for.
-    const granted = Math.min(qos, client.subscriptions[topic]?.qos || qos);
-    const packet = { cmd: "publish", topic, payload, qos: granted, retain, dup: known !== undefined, messageId, properties };
+    const packet = { cmd: "publish", topic, payload, qos, retain, dup: known !== undefined, messageId, properties };
+    const { _wireVersion: version } = client;
+    if (!fits(packet, client.maximumPacketSize, version ?? 4)) return this.acknowledged(messageId);
     const noted = known === undefined && number > 0 ? this.#shelf.sent(number, messageId) : undefined;
     // It is the packet id that keeps a message of QoS 2 from counting twice, also after a crash.
-    if (granted < 2 || noted === undefined) this.#write(packet);
+    if (qos < 2 || noted === undefined) this.#write(packet);
     else
       noted.then(
         () => this.#write(packet),
@@ -309,13 +308,12 @@ export class SessionQueue {
 /** As they are now, and as the subscription has them (MQTT 5, 3.3.2.3). */
 function propertiesOf(
   { properties, messageExpiry }: Extract<QueuedPacket, { cmd: "publish" }>,
-  identifier: number | null | undefined,
+  identifiers: Grant["identifiers"],
 ): object | undefined {
-  const isMarked = typeof identifier === "number";
-  if (messageExpiry === undefined && !isMarked) return properties;
+  if (messageExpiry === undefined && identifiers === undefined) return properties;
   return {
     ...properties,
     ...(messageExpiry === undefined ? {} : { messageExpiryInterval: Math.ceil((messageExpiry - Date.now()) / 1_000) }),
-    ...(isMarked ? { subscriptionIdentifier: identifier } : {}),
+    ...(identifiers === undefined ? {} : { subscriptionIdentifier: identifiers }),
   };
 }

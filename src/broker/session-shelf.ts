@@ -41,17 +41,10 @@ export type QueuedPacket = z.infer<typeof entry> & {
   readonly next: string;
 };
 
-/** What of a subscription changes the messages that its client gets. */
-interface Marking {
-  readonly rap?: boolean | null | undefined;
-  readonly subscriptionIdentifier?: number | null | undefined;
-}
-
 export interface ShelfParts {
   readonly database: SessionDatabase;
   readonly writes: SessionWrites;
   readonly gateway: string;
-  marking(client: string, topic: string): Marking | undefined;
 }
 
 /** What is on disk of one session's queue: messages by their numbers, and the packet ids of those that were sent. */
@@ -65,15 +58,12 @@ export class SessionShelf {
   readonly #prefix: string;
   /** Keys of what was stored when the gateway had another id. */
   readonly #others = new Map<number, string>();
-  /** The subscription that brings this client a topic, if it may change what the client gets. */
-  readonly marking: (topic: string) => Marking | undefined;
 
   constructor(parts: ShelfParts, client: string) {
     this.#database = parts.database;
     this.#writes = parts.writes;
     this.#gateway = parts.gateway;
     this.#name = encodeURIComponent(client);
-    this.marking = (topic) => parts.marking(client, topic);
     this.first = `outgoing:${this.#name}:`;
     this.#prefix = `${this.first}${parts.gateway}:`;
   }

@@ -3,6 +3,7 @@ import type { Aedes, Client } from "aedes";
 import { type MillraceError, messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import { asError, type StoredPacket } from "./copies.ts";
+import { forwarderOf } from "./forward.ts";
 import { InOrder } from "./in-order.ts";
 import { LogFiles } from "./log-files.ts";
 import { LogSync } from "./log-sync.ts";
@@ -90,7 +91,7 @@ export class SessionStore extends StoredSessions {
     this.#files = files;
     this.#sync = sync;
     this.#isSynced = isSynced;
-    this.#queues = new SessionQueues({ database, writes: this.writes, gateway, marking: (client, topic) => this.marking(client, topic) });
+    this.#queues = new SessionQueues({ database, writes: this.writes, gateway });
     this.failed = failed;
     this.failed.catch(() => (this.#broken = true));
   }
@@ -224,7 +225,8 @@ export class SessionStore extends StoredSessions {
   }
 
   override outgoingClearMessageId(client: Client, { messageId = 0 }: PacketReference): Promise<object | undefined> {
-    if (!client.clean) this.#queues.of(client)?.acknowledged(messageId);
+    const sender = client.clean ? forwarderOf(client) : this.#queues.of(client);
+    sender?.acknowledged(messageId);
     return NOTHING_STORED;
   }
 

@@ -54,11 +54,6 @@ export class StoredSessions extends AsyncLevelPersistence {
     return this.#index.has(client);
   }
 
-  /** The client's subscription that brings it a topic, if it may change what the client gets. */
-  marking(client: string, topic: string): StoredSubscription | undefined {
-    return this.#index.marking(client, topic);
-  }
-
   /** Those that get copies. */
   protected wanting(topic: string): readonly StoredSubscription[] {
     return this.#index.match(topic);

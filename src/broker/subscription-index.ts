@@ -19,8 +19,6 @@ export class SubscriptionIndex {
   /** By client and exact filter. */
   readonly #clients = new Map<string, Map<string, StoredSubscription>>();
   #noLocal = 0;
-  /** How many subscriptions change what their clients get. */
-  #marking = 0;
 
   /** Whether any subscription leaves out what its own client published. */
   get hasNoLocal(): boolean {
@@ -37,7 +35,6 @@ export class SubscriptionIndex {
     own.set(topic, subscription);
     this.#trie.add({ levels: topic.split("/") }, subscription);
     if (nl === true) this.#noLocal++;
-    if (marks(subscription)) this.#marking++;
   }
 
   delete(clientId: string, topic: string): void {
@@ -48,7 +45,6 @@ export class SubscriptionIndex {
     if (own.size === 0) this.#clients.delete(clientId);
     this.#trie.remove({ levels: topic.split("/") }, known);
     if (known.nl === true) this.#noLocal--;
-    if (marks(known)) this.#marking--;
   }
 
   /** Whether the client has any. */
@@ -56,16 +52,7 @@ export class SubscriptionIndex {
     return this.#clients.has(clientId);
   }
 
-  /** The client's subscription that brings it a topic, if it may change what the client gets. */
-  marking(clientId: string, topic: string): StoredSubscription | undefined {
-    return this.#marking === 0 ? undefined : this.match(topic).find((subscription) => subscription.clientId === clientId);
-  }
-
   match(topic: string): StoredSubscription[] {
     return [...this.#trie.match(topic)];
   }
-}
-
-function marks({ rap, subscriptionIdentifier }: StoredSubscription): boolean {
-  return rap === true || typeof subscriptionIdentifier === "number";
 }

@@ -139,11 +139,13 @@ export class RawClient implements AsyncDisposable {
       version?: 4 | 5;
       /** Seconds, of version 5. */
       expiry?: number;
+      /** Further ones, of version 5. */
+      properties?: { receiveMaximum?: number; maximumPacketSize?: number };
       will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean };
     },
   ): Promise<RawClient> {
     const { hostname, port } = new URL(address);
-    const { id, clean = true, version = 4, expiry = clean ? 0 : 1_000, will } = options;
+    const { id, clean = true, version = 4, expiry = clean ? 0 : 1_000, properties = {}, will } = options;
     const socket = connectSocket({ host: hostname, port: Number(port), noDelay: true });
     await once(socket, "connect");
     const client = new RawClient(socket, version);
@@ -154,7 +156,7 @@ export class RawClient implements AsyncDisposable {
       protocolVersion: version,
       clean,
       keepalive: 0,
-      ...(version === 5 ? { properties: { sessionExpiryInterval: expiry } } : {}),
+      ...(version === 5 ? { properties: { ...properties, sessionExpiryInterval: expiry } } : {}),
       ...(will === undefined ? {} : { will }),
     });
     const connack = await client.next("connack");

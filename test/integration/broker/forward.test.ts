@@ -52,6 +52,7 @@ describe("a client whose session ends with its connection", () => {
 
   it("goes on with the smallest packet id after the largest", async () => {
     await using subscriber = await subscribed(4, {});
+    subscriber.onPacket = ({ cmd, messageId = 0 }) => void (cmd === "publish" && subscriber.send({ cmd: "puback", messageId }));
     let taken = 0;
     for (let from = 0; from < 70_000; from += 1_000) {
       broker.deliver(

@@ -105,8 +105,8 @@ describe("delivering what functions publish", () => {
     await client.mqtt.subscribeAsync({ "out/#": { qos: 1 }, "out/+": { qos: 2 }, "out/a": { qos: 0 }, "#": { qos: 1 } });
     await deliver(...Array.from({ length: 30 }, (_, i) => record("out/a", String(i), { qos: (i % 3) as 0 | 1 | 2 })));
     await client.mqtt.publishAsync("end", "", { qos: 1 });
-    await eventually(() => expect(client.heard.at(-1)).toBe("end="));
-    expect(client.heard.slice(0, -1).toSorted()).toEqual(Array.from({ length: 30 }, (_, i) => `out/a=${i}`).toSorted());
+    await eventually(() => expect(client.heard.length).toBeGreaterThanOrEqual(31));
+    expect(client.heard.toSorted()).toEqual(["end=", ...Array.from({ length: 30 }, (_, i) => `out/a=${i}`)].toSorted());
   });
 
   it("does not go through the intake again", async () => {
