@@ -18,7 +18,8 @@ import { hostGroups as capOfHosts, type MemoryCap } from "./runtime/host-groups.
 import { LogRing } from "./runtime/logs.ts";
 import { LogStore } from "./runtime/log-store.ts";
 import { Replays } from "./runtime/replays.ts";
-import { Runtime, type RuntimeOptions } from "./runtime/runtime.ts";
+import { Runtime } from "./runtime/runtime.ts";
+import type { RuntimeOptions } from "./runtime/runtime-options.ts";
 import { UsageRecorder } from "./runtime/usage-recorder.ts";
 import { secretsPlace } from "./runtime/secrets/secret-file.ts";
 import { SecretStore } from "./runtime/secrets/secret-store.ts";
@@ -285,6 +286,7 @@ function httpParts(parts: Parts): HttpParts {
       arrival: (signal) => arrivals.next(signal),
     },
     replays: parts.replays,
+    calls: runtime.http,
     history: parts.history,
     handIn: (request, messages) =>
       handIn(request, messages, { deployed: (name) => runtime.deployed(name), append: (entry, done) => journal.append(entry, done) }),

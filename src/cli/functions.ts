@@ -1,4 +1,5 @@
 import type { FunctionInfo } from "../core/control-api.ts";
+import { triggerText } from "../core/triggers.ts";
 import { ControlClient, DEFAULT_CONTROL } from "./client/control-client.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "./command.ts";
 import { shortDigest, table } from "./terminal/text.ts";
@@ -34,7 +35,7 @@ function functionsTable(functions: readonly FunctionInfo[]): string {
     String(gateways.active),
     String(gateways.failed),
     String(gateways.quarantined),
-    triggers.map(({ mqtt }) => mqtt).join(" "),
+    triggers.map((trigger) => triggerText(trigger)).join(" "),
   ]);
   const counts = ["active", "failed", "quarantined"];
   return table(["function", "latest", "digest", ...counts, "triggers"], rows, counts);

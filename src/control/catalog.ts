@@ -4,7 +4,8 @@ import { MillraceError } from "../core/errors.ts";
 import type { ArtifactChunk, Desired } from "../core/link-messages.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { readSourceMap } from "../core/source-map.ts";
-import { parseTopicFilter } from "../core/topic.ts";
+import { filterOf } from "../core/trigger-filters.ts";
+import { type TriggerSummary, triggerSummarySchema } from "../core/triggers.ts";
 import { z } from "zod";
 import type { Queryable, Store } from "./store.ts";
 
@@ -16,7 +17,7 @@ export interface Deployed {
   readonly name: string;
   readonly latest: number;
   readonly digest: string;
-  readonly manifest: { readonly triggers: Pick<Manifest["triggers"][number], "mqtt">[] };
+  readonly manifest: { readonly triggers: TriggerSummary[] };
   readonly createdAt: Date;
 }
 
@@ -24,7 +25,7 @@ const deployedRow = z.object({
   name: z.string(),
   latest: z.int(),
   digest: z.string(),
-  manifest: z.object({ triggers: z.array(z.object({ mqtt: z.string() })) }),
+  manifest: z.object({ triggers: z.array(triggerSummarySchema) }),
   createdAt: z.date(),
 });
 
@@ -46,7 +47,7 @@ export class Catalog {
     if (manifest.name !== name) {
       throw new MillraceError("REQUEST_INVALID", `the bundle holds the function "${manifest.name}", not "${name}"`);
     }
-    for (const trigger of manifest.triggers) parseTopicFilter(trigger.mqtt);
+    for (const trigger of manifest.triggers) filterOf(trigger, name);
     readSourceMap(sourceMap, name);
     const digest = digestOf(bytes);
     return this.#store.transaction(async (tx) => {

@@ -1,5 +1,6 @@
 import type { CloudEvent } from "./event.ts";
 import { reportedSchema } from "./link-messages.ts";
+import { triggerSummarySchema } from "./triggers.ts";
 import { z } from "zod";
 
 /** What the control plane's HTTP API answers, beside /openapi.json. Times are RFC 3339; numbers of versions start at 1. */
@@ -56,7 +57,7 @@ export const controlApi = {
       name: z.string(),
       latest: z.int(),
       digest: z.string(),
-      triggers: z.array(z.object({ mqtt: z.string() })),
+      triggers: z.array(triggerSummarySchema),
       createdAt: z.string(),
       gateways: z.object({ active: z.int(), failed: z.int(), quarantined: z.int().default(0) }),
     }),

@@ -66,6 +66,13 @@ export const ERRORS = {
   NOT_FOUND: "Check the name; nothing is stored under it.",
   TOO_MANY_FOLLOWERS: "End another `millrace logs -f` or `millrace record --follow` first.",
   TOO_MANY_REPLAYS: "Wait until another replay has ended; one whose program has gone ends after a minute.",
+  ROUTE_TAKEN: "Give one of the two functions another path or method; the version that ran before goes on.",
+  METHOD_UNKNOWN: "The header `allow` says which methods there are.",
+  CALL_TIMEOUT: "The request is in the journal and is handled; let the route answer `accepted` when callers need not wait.",
+  TOO_MANY_CALLS: "Call again when others have been answered; functions are behind, `millrace stats` says which.",
+  CALL_REFUSED:
+    "Only pages of the gateway's own address may call functions from a browser; other programs do not say where they come from.",
+  CALL_DUPLICATE: "The function has handled a message with this idempotency key already.",
   BATCH_UNREADABLE: "A gateway's events were damaged on the link or are too large; nothing was acknowledged and they are sent again.",
   STORE_FAILED: "The control plane could not store it; nothing was acknowledged and the gateway sends it again.",
   INTERNAL_ERROR: "This is a defect of Millrace; the log of the process has the details. Please report it.",

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseTopicFilter, topicProblem, TopicTrie } from "./topic.ts";
+import { triggerSpecSchema } from "./triggers.ts";
 
 /** What may happen when there is no room: to messages of a function in the journal, to events in the outbox. */
 export const OVERFLOWS = ["block", "drop-oldest", "drop-newest", "keep-latest"] as const;
@@ -23,16 +24,8 @@ export const manifestSchema = z.strictObject({
   name: z.string(),
   api: z.literal(1),
   description: z.string(),
-  triggers: z
-    .array(
-      z.strictObject({
-        mqtt: z.string(),
-        /** Whether a message is on disk before it is acknowledged; otherwise it never gets there. */
-        durable: z.boolean().default(true),
-      }),
-    )
-    .min(1),
-  /** Name of a wildcard that every trigger has; undefined means the topic. */
+  triggers: z.array(triggerSpecSchema).min(1),
+  /** Name of a wildcard that every trigger has which may have one; undefined means the topic. */
   key: z.string().optional(),
   /** Whether a message that waits for its retry holds back those behind it with the same key. */
   order: z.enum(ORDERS).default("strict"),

@@ -1,3 +1,5 @@
+import type { HttpDetails } from "./http-call.ts";
+
 /**
  * A message as it stands in the journal and travels to a host: one record, all integers big-endian.
  *
@@ -20,13 +22,15 @@ export interface Message {
   readonly properties?: MessageProperties;
 }
 
-/** The MQTT 5 properties of a PUBLISH that a function may read (MQTT 5, 3.3.2.3). */
+/** The MQTT 5 properties of a PUBLISH that a function may read (MQTT 5, 3.3.2.3), and what takes their place for other messages. */
 export interface MessageProperties {
   readonly contentType?: string;
   readonly responseTopic?: string;
   /** Base64. */
   readonly correlationData?: string;
   readonly user?: Readonly<Record<string, string | readonly string[]>>;
+  /** Of a request. */
+  readonly http?: HttpDetails;
 }
 
 /** A message with its place in the journal and its encoded form, which is handed on as it is. */

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { z } from "zod";
 import { MillraceError } from "./errors.ts";
 import { type Message, type MessageProperties, PROPERTIES_BYTES_MAX } from "./message.ts";
-import { topicProblem } from "./topic.ts";
+import { messageTopicProblem } from "./trigger-topic.ts";
 
 /**
  * A recording is a text file of lines, each a JSON object (docs/guide/replay.md). The first says what the file is, every other is one message, in
@@ -41,6 +41,14 @@ const properties = z.strictObject({
   correlationData: z.base64().exactOptional(),
   // Not a record of zod, which leaves out a property named __proto__.
   user: z.custom<Record<string, string | string[]>>(isUserProperties, "not an object of texts and lists of texts").exactOptional(),
+  http: z
+    .object({
+      method: z.string(),
+      path: z.string(),
+      query: z.custom<Record<string, string | string[]>>(isUserProperties, "not an object of texts and lists of texts"),
+      headers: z.record(z.string(), z.string()),
+    })
+    .exactOptional(),
 }) satisfies z.ZodType<MessageProperties>;
 
 function isUserProperties(value: unknown): boolean {
@@ -58,7 +66,7 @@ export const recordedSchema = z
     seq: z.int().min(0),
     time: z.iso.datetime({ offset: true }),
     topic: z.string().check((context) => {
-      const message = topicProblem(context.value);
+      const message = messageTopicProblem(context.value);
       if (message !== undefined) context.issues.push({ code: "custom", message, input: context.value });
     }),
     qos: z.union([z.literal(0), z.literal(1), z.literal(2)]),
@@ -99,13 +107,17 @@ export function toLine({ seq, time, topic, qos, retain, source, hops, properties
   };
 }
 
-function propertiesLine({ user, ...others }: MessageProperties): NonNullable<RecordedLine["properties"]> {
-  if (user === undefined) return others;
+function propertiesLine({ user, http, ...rest }: MessageProperties): NonNullable<RecordedLine["properties"]> {
+  const others = http === undefined ? rest : { ...rest, http: { ...http, query: copy(http.query) } };
+  return user === undefined ? others : { ...others, user: copy(user) };
+}
+
+function copy(user: Readonly<Record<string, string | readonly string[]>>): Record<string, string | string[]> {
   const entries = Object.entries(user).map(([name, value]): [string, string | string[]] => [
     name,
     typeof value === "string" ? value : [...value],
   ]);
-  return { ...others, user: Object.fromEntries(entries) };
+  return Object.fromEntries(entries);
 }
 
 export function fromLine(line: z.output<typeof recordedSchema>): RecordedMessage {

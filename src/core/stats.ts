@@ -157,5 +157,7 @@ export interface InvokeResult {
   readonly publishes: readonly { readonly topic: string; readonly payload: string; readonly qos: number; readonly retain: boolean }[];
   readonly events: readonly { readonly type: string; readonly subject: string; readonly data: unknown }[];
   readonly logs: readonly Pick<LogRecord, "level" | "message" | "fields">[];
+  /** What the caller of a route would get. */
+  readonly answer?: { readonly status: number; readonly headers: readonly (readonly [string, string])[]; readonly body: string };
   readonly durationMs: number;
 }

@@ -1,4 +1,5 @@
 import type { Bundle } from "../core/bundle.ts";
+import type { CallReply, CallRequest, CallTarget } from "../core/http-call.ts";
 import type { LogPage, LogQuery } from "../core/logs.ts";
 import type { JournaledMessage, Message } from "../core/message.ts";
 import type { RecordedMessage } from "../core/recording.ts";
@@ -35,6 +36,17 @@ export interface ReplaySource {
   end(id: string): Promise<void>;
 }
 
+/** The functions that can be called. */
+export interface FunctionCalls {
+  /** `segments` are those of the path below `/fn/`, decoded. */
+  find(method: string, segments: readonly string[]): CallTarget;
+  /**
+   * Resolves when the request is in the journal, or is handled as well. Rejects with TOO_MANY_CALLS, JOURNAL_FULL, CALL_TIMEOUT, NOT_FOUND,
+   * REQUEST_INVALID, and with the signal's reason when aborted.
+   */
+  call(target: CallTarget & { readonly kind: "found" }, request: CallRequest, signal: AbortSignal): Promise<CallReply>;
+}
+
 /** What functions have used, from a time in milliseconds since the epoch on, oldest first. */
 export interface UsageSource {
   hours(from: number): Promise<readonly HourTotals[]>;
@@ -65,5 +77,6 @@ export interface HttpParts {
    */
   handIn(request: { readonly function: string; readonly version?: number | undefined }, messages: readonly Message[]): Promise<number>;
   readonly replays: ReplaySource;
+  readonly calls: FunctionCalls;
   readonly history: UsageSource;
 }

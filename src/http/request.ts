@@ -4,7 +4,7 @@ import { MillraceError } from "../core/errors.ts";
 import type { Message } from "../core/message.ts";
 import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
 import { parsePosition } from "../core/stretch.ts";
-import { topicProblem } from "../core/topic.ts";
+import { messageTopicProblem } from "../core/trigger-topic.ts";
 import { body } from "./failure.ts";
 import type { JournalQuery } from "./journal-pages.ts";
 import type { LogQuery } from "../core/logs.ts";
@@ -86,7 +86,7 @@ export function parseJournalQuery(context: Context): JournalQuery {
 /** The message of an invocation, with the gateway's clock and `http` as its source, and whether the function may fetch. */
 export async function parseInvocation(context: Context, payloadBytesMax: number): Promise<{ message: Message; fetch: boolean }> {
   const { topic, payload, payloadBase64, qos, fetch } = parse(invokeBody, await parseBody(context));
-  const problem = topicProblem(topic);
+  const problem = messageTopicProblem(topic);
   if (problem !== undefined) throw new MillraceError("REQUEST_INVALID", `topic "${topic}": ${problem}`);
   const bytes = payload === undefined ? Buffer.from(payloadBase64 ?? "", "base64") : Buffer.from(payload);
   if (bytes.length > payloadBytesMax) {

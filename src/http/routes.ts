@@ -3,6 +3,7 @@ import { bodyLimit } from "hono/body-limit";
 import { MillraceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import { suggestion } from "../core/nearest.ts";
+import { callRoutes, retryAfter } from "./call-routes.ts";
 import { body, failureOf } from "./failure.ts";
 import type { LogFollowers } from "./follow.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./metrics.ts";
@@ -56,12 +57,16 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
     return c.json(await parts.invoke(name, message, { fetch }));
   });
   usageRoutes(app, parts.history);
+  callRoutes(app, parts.calls, payloadBytesMax);
   replayRoutes(app, { replays: parts.replays, handIn: (request, messages) => parts.handIn(request, messages) }, payloadBytesMax);
   app.notFound((c) => c.json(body("NOT_FOUND", `nothing is at ${c.req.method} ${c.req.path}`), 404));
   app.onError((error, c) => {
     const failure = failureOf(error);
     if (failure.bug) logger.error({ err: error, path: c.req.path }, "request failed");
-    return c.json(failure.body, failure.status);
+    if (!c.req.path.startsWith("/fn/")) return c.json(failure.body, failure.status);
+    const { code } = failure.body.error;
+    // A full journal is not the caller's doing, and it is not for ever.
+    return c.json(failure.body, code === "JOURNAL_FULL" ? 503 : failure.status, retryAfter(code));
   });
   return app;
 }

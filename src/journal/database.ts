@@ -7,6 +7,7 @@ import { MillraceError, systemCode } from "../core/errors.ts";
  *   append         messages enter the journal
  *   qos2-append    the same, together with the packet id that keeps them from entering twice
  *   qos2-release   packet ids are forgotten: the client released them, or its session is over
+ *   tick           a schedule is due: its message enters the journal, with how far the schedule has come
  *   commit         the effects of handled messages, with their cursor
  *   delivered      the broker has taken publishes
  *   switch         another version of a function handles messages from here on
@@ -23,6 +24,7 @@ export const WRITE_POINTS = [
   "append",
   "qos2-append",
   "qos2-release",
+  "tick",
   "commit",
   "delivered",
   "switch",

@@ -22,6 +22,7 @@ import type { Segments } from "./segments.ts";
 import { Seqs } from "./seqs.ts";
 import { StateExpiry } from "./state-expiry.ts";
 import { type Mark, markOp, StateReader } from "./state.ts";
+import { Ticks } from "./ticks.ts";
 import { type Entry, Writer } from "./writer.ts";
 
 /** What one read brings into memory. */
@@ -72,6 +73,7 @@ export class Journal implements AsyncDisposable {
   readonly expiry: StateExpiry;
   readonly history: History;
   readonly qos2: Qos2Ledger;
+  readonly ticks: Ticks;
   readonly close: () => Promise<void>;
   /** How it was found. */
   readonly opened: JournalOpened;
@@ -148,6 +150,7 @@ export class Journal implements AsyncDisposable {
     });
     this.history = new History(database, (ops) => this.#write("history", ops, { sync: false }));
     this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
+    this.ticks = new Ticks(this.#writer, found.ticks);
     this.close = once(async () => {
       await this.#keeper.stop();
       await this.outbox.close();

@@ -13,6 +13,7 @@
  *   d function NUL seq             a dead letter
  *   q client NUL packet id         a QoS 2 message that is journaled and not released yet
  *   k function NUL mark            that a message with some idempotency key was handled: its time and seq
+ *   t function NUL name            how far a schedule of it has come
  *   h s time, h h time function    what functions have used: samples, and totals of hours
  *   m name       facts about the journal itself
  */

@@ -13,6 +13,7 @@ import { isRepairable, recoveryProblems, repair, repairWithoutCurrent } from "./
 import { Segments } from "./segments.ts";
 import { Seqs } from "./seqs.ts";
 import { SequentialDatabase } from "./sequential.ts";
+import { readTickMarks, type TickMark } from "./ticks.ts";
 
 /** Which version of a function handles messages, and from where on. */
 export interface FunctionRecord {
@@ -32,6 +33,7 @@ export interface Found {
   readonly functions: Map<string, FunctionRecord>;
   readonly floors: ReadonlyMap<string, number>;
   readonly qos2: Set<string>;
+  readonly ticks: readonly TickMark[];
   readonly outbox: Outbox;
   readonly segments: Segments;
   readonly deadLetters: Awaited<ReturnType<typeof DeadLetters.counted>>;
@@ -99,6 +101,7 @@ async function look(database: Database, options: Required<JournalOptions>, about
     functions,
     floors,
     qos2,
+    ticks: await readTickMarks(database),
     outbox: await Outbox.open(
       database,
       { bytesMax: options.outboxBytesMax, laneBytesMax: options.outboxLaneBytesMax, drops: options.drops },

@@ -19,6 +19,8 @@ export interface Entry {
   readonly record: Uint8Array;
   /** It gets a seq and is announced like the others, but is never written. */
   readonly volatile?: true;
+  /** Told of its seq, before anybody learns of the message. */
+  placed?(seq: number): void;
 }
 
 /** Something to be written with others. Either all of it is written or nothing. */
@@ -297,8 +299,9 @@ export class Writer {
     return { ops, sync, points, messages, parcels: numbered };
   }
 
-  #message({ topic, time, hops, record, volatile }: Entry): JournaledMessage {
+  #message({ topic, time, hops, record, volatile, ...entry }: Entry): JournaledMessage {
     const seq = this.#seqs.take();
+    entry.placed?.(seq);
     // No block will say that this seq was handed out.
     if (volatile === true) this.#marking = true;
     return volatile === true ? { seq, topic, time, hops, record, volatile } : { seq, topic, time, hops, record };

@@ -1,6 +1,8 @@
 import type { Cursor } from "../core/cursor.ts";
+import type { Derived } from "./derived.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import type { ExpiringState } from "./state-sweeper.ts";
+import type { TickJournal } from "./schedule/ticker.ts";
 
 interface FunctionRecord {
   readonly version: number;
@@ -14,6 +16,8 @@ interface FunctionRecord {
 export interface DeploymentJournal extends RuntimeJournal {
   readonly nextSeq: number;
   readonly expiry: ExpiringState;
+  readonly ticks: TickJournal;
+  append(entry: Derived & { readonly placed: (seq: number) => void }, done: (error?: Error) => void): void;
   /** The lowest seq that a function has to handle which was at work before the last start and for which `running` does not answer. */
   restingFloor(running: (name: string) => boolean): number;
   functionRecord(name: string): FunctionRecord | undefined;

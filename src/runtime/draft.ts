@@ -1,4 +1,5 @@
 import { isUtf8 } from "node:buffer";
+import type { CallResult } from "../core/http-call.ts";
 import { type EmittedEvent, eventId } from "../core/event.ts";
 import type { Permissions } from "../core/manifest.ts";
 import { decodeMessage, peekMessage, RECORD_HEADER_BYTES } from "../core/message.ts";
@@ -7,21 +8,13 @@ import type { OutboxRule } from "../core/outbox-rules.ts";
 import type { DeadLetter } from "../core/stats.ts";
 import { dueOf, expiryOf } from "../core/state-value.ts";
 import { formatSize } from "../core/units.ts";
+import type { Derived } from "./derived.ts";
 import { type GuestError, type ItemEffects, placeOf, type StateEffect } from "./effects.ts";
 import type { MarkWrite } from "./idempotency.ts";
 import type { Item } from "./item.ts";
-import type { Wake } from "./route.ts";
+import { type WakerOwner, wokenBy } from "./woken.ts";
 
 const HOPS_MAX = 16;
-
-/** A message that enters the journal from inside. */
-export interface Derived {
-  readonly topic: string;
-  readonly time: number;
-  readonly hops: number;
-  readonly record: Uint8Array;
-  readonly volatile?: true;
-}
 
 interface StateWrite {
   readonly key: string;
@@ -39,11 +32,13 @@ export interface Draft {
   readonly derived: Derived[];
   readonly deadLetters: DeadLetter[];
   readonly marks: MarkWrite[];
+  /** For those who wait for what becomes of a message, by its seq. */
+  readonly answers: { readonly seq: number; readonly result: CallResult }[];
   handled: number;
 }
 
 export function emptyDraft(): Draft {
-  return { state: [], events: [], publishes: [], derived: [], deadLetters: [], marks: [], handled: 0 };
+  return { state: [], events: [], publishes: [], derived: [], deadLetters: [], marks: [], answers: [], handled: 0 };
 }
 
 /** Whether nothing of it would be missed. */
@@ -51,9 +46,7 @@ export function isEmpty({ state, events, publishes, deadLetters, marks }: Draft)
   return state.length === 0 && events.length === 0 && publishes.length === 0 && deadLetters.length === 0 && marks.length === 0;
 }
 
-export interface DraftOwner {
-  readonly gateway: string;
-  readonly name: string;
+export interface DraftOwner extends WakerOwner {
   readonly version: number;
   /** What records of the function say where they come from: the text, with its length in front as in a record. */
   readonly source: Buffer;
@@ -64,8 +57,6 @@ export interface DraftOwner {
   readonly stateBytesMax: number;
   /** Whether what a message wants to store fits; if so, it counts. */
   keeps(item: Item, state: ItemEffects["state"]): boolean;
-  /** What a message with this topic wakes. */
-  wakes(topic: string): Wake;
 }
 
 /** Adds the effects of one item to the draft, or says what is wrong with them and adds nothing. */
@@ -86,11 +77,13 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
     publishes.push(record);
     const wake = owner.wakes(topic);
     if (wake === "none") continue;
-    if (hops > HOPS_MAX) {
-      return refusal("LIMIT_HOPS", `the message has come through ${item.message.hops} functions and would wake another`);
-    }
+    if (hops > HOPS_MAX) return tooManyHops(item);
     derived.push({ topic, time, hops, record, ...(wake === "volatile" ? { volatile: true } : {}) });
   }
+  const woken = wokenBy(item, effects, owner);
+  if (woken === undefined) return refusal("LIMIT_OUTPUT", "what it emits or stores has a name that is too long to wake a function");
+  if (woken.length > 0 && item.message.hops >= HOPS_MAX) return tooManyHops(item);
+  derived.push(...woken);
   const forbidden = effects.events.find((event) => !permissions.mayEmit(event.type));
   if (forbidden !== undefined) return refusal("PERMISSION_DENIED", `emitting "${forbidden.type}" is not allowed by permissions.emit`);
   if (effects.state.length > 0 && !owner.keeps(item, effects.state)) {
@@ -137,6 +130,10 @@ function sign(record: Buffer, { hops, time, source }: { hops: number; time: numb
   record.writeUIntBE(time, 6, 6);
   const at = RECORD_HEADER_BYTES + record.readUInt16BE(RECORD_HEADER_BYTES - 2);
   return source.compare(record, at, Math.min(at + source.length, record.length)) === 0;
+}
+
+function tooManyHops({ message }: Item): GuestError {
+  return refusal("LIMIT_HOPS", `the message has come through ${message.hops} functions and would wake another`);
 }
 
 function refusal(code: string, message: string): GuestError {

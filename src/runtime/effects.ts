@@ -1,11 +1,12 @@
 import type { ErrorCode } from "../core/errors.ts";
+import { ANSWER_HEADERS_BYTES_MAX, ANSWER_HEADERS_MAX, type HttpAnswer } from "../core/http-call.ts";
 import { RECORD_HEADER_BYTES } from "../core/message.ts";
 import { isStored, SHARED_KEY } from "../core/state-value.ts";
 import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
 
 /** What one item of a batch came to. Slices are views on the frame. */
 export type ItemResult =
-  | { readonly status: "done"; readonly logs: readonly GuestLog[]; readonly effects: ItemEffects }
+  | { readonly status: "done"; readonly logs: readonly GuestLog[]; readonly effects: ItemEffects; readonly answer?: HttpAnswer }
   | { readonly status: "retry" | "failed"; readonly logs: readonly GuestLog[]; readonly error: GuestError }
   | { readonly status: "deferred" };
 
@@ -106,9 +107,11 @@ export function triedOf(results: readonly ItemResult[]): number {
 
 function decodeResult(reader: Reader, mayDefer: boolean): ItemResult {
   const status = reader.u8();
-  if (status === 0) {
+  if (status === 0 || status === 4) {
+    const answer = status === 4 ? { answer: readAnswer(reader) } : {};
     const logs = reader.list(readLog, LOGS_MAX);
     return {
+      ...answer,
       status: "done",
       logs,
       effects: { state: reader.list(readState), events: reader.list(readEvent), publishes: reader.list(readPublish) },
@@ -122,6 +125,30 @@ function decodeResult(reader: Reader, mayDefer: boolean): ItemResult {
   }
   if (status === 3 && mayDefer) return { status: "deferred" };
   throw new RangeError(`a result has status ${status}`);
+}
+
+const HEADER_NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e]*$/;
+/** Those that say how an answer is sent are the gateway's. */
+const OWN_HEADERS = /^(connection|content-length|date|keep-alive|te|trailer|transfer-encoding|upgrade)$/;
+
+/** What a handler has answered a request with: nothing in it may reach beyond the answer itself. */
+function readAnswer(reader: Reader): HttpAnswer {
+  const status = reader.u16();
+  if (status < 200 || status > 599) throw new RangeError(`an answer has status ${status}`);
+  const length = reader.u32();
+  if (length > ANSWER_HEADERS_BYTES_MAX * 2) throw new RangeError(`the headers of an answer have ${length} bytes`);
+  const list: unknown = JSON.parse(reader.text(length));
+  if (!Array.isArray(list) || list.length > ANSWER_HEADERS_MAX) throw new RangeError("the headers of an answer are no list, or too many");
+  const headers = list.map(readHeader);
+  return { status, headers, body: reader.bytes(reader.u32()) };
+}
+
+function readHeader(header: unknown): readonly [string, string] {
+  const [name, value]: unknown[] = Array.isArray(header) ? header : [];
+  const isHeader = typeof name === "string" && typeof value === "string" && HEADER_NAME.test(name) && HEADER_VALUE.test(value);
+  if (!isHeader || OWN_HEADERS.test(name)) throw new RangeError("an answer has a header that it may not have");
+  return [name, value];
 }
 
 function readLog(reader: Reader): GuestLog {

@@ -20,9 +20,9 @@ import type { FunctionOutside, Outside } from "./outside.ts";
 import { PatientJournal } from "./patient-journal.ts";
 import { Places, type SourceMaps, withPlaces } from "./places.ts";
 import type { PendingBytes } from "./pending-bytes.ts";
-import { laneOf, type Route, type Wake } from "./route.ts";
+import { laneOf, type Route } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
-import { Settling } from "./settling.ts";
+import { type Inside, Settling } from "./settling.ts";
 import { type Pressure, Shedding } from "./shedding.ts";
 import { Standing } from "./standing.ts";
 import type { Trial } from "./trial.ts";
@@ -33,7 +33,7 @@ import type { Usage } from "./usage.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
 
 /** What is the same for all functions. */
-export interface FunctionParts {
+export interface FunctionParts extends Inside {
   readonly gateway: string;
   readonly clock: Clock;
   readonly hosts: Pick<HostPool, "load" | "hasRoom">;
@@ -57,8 +57,6 @@ export interface FunctionParts {
   /** Where nothing for the function comes before, from `from` on. */
   next(owner: DeployedFunction, from: number, looked: (upTo: number) => void): Promise<number>;
   route(owner: DeployedFunction, topic: string): Route<DeployedFunction> | undefined;
-  /** What a message with this topic wakes. */
-  wakes(topic: string): Wake;
   /** Whether this version has shown that it can be trusted with others. */
   isProven(target: { readonly name: string; readonly version: number; readonly digest: string }): boolean;
   proved(owner: DeployedFunction, proven: boolean): void;
@@ -113,7 +111,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       places,
       redact,
       idempotency: this.#idempotency,
-      wakes: (topic) => parts.wakes(topic),
+      inside: parts,
       finish: (item) => this.#feed.settled(item),
     });
     this.#standing = new Standing({
@@ -277,7 +275,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   admit(item: Item): Verdict {
     const verdict = this.#idempotency?.admit(item) ?? "handle";
     if (verdict !== "duplicate") return verdict;
-    this.counters.duplicates++;
+    this.#settling.leftOut(item);
     this.#feed.settled(item);
     this.#feed.refill();
     return verdict;

@@ -1,8 +1,9 @@
 import type { Bundle } from "../core/bundle.ts";
 import { MillraceError } from "../core/errors.ts";
 import { encodeMessage, type Message } from "../core/message.ts";
-import { parseTopicFilter, TopicTrie } from "../core/topic.ts";
-import type { Derived } from "./draft.ts";
+import { filterOf } from "../core/trigger-filters.ts";
+import type { Derived } from "./derived.ts";
+import { RouteTable } from "./route.ts";
 
 export interface Running {
   readonly bundle: Bundle;
@@ -37,9 +38,11 @@ export async function handIn(
   place: HandInPlace,
 ): Promise<number> {
   const { bundle } = runningVersion(place, request.function, request.version);
-  const triggers = new TopicTrie<true>();
-  for (const { mqtt } of bundle.manifest.triggers) triggers.add(parseTopicFilter(mqtt), true);
-  const wanted = messages.filter(({ topic }) => triggers.match(topic).size > 0);
+  const { name, triggers } = bundle.manifest;
+  const table = new RouteTable(
+    triggers.map((trigger, index) => ({ owner: name, index, filter: filterOf(trigger, name), key: undefined, durable: true })),
+  );
+  const wanted = messages.filter(({ topic }) => table.match(topic).length > 0);
   const time = Date.now();
   await Promise.all(
     wanted.map((message) => {

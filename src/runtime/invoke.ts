@@ -3,6 +3,7 @@ import { MillraceError } from "../core/errors.ts";
 import { silentLogger } from "../core/log.ts";
 import type { Message } from "../core/message.ts";
 import type { InvokeResult } from "../core/stats.ts";
+import { triggerText } from "../core/triggers.ts";
 import { HostPool } from "./hosts.ts";
 import { Outside } from "./outside.ts";
 import { Rehearsal, type RehearsalOptions } from "./rehearsal.ts";
@@ -32,7 +33,7 @@ export async function invokeIn(bundle: Bundle, message: Message, options: Rehear
   await using rehearsal = await Rehearsal.open(bundle, options);
   const result = await rehearsal.handle({ seq: 0, ...message });
   if (result === undefined) {
-    const triggers = bundle.manifest.triggers.map((trigger) => trigger.mqtt).join(", ");
+    const triggers = bundle.manifest.triggers.map((trigger) => triggerText(trigger)).join(", ");
     throw new MillraceError(
       "REQUEST_INVALID",
       `no trigger of "${bundle.manifest.name}" matches the topic "${message.topic}"; it listens to ${triggers}`,

@@ -1,5 +1,6 @@
 import type { JournaledMessage } from "../core/message.ts";
 import { findTrace, type Handler, type ItemTrace } from "./item-trace.ts";
+import { TICKS } from "../core/trigger-filters.ts";
 import type { Trial } from "./trial.ts";
 
 const BATCH_BYTES_MAX = 1024 * 1024;
@@ -63,6 +64,21 @@ export function togetherOf(items: readonly Item[], max: number): number {
     bytes += item.message.record.length;
   }
   return items.length;
+}
+
+/**
+ * Which failure of this try gives the message up. The age of a tick says nothing: its time is when it was due, and what is made up for after a
+ * downtime is to have as many tries as any other. Whoever waits for an answer is told of the first failure, and decides what comes of it.
+ */
+export function giveUpOf(
+  { attempt, message }: Item,
+  awaited: boolean,
+  retry: { readonly attempts: number; readonly maxAgeMs: number },
+  now: number,
+): GiveUp {
+  if (awaited) return "always";
+  const tooOld = message.time < now - retry.maxAgeMs && !message.topic.startsWith(TICKS);
+  return attempt >= retry.attempts || tooOld ? "always" : "for good";
 }
 
 /** When the first of them arrived, in milliseconds since the epoch; Infinity when there is none. */

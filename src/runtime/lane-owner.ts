@@ -20,6 +20,8 @@ export interface LaneOwner {
   /** Name of the gateway, and of the function. */
   readonly gateway: string;
   readonly name: string;
+  /** Whether somebody waits for what becomes of messages of this trigger. */
+  isAwaited(trigger: number): boolean;
   /** Where isolates belong; something else when that has changed, and `pump` follows. */
   readonly place: unknown;
   /** On trial for `owner`, unless that is "none". Waits for as long as nothing of the function may run. */

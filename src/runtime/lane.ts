@@ -6,7 +6,7 @@ import { Idle } from "./idle.ts";
 import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
 import { isGivenUp, type LaneOwner } from "./lane-owner.ts";
-import { type Item, oldestOf, pushItem, togetherOf } from "./item.ts";
+import { giveUpOf, type Item, oldestOf, pushItem, togetherOf } from "./item.ts";
 import { isTriedIn, type Trial } from "./trial.ts";
 import { type Batch, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
@@ -186,11 +186,10 @@ export class Lane {
   #send(handle: InstanceHandle, items: readonly Item[]): void {
     const { lettersFull, manifest } = this.#owner;
     const { limits, retry } = manifest;
-    const tooOld = Date.now() - retry.maxAgeMs;
+    const now = Date.now();
     const parts: Uint8Array[] = [];
     for (const item of items) {
-      if (lettersFull) item.giveUp = "never";
-      else item.giveUp = item.attempt >= retry.attempts || item.message.time < tooOld ? "always" : "for good";
+      item.giveUp = lettersFull ? "never" : giveUpOf(item, this.#owner.isAwaited(item.trigger), retry, now);
       pushItem(parts, item, this.#owner);
     }
     this.#idle.busy();

@@ -1,9 +1,11 @@
 import type { Bundle } from "../core/bundle.ts";
 import { MillraceError } from "../core/errors.ts";
+import type { HttpAnswer } from "../core/http-call.ts";
 import { decodeMessage, encodeMessage, type Message } from "../core/message.ts";
 import { storedText } from "../core/state-value.ts";
 import type { InvokeResult } from "../core/stats.ts";
-import { parseTopicFilter, type TopicFilter } from "../core/topic.ts";
+import type { TriggerFilter } from "../core/trigger-topic.ts";
+import { filterOf } from "../core/trigger-filters.ts";
 import { decodeResults, type GuestError, type ItemEffects, type ItemResult, placeOf } from "./effects.ts";
 import { loadSpec } from "./version.ts";
 import type { InstanceHandle } from "./guarded-host.ts";
@@ -41,7 +43,7 @@ export class Rehearsal implements AsyncDisposable {
   readonly #bundle: Bundle;
   readonly #options: RehearsalOptions;
   readonly #places: Places;
-  readonly #filters: readonly TopicFilter[];
+  readonly #filters: readonly TriggerFilter[];
   readonly #routes: RouteTable<Bundle>;
   /** Written values by key and name; undefined is deleted. */
   readonly #written = new Map<string, Map<string, Buffer | undefined>>();
@@ -55,7 +57,7 @@ export class Rehearsal implements AsyncDisposable {
     this.#bundle = bundle;
     this.#options = options;
     this.#places = new Places(bundle, new SourceMaps());
-    this.#filters = bundle.manifest.triggers.map((trigger) => parseTopicFilter(trigger.mqtt));
+    this.#filters = bundle.manifest.triggers.map((trigger) => filterOf(trigger, bundle.manifest.name));
     this.#routes = new RouteTable(
       this.#filters.map((filter, index) => ({ owner: bundle, index, filter, key: bundle.manifest.key, durable: true })),
     );
@@ -223,6 +225,11 @@ function present(result: ItemResult, key: string, durationMs: number): InvokeRes
             message,
             ...(fields === undefined ? {} : { fields: JSON.parse(fields) as Record<string, unknown> }),
           })),
+    ...(result.status === "done" && result.answer !== undefined ? { answer: shownAnswer(result.answer) } : {}),
     durationMs,
   };
+}
+
+function shownAnswer({ status, headers, body }: HttpAnswer): NonNullable<InvokeResult["answer"]> {
+  return { status, headers: headers.map(([name, value]) => [name, value]), body: Buffer.from(body).toString("utf8") };
 }

@@ -1,4 +1,4 @@
-import { parseTopicFilter } from "../core/topic.ts";
+import { parseTriggerFilter } from "../core/trigger-topic.ts";
 import { RouteTable } from "./route.ts";
 
 /** What the journal knows of functions that were at work, by name. */
@@ -22,9 +22,14 @@ export class Resting {
     const triggers = [...this.#records()].flatMap(([owner, { filters = [] }]) =>
       atWork(owner)
         ? []
-        : filters.map((filter, index) => ({ owner, index, filter: parseTopicFilter(filter), key: undefined, durable: true })),
+        : filters.map((filter, index) => ({ owner, index, filter: parseTriggerFilter(filter), key: undefined, durable: true })),
     );
     this.#routes = triggers.length === 0 ? undefined : new RouteTable(triggers);
+  }
+
+  /** Whether one of them listens to what functions emit or store. */
+  listens(kind: "event" | "state"): boolean {
+    return this.#routes?.listens(kind) === true;
   }
 
   /** Whether one of them waits for messages with this topic. */

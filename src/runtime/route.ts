@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { parseTopicFilter, TopicTrie, topicParams, type TopicFilter } from "../core/topic.ts";
+import { TopicTrie, topicParams, type TopicFilter } from "../core/topic.ts";
+import { decodeLevel, parseTriggerFilter, RESERVED, type TriggerFilter } from "../core/trigger-topic.ts";
 
 const CACHE_TOPICS_MAX = 10_000;
 
@@ -8,7 +9,7 @@ export interface Trigger<F> {
   readonly owner: F;
   /** Place in the manifest's list. */
   readonly index: number;
-  readonly filter: TopicFilter;
+  readonly filter: TriggerFilter;
   /** Whether its messages have to be on disk before they are acknowledged. */
   readonly durable: boolean;
   /** Wildcard whose value is the key; undefined means the topic itself. */
@@ -33,8 +34,14 @@ export class RouteTable<F> {
   readonly #trie = new TopicTrie<Trigger<F>>();
   readonly #cache = new Map<string, readonly Route<F>[]>();
 
+  readonly #inside = new Set<string>();
+
   constructor(triggers: readonly Trigger<F>[]) {
-    for (const trigger of triggers) this.#trie.add(trigger.filter, trigger);
+    for (const trigger of triggers) {
+      this.#trie.add(trigger.filter, trigger);
+      const [root, kind] = trigger.filter.levels;
+      if (`${root}/` === RESERVED && kind !== undefined) this.#inside.add(kind);
+    }
   }
 
   match(topic: string): readonly Route<F>[] {
@@ -46,6 +53,11 @@ export class RouteTable<F> {
     return routes;
   }
 
+  /** Whether any trigger listens to what functions emit or store. */
+  listens(kind: "event" | "state"): boolean {
+    return this.#inside.has(kind);
+  }
+
   wakes(topic: string): Wake {
     const routes = this.match(topic);
     if (routes.length === 0) return "none";
@@ -55,11 +67,15 @@ export class RouteTable<F> {
   #find(topic: string): readonly Route<F>[] {
     const first = new Map<F, Trigger<F>>();
     for (const trigger of this.#trie.match(topic)) {
+      if (trigger.filter.accepts?.(topic) === false) continue;
       const other = first.get(trigger.owner);
       if (other === undefined || trigger.index < other.index) first.set(trigger.owner, trigger);
     }
     return [...first.values()].map(({ owner, index, filter, key, durable }) => {
-      const value = key === undefined ? undefined : topicParams(filter, topic)[key];
+      const own = filter.keyOf?.(topic);
+      if (own !== undefined) return { owner, index, durable, key: own, keyBytes: Buffer.from(own) };
+      const text = key === undefined ? undefined : topicParams(filter, topic)[key];
+      const value = text !== undefined && topic.startsWith(RESERVED) ? decodeLevel(text) : text;
       return value === undefined || value === ""
         ? { owner, index, durable, key: topic, keyBytes: Buffer.alloc(0) }
         : { owner, index, durable, key: value, keyBytes: Buffer.from(value) };
@@ -86,7 +102,7 @@ const routingSchema = z.object({ filters: z.array(z.string()), key: z.string().o
 export function keyOf(routing: string): (topic: string) => string | undefined {
   const { filters, key } = routingSchema.parse(JSON.parse(routing));
   const table = new RouteTable(
-    filters.map((filter, index) => ({ owner: routing, index, filter: parseTopicFilter(filter), key, durable: true })),
+    filters.map((filter, index) => ({ owner: routing, index, filter: parseTriggerFilter(filter), key, durable: true })),
   );
   return (topic) => table.match(topic)[0]?.key;
 }

@@ -3,7 +3,7 @@ import type { EmittedEvent } from "../core/event.ts";
 import type { Overflow } from "../core/manifest.ts";
 import type { JournaledMessage } from "../core/message.ts";
 import type { DeadLetter } from "../core/stats.ts";
-import type { Derived } from "./draft.ts";
+import type { Derived } from "./derived.ts";
 import type { MarkWrite } from "./idempotency.ts";
 
 export interface FunctionCommit {

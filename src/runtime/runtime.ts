@@ -1,7 +1,6 @@
 import type { Bundle } from "../core/bundle.ts";
 import { systemClock } from "../core/clock.ts";
 import { Cursor } from "../core/cursor.ts";
-import type { Drops } from "../core/drops.ts";
 import { MillraceError, messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
@@ -11,20 +10,22 @@ import type { DeploymentJournal } from "./deployment-journal.ts";
 import { DeployedFunction, type FunctionParts } from "./function.ts";
 import { Finder } from "./finder.ts";
 import { type Failure, failedStats, recordedOf, runningStats } from "./function-stats.ts";
-import type { HostGroups } from "./host-groups.ts";
+import { HttpDesk } from "./http-desk.ts";
 import { Holds } from "./holds.ts";
 import { HostPool } from "./hosts.ts";
 import { invokeIn, type InvokeOptions } from "./invoke.ts";
 import { LogRing } from "./logs.ts";
 import { Milestones } from "./milestones.ts";
-import { Outside, type OutsideOptions } from "./outside.ts";
+import { Outside } from "./outside.ts";
+import type { RuntimeOptions } from "./runtime-options.ts";
 import type { Pressure } from "./shedding.ts";
 import { StateSizes } from "./state-sizes.ts";
 import { StateSweeper, type SweptFunction } from "./state-sweeper.ts";
 import { SourceMaps } from "./places.ts";
 import { PendingBytes } from "./pending-bytes.ts";
 import { Resting } from "./resting.ts";
-import { RouteTable, type Trigger, type Wake } from "./route.ts";
+import { Scheduler } from "./schedule/scheduler.ts";
+import { RouteTable, type Wake } from "./route.ts";
 import { Unwritten } from "./unwritten.ts";
 import type { RecordedFunction } from "./usage-recorder.ts";
 
@@ -32,30 +33,6 @@ import type { RecordedFunction } from "./usage-recorder.ts";
 const PENDING_BYTES_MAX = 128 * 1024 * 1024;
 /** What is under way gets this long to finish when the gateway stops. */
 const CLOSE_MS_MAX = 1_000;
-
-export interface RuntimeOptions {
-  readonly gateway: string;
-  /** Shared host processes, at most. */
-  readonly hosts: number;
-  /** Host processes with a single owner, at most. */
-  readonly ownHostsMax?: number;
-  /** Bytes of memory that a host process may take. */
-  readonly hostMemoryMax?: number;
-  /** Where hosts get control groups of their own, if they can have any. */
-  readonly hostGroups?: Pick<HostGroups, "create"> | undefined;
-  /** Messages that a function holds in memory; what comes above it is read from the journal later. */
-  readonly pendingMax: number;
-  /** Messages after which every function writes down how far it has looked, 32,768 by default. */
-  readonly milestone?: number;
-  /** Counts what functions miss by choice. */
-  readonly drops: Drops;
-  /** What is said of a function has changed by itself. */
-  readonly changed?: () => void;
-  /** Takes what functions log and what is said about them; one in memory by default. */
-  readonly logs?: LogRing;
-  /** What functions reach beyond their messages. */
-  readonly outside?: OutsideOptions;
-}
 
 export interface Target {
   readonly name: string;
@@ -66,6 +43,8 @@ export interface Target {
 /** The functions of a gateway: which there are, which messages wake them, and the hosts that run them. */
 export class Runtime implements AsyncDisposable {
   readonly logs: LogRing;
+  /** Requests for functions. */
+  readonly http: HttpDesk;
   readonly close: () => Promise<void>;
   readonly #options: RuntimeOptions;
   readonly #journal: DeploymentJournal;
@@ -75,6 +54,7 @@ export class Runtime implements AsyncDisposable {
   readonly #parts: FunctionParts;
   readonly #stateSizes: StateSizes;
   readonly #sweeper: StateSweeper;
+  readonly #scheduler: Scheduler;
   #routes = new RouteTable<DeployedFunction>([]);
   readonly #resting: Resting;
   readonly #milestones: Milestones;
@@ -106,6 +86,9 @@ export class Runtime implements AsyncDisposable {
     };
     const unwritten = new Unwritten(() => this.#hosts.serve());
     this.#hosts = new HostPool({ shared, ...limits, gate: unwritten }, logger);
+    const { clock = systemClock } = options;
+    this.#scheduler = new Scheduler({ clock, ticks: journal.ticks, logs: this.logs, logger, wakes: (topic) => this.matches(topic) });
+    this.http = new HttpDesk({ gateway: options.gateway, clock, journal, wakes: (topic) => this.matches(topic) });
     const finder = new Finder<DeployedFunction>({
       read: (from, max) => journal.read(from, max),
       owners: (topic) => this.#routes.match(topic),
@@ -129,6 +112,8 @@ export class Runtime implements AsyncDisposable {
       held: (name) => this.#holds.isHeld(name),
       outboxPressure: () => this.#outboxPressure,
       wakes: (topic) => this.matches(topic),
+      listensToEvents: () => this.#routes.listens("event") || this.#resting.listens("event"),
+      answer: (seq, result) => this.http.give(seq, result),
       isProven: ({ name, version, digest }) => {
         const known = journal.functionRecord(name);
         return known?.digest === digest && known.version === version && known.proven === true;
@@ -139,6 +124,7 @@ export class Runtime implements AsyncDisposable {
     };
     this.close = once(async () => {
       this.#closing = true;
+      await this.#scheduler.close();
       const all = this.#taking === undefined ? this.#functions.values() : [...this.#functions.values(), this.#taking];
       const stopped = Promise.all([...all].map((deployed) => deployed.close()));
       // Whatever takes longer is handled again after the next start.
@@ -214,6 +200,7 @@ export class Runtime implements AsyncDisposable {
     this.#holds.restored();
     for (const deployed of this.#functions.values()) deployed.pump();
     this.#sweeper.start();
+    this.#scheduler.begin();
   }
 
   /** Lets the function begin nothing new while subscribers are too far behind with what it publishes. */
@@ -247,6 +234,7 @@ export class Runtime implements AsyncDisposable {
       }
       const next = new DeployedFunction(target, bundle, this.#parts);
       try {
+        this.http.check(next);
         if (before !== undefined || next.manifest.warm > 0 || !this.#ranBefore(next)) await next.warm();
       } catch (error) {
         this.refuse(target, error);
@@ -280,9 +268,8 @@ export class Runtime implements AsyncDisposable {
     const known = this.#journal.functionRecord(name);
     const same = known?.digest === digest && known.version === version;
     const from = same ? known.from : cursor.floor;
-    const filters = next.filters.filter((_, index) => next.manifest.triggers[index]?.durable !== false).map(({ source }) => source);
     if (!same || known.filters === undefined)
-      await this.#journal.saveFunction(name, { ...(same ? known : {}), version, digest, from, filters }, cursor);
+      await this.#journal.saveFunction(name, { ...(same ? known : {}), version, digest, from, filters: next.durableFilters }, cursor);
     if (this.#closing) {
       await next.stop();
       throw new MillraceError("JOURNAL_CLOSED", `the gateway is stopping; version ${version} of "${name}" takes over at the next start`);
@@ -299,6 +286,7 @@ export class Runtime implements AsyncDisposable {
     next.start(cursor, from);
     if (this.#pressure.over) this.#tell(next);
     this.logs.add({ level: "info", function: name, version, message: `version ${version} handles messages from position ${from} on` });
+    await this.#scheduler.set(next);
   }
 
   #proved(owner: DeployedFunction, proven: boolean): void {
@@ -320,6 +308,7 @@ export class Runtime implements AsyncDisposable {
       if (deployed !== undefined)
         this.logs.add({ level: "info", function: name, version: deployed.version, message: "it is not deployed any more" });
       if (this.#journal.functionRecord(name) === undefined) return;
+      await this.#scheduler.remove(name);
       await this.#journal.removeFunction(name);
       this.#resting.update((other) => this.#functions.has(other));
       await this.#journal.dropMarks(name);
@@ -382,14 +371,9 @@ export class Runtime implements AsyncDisposable {
   }
 
   #reroute(): void {
-    const triggers: Trigger<DeployedFunction>[] = [];
-    for (const owner of this.#functions.values()) {
-      owner.filters.forEach((filter, index) => {
-        const durable = owner.manifest.triggers[index]?.durable !== false;
-        triggers.push({ owner, index, filter, key: owner.manifest.key, durable });
-      });
-    }
-    this.#routes = new RouteTable(triggers);
+    const all = [...this.#functions.values()];
+    this.http.update(all);
+    this.#routes = new RouteTable(all.flatMap((owner) => owner.triggers.map((trigger) => ({ ...trigger, owner }))));
     this.#resting.update((name) => this.#functions.has(name));
   }
 

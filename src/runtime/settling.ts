@@ -1,4 +1,5 @@
 import type { Cursor } from "../core/cursor.ts";
+import type { CallResult } from "../core/http-call.ts";
 import type { Permissions } from "../core/manifest.ts";
 import { pressureOf } from "../core/outbox-lanes.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
@@ -16,6 +17,16 @@ import type { Unwritten } from "./unwritten.ts";
 import { Usage } from "./usage.ts";
 import type { FunctionVersion } from "./version.ts";
 
+/** The functions and callers whom it concerns what becomes of a message. */
+export interface Inside {
+  /** What a message with this topic wakes. */
+  wakes(topic: string): Wake;
+  /** Tells whoever waits for the message. */
+  answer(seq: number, result: CallResult): void;
+  /** Whether any function listens to events that functions emit. */
+  listensToEvents(): boolean;
+}
+
 export interface SettlingParts {
   readonly gateway: string;
   readonly journal: RuntimeJournal;
@@ -25,8 +36,7 @@ export interface SettlingParts {
   /** Takes out of an error what must not be kept. */
   readonly redact: (text: string) => string;
   readonly idempotency: Idempotency | undefined;
-  /** What a message with this topic wakes. */
-  wakes(topic: string): Wake;
+  readonly inside: Inside;
   /** The item is done with: the cursor that is committed next has to say so. */
   finish(item: Item): void;
 }
@@ -87,7 +97,11 @@ export class Settling implements DraftOwner {
   }
 
   wakes(topic: string): Wake {
-    return this.#parts.wakes(topic);
+    return this.#parts.inside.wakes(topic);
+  }
+
+  listens(kind: "event" | "state"): boolean {
+    return kind === "event" ? this.#parts.inside.listensToEvents() : this.#version.watchesState;
   }
 
   /** Resolves when everything that was committed so far is on disk, or cannot get there any more. */
@@ -142,6 +156,7 @@ export class Settling implements DraftOwner {
       if (error === undefined || given) {
         finished++;
         if (error === undefined) this.#parts.idempotency?.done(item, draft.marks);
+        this.#answer(item, result, error, draft);
         durable ||= item.message.volatile !== true;
         this.#parts.finish(item);
       }
@@ -166,7 +181,7 @@ export class Settling implements DraftOwner {
   }
 
   #commit(draft: Draft, cursor: Cursor): void {
-    const { handled, ...effects } = draft;
+    const { handled, answers, ...effects } = draft;
     this.#writtenEnd = cursor.end;
     for (const { rule } of draft.events) this.#emitted |= rule === undefined ? 0 : pressureOf(rule);
     const { overflow } = this.#version.manifest;
@@ -184,10 +199,27 @@ export class Settling implements DraftOwner {
           this.counters.emitted += draft.events.length;
           this.counters.published += draft.publishes.length;
           this.counters.deadLettered += draft.deadLetters.length;
+          for (const { seq, result } of answers) this.#parts.inside.answer(seq, result);
         }
         resolve();
       });
     });
+  }
+
+  /** What whoever waits for the message is told when all of it is written. */
+  #answer({ trigger, message: { seq } }: Item, result: ItemResult, error: GuestError | undefined, draft: Draft): void {
+    if (!this.#version.isAwaited(trigger)) return;
+    const { redact } = this.#parts;
+    if (error !== undefined) draft.answers.push({ seq, result: { kind: "error", code: error.code, message: redact(error.message) } });
+    else if (result.status === "done" && result.answer !== undefined)
+      draft.answers.push({ seq, result: { kind: "answer", answer: result.answer } });
+  }
+
+  /** The message was handled before, and is left out. */
+  leftOut({ trigger, message: { seq } }: Item): void {
+    this.counters.duplicates++;
+    if (!this.#version.isAwaited(trigger)) return;
+    this.#parts.inside.answer(seq, { kind: "error", code: "CALL_DUPLICATE", message: "it was handled before" });
   }
 
   #failure(item: Item, thrown: GuestError, draft: Draft | undefined): void {

@@ -19,13 +19,13 @@ export type StateValue = JsonValue | bigint;
 export interface FunctionEvent<T = unknown> {
   /** The same for each try of the same message, different for any other: `GATEWAY:SEQ`. */
   readonly id: string;
-  /** The MQTT client id that published it, or `fn:NAME` for a function. */
+  /** The MQTT client id that published it, `fn:NAME` for a function, `schedule` or `http`; the source of the event for an event. */
   readonly source: string;
-  /** What kind of trigger woke the function; `mqtt` in this version. */
-  readonly type: string;
-  /** The topic. */
+  /** What kind of trigger woke the function. */
+  readonly type: EventType;
+  /** The topic; for a tick the name of the schedule, for an event its subject, for a change of state `KEY/NAME`, for a request its path, decoded. */
   readonly subject: string;
-  /** When the message arrived at the gateway, in milliseconds since the epoch. */
+  /** When the message arrived at the gateway, in milliseconds since the epoch; for a tick when it was due. */
   readonly time: number;
   /**
    * The payload, decoded when it is first read: text when the content type starts with `text/`, bytes when it is
@@ -40,6 +40,10 @@ export interface FunctionEvent<T = unknown> {
   /** What the named wildcards of the first trigger that matches stand for in the topic. */
   readonly params: Readonly<Record<string, string>>;
   readonly mqtt: MqttDetails;
+  /** When `type` is `http`: the request. Its body is `data`, undefined when it has none; parameters of the path are `params`. */
+  readonly http?: HttpRequest | undefined;
+  /** When `type` is `event`: the event that a function has emitted; its data is `data`. */
+  readonly cloudEvent?: EmittedDetails | undefined;
   /** 1 for the first try, 2 for the first retry, and so on. */
   readonly attempt: number;
   /** When the message names a trace (W3C Trace Context): what a request that is made because of it has to carry on. */
@@ -57,7 +61,58 @@ export interface EventTrace {
   readonly tracestate?: string;
 }
 
-/** What MQTT said about a message. */
+export type EventType = "mqtt" | "schedule" | "event" | "state" | "http";
+
+/** The `data` of a tick: `defineFunction<ScheduleTick>`. */
+export interface ScheduleTick {
+  /** Of the schedule; `default` unless it has another. */
+  readonly name: string;
+  /** When it was due; RFC 3339. */
+  readonly due: string;
+  /** How many ticks before it were left out because nothing ran then, counted to 100. */
+  readonly missed: number;
+}
+
+/** A request for a function. */
+export interface HttpRequest {
+  readonly method: string;
+  /** Below `/fn`, percent-encoded as it came. */
+  readonly path: string;
+  /** A parameter that is given more than once is a list. */
+  readonly query: Readonly<Record<string, string | readonly string[]>>;
+  /** Names in lower case; `authorization`, `proxy-authorization` and `cookie` are left out, because a message stays on disk. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * What a handler may return for a request that waits for an answer. An object with nothing but these members says what they are; anything
+ * else that is returned is the body of a 200, and nothing a 204.
+ */
+export interface HttpResponse {
+  /** 200 to 599; default 200, or 204 without a body. */
+  readonly status?: number;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  /** Text and bytes as they are, anything else as JSON; `content-type` follows unless it is among the headers. */
+  readonly body?: JsonValue | Uint8Array;
+}
+
+/** The attributes of an event that a function of this gateway has emitted, as in CloudEvents 1.0. */
+export interface EmittedDetails {
+  readonly id: string;
+  /** `/gateways/GATEWAY/functions/FUNCTION` */
+  readonly source: string;
+  readonly type: string;
+  readonly subject: string;
+}
+
+/** The `data` of a change of state: `defineFunction<StateChange>`. `ctx.state` holds the value, because the key of the message is this key. */
+export interface StateChange {
+  readonly key: string;
+  readonly name: string;
+  readonly deleted: boolean;
+}
+
+/** What MQTT said about a message; for others than those of `mqtt` triggers, how it stands in the journal. */
 export interface MqttDetails {
   readonly topic: string;
   readonly qos: 0 | 1 | 2;
@@ -176,12 +231,16 @@ export interface FunctionLog {
   error(message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
+// oxlint-disable-next-line typescript/no-invalid-void-type -- most handlers return nothing.
+export type HandlerResult = void | HttpResponse | JsonValue | Uint8Array;
+
 export interface FunctionDefinition<T = unknown> {
   /**
    * Handles one message. Messages of one key come one after the other, in order. When it throws, the message is tried again as `retry` of
-   * the manifest says and then goes to the dead letters; a `PermanentError` sends it there at once.
+   * the manifest says and then goes to the dead letters; a `PermanentError` sends it there at once. What it returns counts only for a request that
+   * waits for an answer; such a request is tried once.
    */
-  handler(event: FunctionEvent<T>, ctx: FunctionContext): void | Promise<void>;
+  handler(event: FunctionEvent<T>, ctx: FunctionContext): HandlerResult | Promise<HandlerResult>;
 }
 
 /** Declares a function; the entry module exports the result as default. Returns what it is given. */

@@ -99,7 +99,7 @@ function createOutlets({ event, effects, manifest }: Invocation, spend: Spend): 
       spend(sent);
       effects.publishes.push({ topic, payload: asIs ? payload : JSON.parse(String(sent)), qos, retain });
     },
-    emit(type, data, { subject = event.mqtt.topic } = {}): void {
+    emit(type, data, { subject = event.subject } = {}): void {
       if (type.length === 0 || type.length > 200) throw new TypeError("the type of an event is a text of 1 to 200 characters");
       if (!permissions.mayEmit(type))
         throw new MillraceError("PERMISSION_DENIED", `permissions.emit of function.yaml does not allow "${type}"`);

@@ -7,18 +7,34 @@ import { join } from "node:path";
 import { MillraceError } from "../core/errors.ts";
 import { SHARED_KEY } from "../core/state-value.ts";
 import type { Manifest } from "../core/manifest.ts";
-import { parseTopicFilter, topicParams, TopicTrie, type TopicFilter } from "../core/topic.ts";
+import { topicParams, TopicTrie } from "../core/topic.ts";
+import { decodeLevel, type TriggerFilter } from "../core/trigger-topic.ts";
+import { filterOf } from "../core/trigger-filters.ts";
+import { kindOf } from "../core/triggers.ts";
 import { parseManifest } from "../runtime/build/manifest-file.ts";
 import { createContext, type Effects, type TestLog } from "./testing-context.ts";
 import { createFetch, type TestFetch, withGlobalFetch } from "./testing-fetch.ts";
-import { createEvent, type TestMessage } from "./testing-event.ts";
+import {
+  changeMessage,
+  createEvent,
+  emittedMessage,
+  requestMessage,
+  type TestEmitted,
+  type TestMessage,
+  type TestRequest,
+  type TestStateChange,
+  type TestTick,
+  tickMessage,
+} from "./testing-event.ts";
 import { expiresAt, storedOf, valueOf } from "../runtime/host/guest-stored.ts";
+import { type TestAnswer, testAnswer } from "./testing-answer.ts";
 import { applyChanges } from "./testing-state.ts";
 import type { Fetch, FunctionDefinition, StateValue } from "./index.ts";
 
+export type { TestAnswer } from "./testing-answer.ts";
 export { readRecording, type ReadRecordingOptions, type RecordedTestMessage } from "./testing-recording.ts";
 export type { TestFetch } from "./testing-fetch.ts";
-export type { TestMessage } from "./testing-event.ts";
+export type { TestEmitted, TestMessage, TestRequest, TestStateChange, TestTick } from "./testing-event.ts";
 export type { TestEvent, TestLog, TestPublish } from "./testing-context.ts";
 
 /** Whether what a handler threw sends the message to the dead letters at once, without a retry. */
@@ -61,6 +77,26 @@ export interface FunctionHarness {
    * @throws What the first handler threw that did.
    */
   sendAll(messages: Iterable<TestMessage> | AsyncIterable<TestMessage>): Promise<TestResult[]>;
+  /**
+   * Handles a tick of a schedule of the function, which is not waited for.
+   * @throws What the handler threw; Error when the function has no schedule of that name.
+   */
+  tick(tick?: TestTick): Promise<TestResult>;
+  /**
+   * Handles an event that another function has emitted.
+   * @throws What the handler threw; Error when no trigger matches its type.
+   */
+  emitted(event: TestEmitted): Promise<TestResult>;
+  /**
+   * Handles a request, and resolves with what its caller would get too; 202 where the route answers `accepted`.
+   * @throws What the handler threw; Error when no trigger takes such a request.
+   */
+  request(request: TestRequest): Promise<TestResult & { readonly answer: TestAnswer }>;
+  /**
+   * Handles the news that a value in the function's state has changed, under its key. What handlers store in a test does not wake by itself.
+   * @throws What the handler threw; Error when no trigger matches key and name.
+   */
+  changed(change: TestStateChange): Promise<TestResult>;
   /** What is stored for `key` now and has not expired by the time of the newest message. */
   state(key: string): Record<string, unknown>;
   /** The same of what all keys see. */
@@ -87,8 +123,8 @@ function readManifest({ folder, manifest }: TestOptions): Manifest {
 class Harness<T> implements FunctionHarness {
   readonly #definition: FunctionDefinition<T>;
   readonly #manifest: Manifest;
-  readonly #triggers: readonly TopicFilter[];
-  readonly #routes = new TopicTrie<TopicFilter>();
+  readonly #filters: readonly TriggerFilter[];
+  readonly #routes = new TopicTrie<TriggerFilter>();
   /** Values as the journal keeps them. */
   readonly #state = new Map<string, Map<string, string>>();
   readonly #publishes: Effects["publishes"] = [];
@@ -108,8 +144,8 @@ class Harness<T> implements FunctionHarness {
     this.#definition = definition;
     const permissions = isBare ? { ...manifest.permissions, secrets: Object.keys(secrets) } : manifest.permissions;
     this.#manifest = { ...manifest, permissions, env: { ...manifest.env, ...env } };
-    this.#triggers = manifest.triggers.map(({ mqtt }) => parseTopicFilter(mqtt));
-    for (const trigger of this.#triggers) this.#routes.add(trigger, trigger);
+    this.#filters = manifest.triggers.map((trigger) => filterOf(trigger, manifest.name));
+    for (const filter of this.#filters) this.#routes.add(filter, filter);
     this.#fetch = createFetch({ name: manifest.name, http: isBare ? undefined : manifest.permissions.http, fetch });
     for (const [key, values] of Object.entries({ ...state, [SHARED_KEY]: shared ?? {} })) {
       const entries = Object.entries(values).map(([name, value]): [string, string] => [name, storedOf(value, undefined, 0)]);
@@ -131,29 +167,68 @@ class Harness<T> implements FunctionHarness {
   }
 
   send(message: TestMessage): Promise<TestResult> {
-    const run = (): Promise<TestResult> => this.#handle(message);
+    return this.#deliver(message, () => undefined);
+  }
+
+  #deliver(message: TestMessage, returned: (value: unknown) => void): Promise<TestResult> {
+    const run = (): Promise<TestResult> => this.#handle(message, returned);
     const result = this.#last.then(run, run);
     this.#last = result;
     return result;
   }
 
+  async tick(tick: TestTick = {}): Promise<TestResult> {
+    const message = tickMessage(this.#manifest.name, tick);
+    if (this.#triggerOf(message.topic) === -1)
+      throw new Error(`function "${this.#manifest.name}" has no schedule with the name "${tick.name ?? "default"}"`);
+    return this.send(message);
+  }
+
+  emitted(event: TestEmitted): Promise<TestResult> {
+    return this.send(emittedMessage(event));
+  }
+
+  async request(request: TestRequest): Promise<TestResult & { readonly answer: TestAnswer }> {
+    const message = requestMessage(this.#manifest.name, request);
+    const trigger = this.#manifest.triggers[this.#triggerOf(message.topic)];
+    const accepted = trigger !== undefined && "http" in trigger && trigger.answer === "accepted";
+    let answer: TestAnswer = { status: 202, headers: {}, body: "" };
+    const result = await this.#deliver(message, (returned) => {
+      if (!accepted) answer = testAnswer(returned);
+    });
+    return { ...result, answer };
+  }
+
+  changed(change: TestStateChange): Promise<TestResult> {
+    return this.send(changeMessage(this.#manifest.name, change));
+  }
+
+  /** Place in the manifest's list of the first trigger that the topic wakes; -1 when there is none. */
+  #triggerOf(topic: string): number {
+    const matching = this.#routes.match(topic);
+    return this.#filters.findIndex((filter) => matching.has(filter) && filter.accepts?.(topic) !== false);
+  }
+
   async sendAll(messages: Iterable<TestMessage> | AsyncIterable<TestMessage>): Promise<TestResult[]> {
     const results: TestResult[] = [];
     for await (const message of messages) {
-      if (this.#routes.match(message.topic).size > 0) results.push(await this.send(message));
+      if (this.#triggerOf(message.topic) !== -1) results.push(await this.send(message));
     }
     return results;
   }
 
-  async #handle(message: TestMessage): Promise<TestResult> {
+  async #handle(message: TestMessage, returned: (value: unknown) => void): Promise<TestResult> {
     const seq = ++this.#seq;
-    const matching = this.#routes.match(message.topic);
-    const trigger = this.#triggers.find((candidate) => matching.has(candidate));
-    if (trigger === undefined) throw new Error(`no trigger of function "${this.#manifest.name}" matches topic "${message.topic}"`);
-    const params = { ...topicParams(trigger, message.topic), ...message.params };
+    const { name, key: wildcard = "" } = this.#manifest;
+    const index = this.#triggerOf(message.topic);
+    const [trigger, filter] = [this.#manifest.triggers[index], this.#filters[index]];
+    if (trigger === undefined || filter === undefined) throw new Error(`no trigger of function "${name}" matches topic "${message.topic}"`);
+    const found = Object.entries(topicParams(filter, message.topic));
+    const isRequest = "http" in trigger;
+    const params = { ...Object.fromEntries(found.map(([at, value]) => [at, isRequest ? decodeLevel(value) : value])), ...message.params };
     // A wildcard that stands for nothing orders nothing, so the topic takes its place.
-    const key = params[this.#manifest.key ?? ""] || message.topic;
-    const event = createEvent<T>({ message, seq, params, name: this.#manifest.name });
+    const key = filter.keyOf?.(message.topic) ?? (params[wildcard] || message.topic);
+    const event = createEvent<T>({ type: kindOf(trigger), message, seq, params, name });
     this.#newest = Math.max(this.#newest, event.time);
     const effects: Effects = { publishes: [], events: [], logs: [], state: [] };
     const ctx = createContext({
@@ -167,7 +242,7 @@ class Harness<T> implements FunctionHarness {
       secrets: this.#secrets,
     });
     try {
-      await withGlobalFetch(this.#fetch, () => this.#definition.handler(event, ctx));
+      returned(await withGlobalFetch(this.#fetch, () => this.#definition.handler(event, ctx)));
     } finally {
       this.#logs.push(...effects.logs);
     }

@@ -1,4 +1,5 @@
 import { vi } from "vitest";
+import type { Clock } from "../../src/core/clock.ts";
 import { Drops } from "../../src/core/drops.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { decodeMessage, type JournaledMessage, type Message } from "../../src/core/message.ts";
@@ -19,6 +20,8 @@ export interface CoreOptions {
   readonly pendingMax?: number;
   readonly changed?: () => void;
   readonly outside?: OutsideOptions;
+  /** Of the schedules. */
+  readonly clock?: Clock;
   /** Quota of the events of one priority. */
   readonly outboxLaneBytesMax?: number;
   readonly journal?: Partial<JournalOptions>;
@@ -74,9 +77,9 @@ export class Core implements AsyncDisposable {
     const journal = own.use(
       await Journal.open({ location: `${options.folder}/journal`, batchMax: 256, ...KEEPS_NOTHING, drops, ...outbox, ...options.journal }),
     );
-    const { hosts = 1, pendingMax = 8_192, around, hostMemoryMax, ownHostsMax, changed, outside = {} } = options;
+    const { hosts = 1, pendingMax = 8_192, around, hostMemoryMax, ownHostsMax, changed, outside = {}, clock } = options;
     const limits = { ...(hostMemoryMax === undefined ? {} : { hostMemoryMax }), ...(ownHostsMax === undefined ? {} : { ownHostsMax }) };
-    const more = { ...limits, outside, ...(changed === undefined ? {} : { changed }) };
+    const more = { ...limits, outside, ...(changed === undefined ? {} : { changed }), ...(clock === undefined ? {} : { clock }) };
     const seen = around === undefined ? journal : surrounded(journal, around);
     const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax, drops, ...more }, seen, silentLogger));
     if (options.begin !== false) runtime.begin();
@@ -176,5 +179,7 @@ function surrounded(journal: Journal, around: NonNullable<CoreOptions["around"]>
       return journal.deadLettersFull;
     },
     dropMarks: (name) => journal.dropMarks(name),
+    ticks: journal.ticks,
+    append: (entry, done) => journal.append(entry, done),
   };
 }

@@ -8,6 +8,8 @@ export interface FunctionPlan {
   readonly triggers?: readonly string[];
   /** Triggers whose messages are not to be written to disk. */
   readonly volatile?: readonly string[];
+  /** Triggers that are no topics, behind those that are. */
+  readonly also?: Manifest["triggers"];
   readonly order?: Manifest["order"];
   readonly idempotency?: Manifest["idempotency"];
   readonly overflow?: Manifest["overflow"];
@@ -43,7 +45,7 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     name,
     api: 1,
     description: "",
-    triggers: triggers.map((mqtt) => ({ mqtt, durable: plan.volatile?.includes(mqtt) !== true })),
+    triggers: [...triggers.map((mqtt) => ({ mqtt, durable: plan.volatile?.includes(mqtt) !== true })), ...(plan.also ?? [])],
     ...(key === undefined ? {} : { key }),
     order: plan.order,
     idempotency: plan.idempotency,

@@ -154,6 +154,7 @@ export const invokeResultSchema = z.object({
   publishes: z.array(z.object({ topic: z.string(), payload: z.string(), qos: z.number(), retain: z.boolean() })),
   events: z.array(z.object({ type: z.string(), subject: z.string(), data: z.unknown() })),
   logs: z.array(z.object({ level, message: z.string(), fields: fields.exactOptional() })),
+  answer: z.object({ status: z.number(), headers: z.array(z.tuple([z.string(), z.string()])), body: z.string() }).exactOptional(),
   durationMs: z.number(),
 }) satisfies z.ZodType<InvokeResult>;
 export type InvokeAnswer = z.infer<typeof invokeResultSchema>;

@@ -4,7 +4,7 @@ import { printable, withFields } from "../terminal/text.ts";
 
 /** What one message did, for a person: a heading for each kind of effect that there is, and how it ended. */
 export function effectsText(name: string, result: InvokeResult): string {
-  const { state, publishes, events, logs } = result;
+  const { state, publishes, events, logs, answer } = result;
   return [
     section(
       "logs",
@@ -13,6 +13,7 @@ export function effectsText(name: string, result: InvokeResult): string {
     section("state", state.map(stateText)),
     section("publishes", publishes.map(publishText)),
     section("events", events.map(eventText)),
+    section("answer", answer === undefined ? [] : answerLines(answer)),
     ending(name, result),
   ].join("");
 }
@@ -26,6 +27,10 @@ export function effectLines({ error, state, publishes, events, logs }: InvokeRes
     ...events.map((event) => `event    ${eventText(event)}`),
     ...(error === undefined ? [] : [`error    ${error.code}: ${error.message}`]),
   ];
+}
+
+function answerLines({ status, headers, body }: NonNullable<InvokeResult["answer"]>): string[] {
+  return [String(status), ...headers.map(([name, value]) => `${name}: ${value}`), ...(body === "" ? [] : [body])];
 }
 
 function stateText({ key, name, value }: InvokeResult["state"][number]): string {
@@ -44,10 +49,10 @@ function section(title: string, lines: readonly string[]): string {
   return lines.length === 0 ? "" : `${title}\n${lines.map((line) => `  ${printable(line)}\n`).join("")}`;
 }
 
-function ending(name: string, { ok, error, durationMs, ...effects }: InvokeResult): string {
+function ending(name: string, { ok, error, durationMs, answer, ...effects }: InvokeResult): string {
   const ms = `${durationMs.toFixed(durationMs < 10 ? 1 : 0)} ms`;
   if (ok) {
-    const idle = Object.values(effects).every((list) => list.length === 0);
+    const idle = answer === undefined && Object.values(effects).every((list) => list.length === 0);
     return `${name}: ok in ${ms}${idle ? ", no effects" : "; nothing of this was committed"}\n`;
   }
   const message = error === undefined ? "no reason given" : `${error.code}: ${error.message}`;

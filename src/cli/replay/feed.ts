@@ -2,6 +2,7 @@ import { systemClock } from "../../core/clock.ts";
 import { MillraceError } from "../../core/errors.ts";
 import type { MessageProperties } from "../../core/message.ts";
 import type { RecordedMessage } from "../../core/recording.ts";
+import { RESERVED } from "../../core/trigger-topic.ts";
 import { markReplayed } from "../../core/replay-mark.ts";
 import type { CsvFile } from "../csv/rows.ts";
 import { asFastAsPossible, type Pace, recordedPace, steadyPace } from "./pace.ts";
@@ -92,6 +93,8 @@ export function recordingFeed(
     progress: () => recorded.progress(),
     items: async function* () {
       for await (const message of recorded.messages()) {
+        // What the gateway itself made, such as a tick, cannot be published: the broker there makes its own.
+        if (message.topic.startsWith(RESERVED)) continue;
         const { topic, payload, properties } = markReplayed(message, recorded.gateway);
         const bytes = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
         yield {

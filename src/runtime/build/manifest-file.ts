@@ -2,16 +2,9 @@ import { z } from "zod";
 import { MillraceError } from "../../core/errors.ts";
 import type { Manifest } from "../../core/manifest.ts";
 import { nearest, suggestion } from "../../core/nearest.ts";
-import { parseTopicFilter } from "../../core/topic.ts";
-import {
-  idempotencySchema,
-  keySchema,
-  manifestFileSchema,
-  NOT_YET,
-  outboxSchema,
-  triggersSchema,
-  type ManifestFile,
-} from "./manifest-schema.ts";
+import { idempotencySchema, manifestFileSchema, NOT_YET, outboxSchema, type ManifestFile } from "./manifest-schema.ts";
+import { type Found, triggerMistakes } from "./trigger-mistakes.ts";
+import { normalizeTrigger, triggersSchema } from "./trigger-schema.ts";
 import { keyText, readYaml, type Mistake, type Path } from "./yaml-source.ts";
 
 export const MANIFEST_BYTES_MAX = 64 * 1024;
@@ -50,11 +43,6 @@ export function parseManifestFile(text: string, file: string): ParsedManifest {
   return { manifest: normalize(result.data), entry: result.data.entry };
 }
 
-interface Found {
-  readonly path: Path;
-  readonly problem: string;
-}
-
 function invalid(file: string, mistakes: readonly Mistake[]): MillraceError {
   const ordered = mistakes.toSorted((a, b) => a.line - b.line);
   const lines = ordered.map(({ line, key, problem }) => `${file}:${line}: ${key === "" ? "" : `${key}: `}${problem}`);
@@ -85,7 +73,7 @@ function normalize(file: ManifestFile): Manifest {
     name,
     api,
     description,
-    triggers,
+    triggers: triggers.map(normalizeTrigger),
     ...(key === "topic" ? {} : { key }),
     order,
     ...(idempotency === undefined
@@ -147,8 +135,10 @@ function schemaMistakes(issues: readonly z.core.$ZodIssue[]): Found[] {
     issue.code === "unrecognized_keys" ? issue.keys.map((key) => unknownKey(issue.path, key)) : [],
   );
   const meant = new Set(unknown.flatMap(({ path, instead }) => instead.map((key) => keyText([...path.slice(0, -1), key]))));
+  const mistyped = new Set(unknown.map(({ path }) => keyText(path.slice(0, -1))));
   const rest = issues.flatMap((issue): Found[] => {
     if (issue.code === "unrecognized_keys") return [];
+    if (issue.code === "custom" && issue.params?.["missing"] === true && mistyped.has(keyText(issue.path))) return [];
     if (issue.code === "invalid_key") return issue.issues.map(({ message }) => ({ path: issue.path, problem: message }));
     // Whoever mistyped a key need not be told as well that the right one is missing.
     const missing = issue.code === "invalid_type" && issue.input === undefined && meant.has(keyText(issue.path));
@@ -163,7 +153,7 @@ function unknownKey(parent: Path, key: string): Found & { instead: readonly stri
   const place = keyText(parent).replaceAll(/\[\d+\]/g, "[]");
   const known = knownKeys(place);
   if (NOT_YET[place]?.includes(key) === true) {
-    return { path, problem: "is not supported by this version of Millrace", instead: place === "triggers[]" ? ["mqtt"] : [] };
+    return { path, problem: "is not supported by this version of Millrace", instead: [] };
   }
   const near = nearest(key, known);
   return { path, problem: `is not a key of a manifest${suggestion(key, known)}`, instead: near === undefined ? [] : [near] };
@@ -181,33 +171,6 @@ function knownKeys(place: string): readonly string[] {
     permissions: shape.permissions.unwrap().shape,
   };
   return Object.keys(groups[place] ?? {});
-}
-
-/** What concerns the triggers together and the key; looked at even when something else in the file is wrong. */
-function triggerMistakes(value: unknown): Found[] {
-  const raw = z.object({ triggers: triggersSchema, key: keySchema }).safeParse(value);
-  if (!raw.success) return [];
-  const { triggers, key } = raw.data;
-  const filters = triggers.map(({ mqtt }) => parseTopicFilter(mqtt));
-  const duplicates = filters.flatMap((filter, index): Found[] => {
-    const first = filters.findIndex(({ mqtt }) => mqtt === filter.mqtt);
-    return first === index
-      ? []
-      : [{ path: ["triggers", index, "mqtt"], problem: `"${filter.source}" is the same filter as triggers[${first}].mqtt` }];
-  });
-  return [...duplicates, ...keyMistakes(key, filters)];
-}
-
-function keyMistakes(key: string, filters: readonly ReturnType<typeof parseTopicFilter>[]): Found[] {
-  if (key === "topic") {
-    const named = filters.some(({ names }) => names.has("topic"));
-    return named ? [{ path: ["key"], problem: '"topic" means the whole topic; give the wildcard "+topic" another name' }] : [];
-  }
-  const shared = [...(filters[0]?.names.keys() ?? [])].filter((name) => filters.every(({ names }) => names.has(name)));
-  if (shared.includes(key)) return [];
-  if (key.includes(".")) return [{ path: ["key"], problem: `a path such as "${key}" is not supported by this version of Millrace` }];
-  const without = filters.find(({ names }) => !names.has(key));
-  return [{ path: ["key"], problem: `trigger "${without?.source}" has no wildcard "+${key}"${suggestion(key, [...shared, "topic"])}` }];
 }
 
 /** The record of zod leaves this one name out without a word. */

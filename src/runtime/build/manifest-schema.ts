@@ -1,9 +1,8 @@
 import { z } from "zod";
-import { MillraceError } from "../../core/errors.ts";
 import { IDEMPOTENCY_KEY, ISOLATIONS, ORDERS, OVERFLOWS } from "../../core/manifest.ts";
 import { httpEntryProblem } from "../../core/http-permission.ts";
-import { parseTopicFilter } from "../../core/topic.ts";
 import { type Bounds, choice, DURATION, quantity, readQuantity, SIZE } from "./manifest-values.ts";
+import { topicFilter, triggersSchema, typePattern } from "./trigger-schema.ts";
 
 /**
  * function.yaml as people write it. Everything that is said about a manifest comes from here: what is accepted, function.schema.json and
@@ -32,48 +31,12 @@ const backoff = z
     pattern: String.raw`^\d+(\.\d+)?(ms|s|m|h|d)\.\.\d+(\.\d+)?(ms|s|m|h|d)$`,
   });
 
-/** Why `text` is not a topic filter, or undefined when it is. */
-function filterProblem(text: string): string | undefined {
-  try {
-    const filter = parseTopicFilter(text);
-    return filter.levels[0]?.startsWith("$") === true
-      ? `topic filter "${text}": topics that start with "$" belong to the broker`
-      : undefined;
-  } catch (error) {
-    if (error instanceof MillraceError) return error.message;
-    throw error;
-  }
-}
-
-const topicFilter = z
-  .string({ error: 'must be a topic filter in quotes or plain text, such as "sensors/+site/+device/temp"' })
-  .superRefine((text, ctx) => {
-    const problem = filterProblem(text);
-    if (problem !== undefined) ctx.addIssue({ code: "custom", message: problem, input: text });
-  });
-
-export const triggersSchema = z
-  .array(
-    z.strictObject({
-      mqtt: topicFilter.meta({ description: "MQTT topic filter; `+name` is a wildcard with a name." }),
-      durable: z.boolean({ error: "must be true or false" }).prefault(true).meta({
-        description:
-          "`false` for telemetry that may be lost: acknowledged at once, never on disk, gone when the gateway stops or is behind.",
-      }),
-    }),
-  )
-  .min(1, { error: "at least one trigger is needed" })
-  .max(32, { error: "at most 32 triggers are allowed" })
-  .meta({
-    description: "What wakes the function. A message that several triggers match is handled once, with the params of the first.",
-    examples: [[{ mqtt: "sensors/+site/+device/temp" }]],
-  });
-
 export const keySchema = z
   .string({ error: 'must be the name of a wildcard or "topic"' })
   .prefault("topic")
   .meta({
-    description: "What orders the work and scopes the state: a named wildcard that every trigger has, or `topic`.",
+    description:
+      "What orders the work and scopes the state: a named wildcard that every `mqtt` trigger has, and every `http` trigger as a parameter, or `topic`.",
     examples: ["device"],
   });
 
@@ -140,10 +103,6 @@ const retrySchema = z
     description:
       "What happens after a handler threw. A `PermanentError`, a payload that is not JSON and what `permissions` or `limits` refuse is not retried.",
   });
-
-const EMIT_PATTERN = /^[A-Za-z0-9_.:/-]*\*?$/;
-
-const typePattern = z.string().min(1).max(200).regex(EMIT_PATTERN, { error: 'must be an event type, with at most one "*", at its end' });
 
 export const outboxSchema = z
   .array(
@@ -303,5 +262,4 @@ export type ManifestFile = z.infer<typeof manifestFileSchema>;
 /** Keys of the design that later versions understand, by the path they stand at (`[]` for a list's items). */
 export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
   "": ["batch", "secrets"],
-  "triggers[]": ["schedule", "http", "event", "state"],
 };

@@ -30,6 +30,7 @@
  * result: u8 status
  *         0 done      u16 n · n logs · u16 n · n × (u16 name · u32 value, 0xFFFFFFFF deletes) · u16 n · n × (u16 type · u16 subject · u32 data)
  *                     · u16 n · n records to publish
+ *         4 done, with an answer to a request   u16 status · u32 JSON [[name, value] …] of its headers · u32 body · then as with 0
  *         1 failed, to be retried · 2 failed for good   u32 JSON {code, name, message, stack} · u16 n · n logs
  *         3 deferred: an earlier message of the same key failed and waits for its retry. With strict order a guest answers so from the failure of a
  *           message that is not given up with it until a message resumes the key.
@@ -40,6 +41,8 @@
  *
  * Back-pressure: the gateway has at most two batches of an instance under way, so neither side ever holds more than that.
  */
+import type { GuestTrigger } from "./guest-types.ts";
+
 export const FRAME = {
   LOAD: 1,
   RUN: 2,
@@ -69,7 +72,7 @@ export interface LoadSpec {
   readonly gateway: string;
   readonly code: string;
   readonly env: Readonly<Record<string, string>>;
-  readonly triggers: readonly { readonly names: readonly (readonly [string, number])[] }[];
+  readonly triggers: readonly GuestTrigger[];
   readonly publish: readonly string[];
   readonly emit: readonly string[];
   /** Whether a message that failed holds back those behind it with the same key. */

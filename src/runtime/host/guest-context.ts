@@ -58,7 +58,7 @@ export class Context {
     return (topic, payload, delivery) => this.#publish(topic, payload, delivery ?? {});
   }
   get emit(): (type: unknown, data: unknown, about?: { subject?: unknown }) => void {
-    return (type, data, about) => this.#emit(type, data, about?.subject ?? this.#event.topic);
+    return (type, data, about) => this.#emit(type, data, about?.subject ?? this.#event.subject);
   }
   get fetch(): typeof fetchThrough {
     return fetchThrough;

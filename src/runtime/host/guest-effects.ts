@@ -98,6 +98,17 @@ export class Effects {
     return u16(this.#logCount) + this.#logs;
   }
 
+  /** With what the handler has answered, see guest-answer.ts; that counts as output. */
+  encodeAnswered(answer: string): string {
+    return `\x04${answer}${this.encode().slice(1)}`;
+  }
+
+  /** Makes sure that an answer is not too much, too. */
+  answered(answer: string): string {
+    this.#spend(answer.length, 1);
+    return answer;
+  }
+
   encode(): string {
     const state = encodeState(this.state, 0) + encodeState(this.shared, SHARED);
     const events = u16(this.#emitCount) + this.#emits;

@@ -58,12 +58,33 @@ export class GuestEvent {
     return readU48(this.#text, this.#at + 6);
   }
   get type(): string {
-    return "mqtt";
+    return this.#options.triggers[this.#trigger]?.kind ?? "mqtt";
+  }
+  /** Whether somebody waits for what the handler returns. */
+  get answers(): boolean {
+    return this.#options.triggers[this.#trigger]?.answers === true;
+  }
+  /** Of a request. */
+  get http(): object | undefined {
+    return this.type === "http" ? (this.#properties()["http"] as object | undefined) : undefined;
   }
   get subject(): string {
-    return this.topic;
+    const levels = this.topic.split("/");
+    if (this.type === "schedule") return levels.slice(3).join("/");
+    if (this.type === "http") return `/${levels.slice(4).map(decodeLevel).join("/")}`;
+    // The levels behind that of the type, or of the function.
+    return this.type === "mqtt" ? this.topic : levels.slice(3).map(decodeLevel).join("/");
   }
   get source(): string {
+    return (this.type === "event" ? this.#attribute("source") : undefined) ?? this.#sender();
+  }
+  /** Of the event that a function has emitted. */
+  get cloudEvent(): object | undefined {
+    if (this.type !== "event") return undefined;
+    const type = decodeLevel(this.topic.split("/")[2] ?? "");
+    return { id: this.#attribute("id") ?? this.id, source: this.source, type, subject: this.subject };
+  }
+  #sender(): string {
     const at = this.#sourceAt();
     return fromBytes(this.#text.substring(at + 2, at + 2 + readU16(this.#text, at)));
   }
@@ -80,7 +101,10 @@ export class GuestEvent {
     if (this.#params === undefined) {
       const levels = this.topic.split("/");
       this.#params = {};
-      for (const [name, level] of this.#options.triggers[this.#trigger]?.names ?? []) this.#params[name] = levels[level] ?? "";
+      for (const [name, level] of this.#options.triggers[this.#trigger]?.names ?? []) {
+        const value = levels[level] ?? "";
+        this.#params[name] = this.type === "http" ? decodeLevel(value) : value;
+      }
     }
     return this.#params;
   }
@@ -105,6 +129,8 @@ export class GuestEvent {
     const type = this.#properties()["contentType"];
     if (typeof type === "string" && type.startsWith("text/")) return this.text;
     if (type === "application/octet-stream") return this.bytes;
+    // A request need not have a body.
+    if (this.type === "http" && this.#payload() === "") return undefined;
     try {
       return JSON.parse(this.text);
     } catch (error) {
@@ -122,6 +148,10 @@ export class GuestEvent {
   #hasProperties(): boolean {
     return (this.#text.charCodeAt(this.#at + 4) & 8) !== 0;
   }
+  #attribute(name: string): string | undefined {
+    const user = this.#properties()["user"] as Record<string, string> | undefined;
+    return user?.[name];
+  }
   #properties(): Record<string, unknown> {
     if (!this.#hasProperties()) return {};
     const at = this.#propertiesAt();
@@ -132,4 +162,9 @@ export class GuestEvent {
     if (this.#hasProperties()) at += 2 + readU16(this.#text, at);
     return this.#text.substring(at, this.end);
   }
+}
+
+/** As decodeLevel of core/trigger-topic.ts. */
+function decodeLevel(level: string): string {
+  return level.replaceAll(/%([0-9A-F]{2})/g, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
 }

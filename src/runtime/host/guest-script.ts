@@ -12,6 +12,7 @@ const MODULES = [
   "guest-stored",
   "guest-timers",
   "guest-random",
+  "guest-answer",
   "guest-effects",
   "guest-event",
   "guest-headers",

@@ -1,11 +1,19 @@
+export interface GuestTrigger {
+  /** What `event.type` says. */
+  readonly kind: string;
+  /** The named wildcards: name and level. */
+  readonly names: readonly (readonly [string, number])[];
+  /** Somebody waits for what the handler returns. */
+  readonly answers?: boolean;
+}
+
 /** What the isolate is made with. */
 export interface GuestOptions {
   readonly name: string;
   readonly version: number;
   readonly gateway: string;
   readonly env: Readonly<Record<string, string>>;
-  /** For each trigger, the named wildcards: name and level. */
-  readonly triggers: readonly { readonly names: readonly (readonly [string, number])[] }[];
+  readonly triggers: readonly GuestTrigger[];
   readonly publish: readonly string[];
   readonly emit: readonly string[];
   readonly strict: boolean;

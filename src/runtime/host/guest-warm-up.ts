@@ -9,7 +9,7 @@ const OPTIONS: GuestOptions = {
   version: 0,
   gateway: "",
   env: {},
-  triggers: [{ names: [["a", 0]] }],
+  triggers: [{ kind: "mqtt", names: [["a", 0]] }],
   publish: ["#"],
   emit: ["*"],
   strict: true,

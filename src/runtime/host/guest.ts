@@ -1,3 +1,4 @@
+import { encodeAnswer } from "./guest-answer.ts";
 import { calls } from "./guest-calls.ts";
 import { u16, u32 } from "./guest-codec.ts";
 import { Context } from "./guest-context.ts";
@@ -150,7 +151,8 @@ class Guest implements Omit<GuestRuntime, "answered"> {
     try {
       const parts = { options: this.#options, state: this.#state, startedAt };
       const returned = this.#definition.handler(event, new Context(event, effects, parts));
-      if (isThenable(returned) || effects.state.size + effects.shared.size > 0) return this.#settle(returned, event, effects);
+      const isLater = isThenable(returned) || event.answers || effects.state.size + effects.shared.size > 0;
+      if (isLater) return this.#settle(returned, event, effects);
       this.#over();
       return effects.encode();
     } catch (error) {
@@ -160,7 +162,9 @@ class Guest implements Omit<GuestRuntime, "answered"> {
 
   async #settle(returned: unknown, event: GuestEvent, effects: Effects): Promise<string> {
     try {
-      await returned;
+      const value = await returned;
+      // Before anything is remembered: an answer that cannot be sent fails the message.
+      const answer = event.answers ? effects.answered(encodeAnswer(value)) : undefined;
       const written = [[event.key, effects.state] as const, [SHARED_KEY, effects.shared] as const].filter(([, writes]) => writes.size > 0);
       if (written.length > 0) {
         // A key that was written without being read is loaded now, so that the next message sees both.
@@ -169,7 +173,7 @@ class Guest implements Omit<GuestRuntime, "answered"> {
         for (const [key, writes] of written) this.#state.apply(key, writes);
       }
       this.#over();
-      return effects.encode();
+      return answer === undefined ? effects.encode() : effects.encodeAnswered(answer);
     } catch (error) {
       return this.#fail(error, event, effects);
     }

@@ -14,6 +14,7 @@ import { goOn, play } from "./script.ts";
  *   every acknowledged message counts in function state, in the cloud's events and in what it woke, exactly once;
  *   what was not acknowledged and sent again counts once, at QoS 2 by its packet id, at QoS 1 by its idempotency key;
  *   what is in the outbox reaches the cloud unless its policy drops it, and its accounts are those of what is stored;
+ *   every time of a schedule comes, and none comes twice;
  *   messages of one key were handled in order; local subscribers got everything at least once.
  *
  * One run is recorded: every write and everything that the world outside was told, in their order. Then each crash is made: a database with

@@ -30,12 +30,30 @@ function relayed(version: number): TestFunction {
   });
 }
 
+/** Says in an event what the events of `counting` have told it. */
+function heard(version: number): TestFunction {
+  const handler = "ctx.emit('heard', event.data.name, { subject: event.subject });";
+  return functionOf({ name: "heard", version, triggers: [], also: [{ event: "count*" }], handler });
+}
+
+/** Says in an event when it was woken, every second. */
+function ticking(version: number): TestFunction {
+  const schedule = { schedule: "every 1s", name: "default", timezone: "UTC", catchUp: "all", catchUpMax: 1_000 } as const;
+  return functionOf({
+    name: "ticking",
+    version,
+    triggers: [],
+    also: [schedule],
+    handler: `ctx.emit('ticked', Date.parse(event.data.due));`,
+  });
+}
+
 /** Does nothing; it is there to be removed. */
 function resting(version: number): TestFunction {
   return functionOf({ name: "resting", version, triggers: ["in/+k"], key: "k", handler: "" });
 }
 
-const FUNCTIONS: Readonly<Record<string, (version: number) => TestFunction>> = { counting, relayed, resting };
+const FUNCTIONS: Readonly<Record<string, (version: number) => TestFunction>> = { counting, relayed, heard, ticking, resting };
 
 export function functionNamed(name: string, version: number): TestFunction {
   const make = FUNCTIONS[name];

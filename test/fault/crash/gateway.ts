@@ -8,6 +8,7 @@ import type { OpenDatabase } from "../../../src/journal/database.ts";
 import { Journal } from "../../../src/journal/journal.ts";
 import { Runtime } from "../../../src/runtime/runtime.ts";
 import { UPLOAD_DEFAULTS, Uploader } from "../../../src/sync/uploader.ts";
+import { HandClock } from "../../support/hand-clock.ts";
 import { append, appendOnce, entryOf, KEEPS_NOTHING } from "../../support/journal.ts";
 import type { OutboxEvent } from "../../../src/core/event.ts";
 import { functionNamed } from "./functions.ts";
@@ -28,15 +29,21 @@ export class CrashGateway implements AsyncDisposable {
   readonly drops: Drops;
   /** What was in the outbox when the gateway started. */
   readonly waiting: readonly OutboxEvent[];
+  readonly clock: HandClock;
   readonly #uploader: Uploader;
   readonly #moments: Moments;
   readonly #own: AsyncDisposableStack;
 
-  private constructor(parts: Pick<CrashGateway, "journal" | "runtime" | "drops" | "waiting">, world: World, own: AsyncDisposableStack) {
+  private constructor(
+    parts: Pick<CrashGateway, "journal" | "runtime" | "drops" | "waiting" | "clock">,
+    world: World,
+    own: AsyncDisposableStack,
+  ) {
     this.journal = parts.journal;
     this.runtime = parts.runtime;
     this.drops = parts.drops;
     this.waiting = parts.waiting;
+    this.clock = parts.clock;
     this.outside = world.outside;
     this.#moments = world.moments;
     this.#own = own;
@@ -48,9 +55,11 @@ export class CrashGateway implements AsyncDisposable {
     const drops = new Drops();
     const options = { location, batchMax: 64, ...KEEPS_NOTHING, outboxLaneBytesMax: LANE_BYTES_MAX, drops };
     const journal = own.use(await Journal.open(options, open));
-    const runtime = own.use(await Runtime.start({ gateway: "g", hosts: 1, pendingMax: 1_000, milestone: 3, drops }, journal, silentLogger));
+    const clock = new HandClock(world.outside.now);
+    const limits = { gateway: "g", hosts: 1, pendingMax: 1_000, milestone: 3, drops, clock };
+    const runtime = own.use(await Runtime.start(limits, journal, silentLogger));
     const waiting = (await journal.outbox.read(0, 100)).map(({ event }) => event);
-    const gateway = new CrashGateway({ journal, runtime, drops, waiting }, world, own);
+    const gateway = new CrashGateway({ journal, runtime, drops, waiting, clock }, world, own);
     journal.subscribe({
       incoming: (messages) => runtime.accept(messages),
       publishes: (number, records) => {
@@ -110,6 +119,12 @@ export class CrashGateway implements AsyncDisposable {
     await until(() => this.#quiet());
   }
 
+  /** So many seconds pass. */
+  pass(seconds: number): void {
+    this.note({ kind: "clock", now: this.clock.now() + seconds * 1_000 });
+    this.clock.advance(seconds * 1_000);
+  }
+
   /** Resolves when the cloud has what `counting` says of a message. */
   async stored(name: string): Promise<void> {
     await until(() => Promise.resolve([...this.outside.cloud.values()].some(({ data }) => data.includes(name))));
@@ -123,13 +138,14 @@ export class CrashGateway implements AsyncDisposable {
   async #quiet(): Promise<boolean> {
     const { sent, cloud } = this.outside;
     const dead = await this.journal.deadLetters(undefined, 100);
-    const events = [...cloud.values()].filter(({ subject, type }) => subject !== VOLATILE_KEY && type !== LANE_TYPE);
+    const events = [...cloud.values()].filter(({ subject, type }) => subject !== VOLATILE_KEY && type !== LANE_TYPE && type !== "ticked");
     const counted = events.filter(({ type }) => type === "counted");
     const names = new Set(counted.map(({ data }) => (JSON.parse(data) as { name: string }).name));
     const seen = ({ kind, name }: Sent): boolean => (kind === "bad" ? dead.length > 0 : kind === "volatile" || names.has(name));
     return (
       sent.every(seen) &&
-      events.length === 2 * counted.length &&
+      (!this.outside.desired.has("ticking") || this.outside.ticked.at(-1) === this.clock.now()) &&
+      events.length === 3 * counted.length &&
       this.journal.outbox.pending === 0 &&
       this.runtime.stats().functions.every(({ backlog }) => backlog === 0)
     );

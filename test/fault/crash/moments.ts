@@ -20,6 +20,7 @@ export type Moment =
   | { readonly kind: "sent" | "acknowledged" | "released"; readonly message: Sent }
   | { readonly kind: "stored"; readonly events: readonly OutboxEvent[] }
   | { readonly kind: "delivered"; readonly text: string }
+  | { readonly kind: "clock"; readonly now: number }
   | { readonly kind: "desired"; readonly name: string; readonly version: number };
 
 export class Moments {
@@ -38,8 +39,16 @@ export class Outside {
   /** The cloud keeps the first event of each id. */
   readonly cloud = new Map<string, OutboxEvent>();
   readonly delivered: string[] = [];
+  /** What clocks show, in milliseconds since the epoch. */
+  now = 1_000_000_000_000;
   /** Version 0 is for a function that shall not run. */
   readonly desired = new Map<string, number>();
+
+  /** The times of which the cloud knows that `ticking` was woken for them, in their order. */
+  get ticked(): readonly number[] {
+    const ticks = [...this.cloud.values()].filter(({ type }) => type === "ticked");
+    return ticks.map(({ data }) => Number(data)).toSorted((a, b) => a - b);
+  }
 
   constructor(moments: readonly Moment[]) {
     for (const moment of moments) this.apply(moment);
@@ -49,6 +58,7 @@ export class Outside {
     if (moment.kind === "sent") this.sent.push(moment.message);
     else if (moment.kind === "acknowledged") this.acknowledged.add(moment.message.name);
     else if (moment.kind === "released") this.released.add(moment.message.name);
+    else if (moment.kind === "clock") this.now = moment.now;
     else if (moment.kind === "delivered") this.delivered.push(moment.text);
     else if (moment.kind === "desired") this.desired.set(moment.name, moment.version);
     else if (moment.kind === "stored") {

@@ -47,10 +47,16 @@ export async function broken(gateway: CrashGateway, before: Outside): Promise<st
     );
     const passedOn = events.filter((event) => event.type === "relayed" && event.subject === key).map(({ data }) => String(data));
     expect(sameSet(passedOn, names), `key ${key}: passed on ${passedOn.join(", ")}, state ${names.join(", ")}`);
+    const heard = events.filter((event) => event.type === "heard" && event.subject === key).map(({ data }) => String(data));
+    expect(sameSet(heard, names), `key ${key}: heard ${heard.join(", ")}, state ${names.join(", ")}`);
   }
   await gateway.journal.expiry.step("probe", 1);
   const kept = (await gateway.journal.loadState("probe", "k")).map(({ name, value }) => `${name}=${value.toString()}`).join();
   expect(["", "b=2"].includes(kept), `of state that expires, ${JSON.stringify(kept)} is left`);
+  const { ticked, now } = gateway.outside;
+  const [first = now] = ticked;
+  const due = Array.from({ length: (now - first) / 1_000 + 1 }, (_, index) => first + index * 1_000);
+  expect(same(ticked.map(String), due.map(String)), `a schedule of every second has woken at ${ticked.join(", ")}, and it is ${now}`);
   const { pending, bytes } = gateway.journal.outbox;
   expect(pending === 0 && bytes === 0, `${pending} events of ${bytes} bytes are left in the outbox`);
   for (const { id, type } of gateway.waiting)

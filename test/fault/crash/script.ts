@@ -10,8 +10,9 @@ import type { Sent } from "./moments.ts";
  * while nothing behind them is synced yet.
  */
 export async function play(gateway: CrashGateway): Promise<void> {
-  for (const name of ["counting", "relayed", "resting"]) await gateway.desire(name, 1);
+  for (const name of ["counting", "relayed", "heard", "ticking", "resting"]) await gateway.desire(name, 1);
   gateway.runtime.begin();
+  gateway.pass(1);
   await gateway.send(message("one", "a"));
   await gateway.drained();
   const [first, second] = [message("first", "a", { packetId: 1 }), message("second", "b", { packetId: 2 })];
@@ -19,6 +20,7 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await gateway.release(first);
   await gateway.send(message("third", "a", { packetId: 1 }));
   await gateway.drained();
+  gateway.pass(3);
   await behind(gateway);
   await woken(gateway);
   await gateway.release(second);
@@ -29,6 +31,7 @@ export async function play(gateway: CrashGateway): Promise<void> {
   await gateway.desire("counting", 2);
   await Promise.all(sending);
   await gateway.desire("resting", 0);
+  gateway.pass(2);
   await gateway.drained();
   await trimming(gateway, async () => {
     for (const name of ["seven", "eight", "nine"]) await gateway.send(message(name, "c"));
@@ -126,12 +129,13 @@ async function trimming(gateway: CrashGateway, work: () => Promise<void>): Promi
 export async function goOn(gateway: CrashGateway): Promise<void> {
   const { sent, acknowledged, released } = gateway.outside;
   const open = [...sent];
-  for (const name of ["counting", "relayed"]) if (!gateway.outside.desired.has(name)) await gateway.desire(name, 1);
+  for (const name of ["counting", "relayed", "heard", "ticking"]) if (!gateway.outside.desired.has(name)) await gateway.desire(name, 1);
   for (const one of open.filter(({ kind }) => kind !== "volatile")) {
     if (!acknowledged.has(one.name)) await gateway.resend(one);
     if (one.packetId !== undefined && !released.has(one.name)) await gateway.release(one);
   }
   const fresh = [message("new-a", "a", { packetId: 1 }), message("new-b", "b", { packetId: 2 }), message("new-c", "c")];
+  gateway.pass(2);
   await Promise.all(fresh.map((one) => gateway.send(one)));
   await gateway.drained();
   await gateway.flushed();

@@ -4,6 +4,7 @@ import { Arrivals } from "../../../src/core/arrivals.ts";
 import { encodeMessage, type JournaledMessage, type Message } from "../../../src/core/message.ts";
 import { type GatewayStats, type InvokeResult, LOG_LEVELS, type LogRecord } from "../../../src/core/stats.ts";
 import type { RecordedMessage } from "../../../src/core/recording.ts";
+import type { CallRequest } from "../../../src/core/http-call.ts";
 import type { LogPage, LogQuery } from "../../../src/core/logs.ts";
 import type { HttpParts, JournalSource, ReplayRequest, ReplaySource } from "../../../src/http/parts.ts";
 
@@ -101,6 +102,16 @@ export class Parts implements HttpParts {
       return { taken: messages.length, results: [] };
     },
     end: async (id) => void this.replayed.push({ id }),
+  };
+
+  /** What was called. */
+  readonly called: CallRequest[] = [];
+  readonly calls: HttpParts["calls"] = {
+    find: () => ({ kind: "none" }),
+    call: (_target, request) => {
+      this.called.push(request);
+      return Promise.resolve({ id: "g:1" });
+    },
   };
 
   /** What was asked for: since when. */

@@ -26,7 +26,10 @@ describe("what is written down about manifests", async () => {
 
   it("the reference has a row for each key that a manifest may have", () => {
     const rows = [...manifestReference().matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1]);
-    const top = ["name", "api", "description", "entry", "triggers", "triggers[].mqtt", "triggers[].durable", "key", "order"];
+    const kinds = ["mqtt", "durable", "schedule", "http", "answer", "event", "state", "name", "timezone", "catchUp", "catchUpMax"].map(
+      (key) => `triggers[].${key}`,
+    );
+    const top = ["name", "api", "description", "entry", "triggers", ...kinds, "key", "order"];
     const limits = [
       "limits",
       "limits.cpu",

@@ -15,6 +15,7 @@ const quantity = fc.oneof(
   fc.constant(null),
 );
 const filter = fc.oneof(fc.constantFrom("a/+b", "a/#", "#", "a#", "$SYS/a", "a/+b/+b", ""), fc.string());
+const schedule = fc.oneof(fc.constantFrom("every 10s", "* * * * *", "0 0 30 2 *"), fc.string());
 const scalar = fc.oneof(fc.string(), fc.integer(), fc.double(), fc.boolean(), fc.constant(null));
 const record = <T>(model: Record<string, fc.Arbitrary<T>>) => fc.record(model, { requiredKeys: [] });
 const manifest = fc.record(
@@ -23,7 +24,23 @@ const manifest = fc.record(
     api: fc.constantFrom<unknown>(1, 1, 1, 2, "1", null),
     description: scalar,
     entry: fc.oneof(fc.constantFrom("index.ts", "a/b.mjs", "../a.ts"), scalar),
-    triggers: fc.oneof(fc.array(record<unknown>({ mqtt: filter, schedule: scalar }), { maxLength: 4 }), scalar),
+    triggers: fc.oneof(
+      fc.array(
+        record<unknown>({
+          mqtt: filter,
+          schedule,
+          http: fc.oneof(fc.constantFrom("GET /a/:b", "POST /"), scalar),
+          answer: scalar,
+          event: scalar,
+          state: scalar,
+          name: scalar,
+          timezone: scalar,
+          catchUp: scalar,
+        }),
+        { maxLength: 4 },
+      ),
+      scalar,
+    ),
     key: fc.oneof(fc.constantFrom("b", "topic", "data.id"), scalar),
     order: fc.oneof(fc.constantFrom("strict", "relaxed"), scalar),
     idempotency: fc.oneof(

@@ -112,6 +112,25 @@ env: {HIGH: "80", EMPTY: ""}
     });
   });
 
+  it("fills in what a schedule leaves out, and needs no wildcard of it", () => {
+    const nightly = "{schedule: 0 3 * * *, name: nightly, timezone: Europe/Rome, catchUp: all, catchUpMax: 7}";
+    const text = `${MINIMAL}  - schedule: every 10s\n  - event: com.example.*\n  - state: limits/*\n  - ${nightly}\nkey: device\n`;
+    const { triggers, key } = parseManifest(text, FILE);
+    expect(key).toBe("device");
+    expect(triggers.slice(1)).toEqual([
+      { schedule: "every 10s", name: "default", timezone: "UTC", catchUp: "last", catchUpMax: 100 },
+      { event: "com.example.*" },
+      { state: "limits/*" },
+      { schedule: "0 3 * * *", name: "nightly", timezone: "Europe/Rome", catchUp: "all", catchUpMax: 7 },
+    ]);
+  });
+
+  it("has no use for a key without wildcards", () => {
+    expect(mistakesOf("name: a\napi: 1\ntriggers:\n  - schedule: every 10s\nkey: device\n")).toEqual([
+      '5: key: no trigger has wildcards, so there is no "device"; leave key out',
+    ]);
+  });
+
   it('takes "topic" for the default key', () => {
     expect(parseManifest(`${MINIMAL}key: topic`, FILE)).not.toHaveProperty("key");
   });
@@ -142,7 +161,50 @@ env: {HIGH: "80", EMPTY: ""}
     ["triggers:\n  - mqtt: $SYS/#", 'topics that start with "$" belong to the broker'],
     ["triggers:\n  - mqtt: a/+x/+x", 'two wildcards are named "x"'],
     ["triggers:\n  - mqtt: a/+x\n  - mqtt: b\n  - mqtt: a/+y", '4: triggers[2].mqtt: "a/+y" is the same filter as triggers[0].mqtt'],
-    ["triggers:\n  - schedule: every 10s", "triggers[0].schedule: is not supported by this version of Millrace"],
+    ["triggers:\n  - http: /a", '"/a" does not begin with a method; try "POST /a"'],
+    ["triggers:\n  - http: PSOT /a", '"PSOT /a" does not begin with a method; did you mean "POST"?'],
+    ["triggers:\n  - http: POST a", '"POST a" is not a method, a space and a path; try "POST /a"'],
+    ["triggers:\n  - http: GET,GET /a", '"GET,GET /a" names a method twice'],
+    ["triggers:\n  - http: GET /a//b", "a segment of the path is empty"],
+    ["triggers:\n  - http: GET /:a/:a", 'two parameters are named "a"'],
+    ["triggers:\n  - http: GET /a*", '"a*" is neither a parameter such as ":id" nor plain text'],
+    ["triggers:\n  - {http: GET /a, answer: async}", 'triggers[0].answer: "async" is not known here; '],
+    ["triggers:\n  - {mqtt: a, answer: sync}", "triggers[0].answer: belongs to http, not to mqtt"],
+    [
+      "triggers:\n  - http: GET /a/:b\n  - http: POST,GET /a/:c",
+      '3: triggers[1].http: "POST,GET /a/:c" takes requests that triggers[0].http takes',
+    ],
+    ["triggers:\n  - http: GET /a/:b\nkey: c", 'key: trigger "GET /a/:b" has no wildcard ":c"'],
+    ["triggers:\n  - event: a*b", 'triggers[0].event: must be an event type, with at most one "*", at its end'],
+    ["triggers:\n  - event: a\n  - event: a", '3: triggers[1].event: "a" is the same as triggers[0].event'],
+    ["triggers:\n  - state: a/", 'triggers[0].state: "a/" is not KEY/NAME, or only NAME for any key; try "limits/*"'],
+    ["triggers:\n  - state: /a", 'triggers[0].state: "/a" is not KEY/NAME'],
+    ["triggers:\n  - state: a*b/c", 'triggers[0].state: "a*b" has a "*" that is not at its end'],
+    ["triggers:\n  - state: a\n  - state: '*/a'", '3: triggers[1].state: "a" is the same as triggers[0].state'],
+    ["triggers:\n  - {event: a, timezone: UTC}", "triggers[0].timezone: belongs to schedule, not to event"],
+    ["triggers:\n  - schedule: 5", "triggers[0].schedule: must be text such as"],
+    ["triggers:\n  - schedule: every 10 s", 'triggers[0].schedule: "every 10 s" is not "every" and a duration; try "every 10s"'],
+    ["triggers:\n  - schedule: every 5 minutes", 'try "every 5m"'],
+    ["triggers:\n  - schedule: every 1ms", '"every 1ms" is out of bounds: 100ms to 366d are allowed'],
+    ["triggers:\n  - schedule: 0 0 30 2 *", '2: triggers[0].schedule: "0 0 30 2 *" never fires: no month that it names has such a day'],
+    ["triggers:\n  - schedule: '* * * * * *'", "cron has five fields (minute, hour, day of the month, month, day of the week), this has 6"],
+    ["triggers:\n  - schedule: 61 * * * *", '"61 * * * *" is not cron: Invalid value for minute: 61'],
+    [
+      "triggers:\n  - {schedule: every 1h, timezone: Europe/Rom}",
+      'timezone: "Europe/Rom" is not a time zone of the IANA data base; did you mean "Europe/Rome"?',
+    ],
+    ["triggers:\n  - {schedule: every 1h, timezone: rome}", 'did you mean "Europe/Rome"?'],
+    ["triggers:\n  - {schedule: every 1h, catchUp: al}", 'triggers[0].catchUp: "al" is not known here; did you mean "all"?'],
+    ["triggers:\n  - {schedule: every 1h, catchUpMax: 5}", "triggers[0].catchUpMax: counts only with catchUp: all"],
+    ["triggers:\n  - {schedule: every 1h, durable: false}", "triggers[0].durable: belongs to mqtt, not to schedule"],
+    ["triggers:\n  - {mqtt: a, schedule: every 1h}", "triggers[0].schedule: stands beside mqtt; each of them is a trigger of its own"],
+    ["triggers:\n  - {mqtt: a, timezone: UTC}", "triggers[0].timezone: belongs to schedule, not to mqtt"],
+    [
+      "triggers:\n  - schedule: every 1h\n  - schedule: every 1h",
+      '3: triggers[1].schedule: "every 1h" is the same schedule as triggers[0].schedule',
+    ],
+    ["triggers:\n  - schedule: every 1h\n  - schedule: every 2h", '3: triggers[1].name: "default" is the name of triggers[0] too'],
+    ["triggers:\n  - {schedule: every 1h, name: A}", "triggers[0].name: must be lower-case letters, digits and dashes"],
     ["triggers:\n  - mqt: a", 'triggers[0].mqt: is not a key of a manifest; did you mean "mqtt"?'],
     ["key: devise", 'key: trigger "sensors/+site/+device/temp" has no wildcard "+devise"; did you mean "device"?'],
     ["key: data.id", 'key: a path such as "data.id" is not supported by this version of Millrace'],
@@ -211,7 +273,7 @@ env: {HIGH: "80", EMPTY: ""}
   it("names the line of a missing key's parent", () => {
     expect(mistakesOf("api: 1\ntriggers: [{mqtt: a}]")).toEqual(["1: name: is missing"]);
     expect(mistakesOf("name: a\napi: 1\ntriggers:\n  - mqtt: a\n  - {}")).toEqual([
-      '5: triggers[1].mqtt: must be a topic filter in quotes or plain text, such as "sensors/+site/+device/temp"',
+      "5: triggers[1]: needs one of mqtt, schedule, http, event, state",
     ]);
   });
 

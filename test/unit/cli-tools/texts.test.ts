@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { rollcall } from "../../../src/cli/deploy/await-gateways.ts";
 import { eventLine } from "../../../src/cli/events.ts";
-import { exampleTopic } from "../../../src/cli/invoke.ts";
+import { exampleTopic, exampleValue } from "../../../src/cli/invoke/sample.ts";
 import { effectsText } from "../../../src/cli/invoke/effects.ts";
 import { gatewaysTable } from "../../../src/cli/gateways.ts";
 import { logLine } from "../../../src/cli/logs.ts";
@@ -165,4 +165,12 @@ describe("lines", () => {
     expect(statsText(gatewayStats({ link: { connected: false, url: "mqtt://x", error: "refused" } }))).toContain("down (refused)");
     expect(statsText(gatewayStats())).toContain("no function runs here");
   });
+});
+
+it.each([
+  ["limits/*", { key: "limits", name: "x" }],
+  ["sensors/a*/limit", { key: "sensors/ax", name: "limit" }],
+  ["limit", { key: "x", name: "limit" }],
+])("a value that the pattern %s matches", (pattern, value) => {
+  expect(exampleValue(pattern)).toEqual(value);
 });

@@ -1,3 +1,4 @@
+import type { HttpAnswer } from "../../../src/core/http-call.ts";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeMessage } from "../../../src/core/message.ts";
@@ -20,13 +21,19 @@ function encodeResult(result: ItemResult): Buffer {
   if (result.status !== "done")
     return Buffer.concat([Buffer.from([result.status === "retry" ? 1 : 2]), long(JSON.stringify(result.error)), logs]);
   const { state, events, publishes } = result.effects;
+  const { answer } = result;
   return Buffer.concat([
-    Buffer.from([0]),
+    answer === undefined ? Buffer.from([0]) : encodeAnswer(answer),
     logs,
     list(state, ({ name, value }) => Buffer.concat([short(name), value === undefined ? Buffer.from("ffffffff", "hex") : long(value)])),
     list(events, ({ type, subject, data }) => Buffer.concat([short(type), short(subject), long(data)])),
     list(publishes, (record) => record),
   ]);
+}
+
+function encodeAnswer({ status, headers, body }: HttpAnswer): Buffer {
+  const head = Buffer.from([4, status >> 8, status & 255]);
+  return Buffer.concat([head, long(JSON.stringify(headers)), long(Buffer.from(body))]);
 }
 
 function sized(bytes: 2 | 4, value: string | Buffer): Buffer {
@@ -66,8 +73,11 @@ const effects = fc.record({
   events: many(fc.record({ type: text, subject: text, data: text })),
   publishes: many(record),
 });
+const header = fc.tuple(fc.constantFrom("content-type", "x-a"), fc.constantFrom("text/plain", "", "a; b=c"));
+const answer = fc.record({ status: fc.integer({ min: 200, max: 599 }), headers: many(header), body: bytes });
 const result: fc.Arbitrary<ItemResult> = fc.oneof(
   fc.record({ status: fc.constant("done" as const), logs, effects }),
+  fc.record({ status: fc.constant("done" as const), logs, effects, answer }),
   fc.record({
     status: fc.constantFrom("retry" as const, "failed" as const),
     logs,
@@ -151,6 +161,20 @@ describe("results", () => {
     const error = { code: "FUNCTION_THREW", name: "Error", message: "", stack: "" };
     expect(decodes(encodeResults([{ status: "retry", logs: lines, error }]))).toBeUndefined();
     expect(decodes(encodeResults([{ status: "retry", logs: [], error }]))).toHaveLength(1);
+  });
+
+  it.each([
+    ["a status that is none", { status: 199 }],
+    ["a header that says how it is sent", { headers: [["content-length", "5"]] }],
+    ["a header with more than one line", { headers: [["x-a", "b\r\nset-cookie: c"]] }],
+    ["a header that has no name", { headers: [["", "b"]] }],
+    ["too many headers", { headers: Array.from({ length: 65 }, () => ["x-a", "b"]) }],
+    ["headers that are too long", { headers: [["x-a", "b".repeat(40_000)]] }],
+  ])("with an answer that has %s are refused", (_what, part) => {
+    const good: HttpAnswer = { status: 200, headers: [["x-a", "b"]], body: Buffer.from("c") };
+    const done = { status: "done", logs: [], effects: { state: [], events: [], publishes: [] } } as const;
+    expect(decodes(encodeResults([{ ...done, answer: good }]))).toHaveLength(1);
+    expect(decodes(encodeResults([{ ...done, answer: { ...good, ...part } as HttpAnswer }]))).toBeUndefined();
   });
 
   it("with counts far beyond what follows are refused at once", () => {

@@ -205,6 +205,8 @@ export class FunctionWorld {
       outboxPressure: () => 0,
       route: (owner, topic) => (run.alive ? this.#routeTo(owner, topic) : undefined),
       wakes: (topic) => (topic.startsWith("loop") ? "durable" : "none"),
+      listensToEvents: () => false,
+      answer: () => undefined,
       isProven: () => proven,
       proved: () => undefined,
       changed: () => undefined,

@@ -52,6 +52,7 @@ export class LaneWorld implements LaneOwner {
   readonly gateway = "g";
   readonly name = "f";
   readonly place = "here";
+  readonly isAwaited = (): boolean => false;
   held = false;
   /** Isolates on trial. */
   trials = 0;
@@ -321,7 +322,7 @@ const OPTIONS: Omit<GuestOptions, "strict"> = {
   version: 1,
   gateway: "gw",
   env: {},
-  triggers: [{ names: [] }],
+  triggers: [{ kind: "mqtt", names: [] }],
   publish: [],
   emit: ["*"],
   wallMs: 1_000,
