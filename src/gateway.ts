@@ -9,7 +9,7 @@ import type { GatewayConfig } from "./core/gateway-config.ts";
 import { once, type Service } from "./core/lifecycle.ts";
 import type { Logger } from "./core/log.ts";
 import type { GatewayStats } from "./core/stats.ts";
-import type { HttpParts } from "./http/parts.ts";
+import type { HttpParts, TraceSource } from "./http/parts.ts";
 import { startHttp } from "./http/server.ts";
 import { Journal, type JournalOptions } from "./journal/journal.ts";
 import type { Consumers } from "./journal/keeper.ts";
@@ -20,6 +20,7 @@ import { LogStore } from "./runtime/log-store.ts";
 import { Replays } from "./runtime/replays.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import type { RuntimeOptions } from "./runtime/runtime-options.ts";
+import { TraceRecorder } from "./runtime/trace-recorder.ts";
 import { UsageRecorder } from "./runtime/usage-recorder.ts";
 import { secretsPlace } from "./runtime/secrets/secret-file.ts";
 import { SecretStore } from "./runtime/secrets/secret-store.ts";
@@ -49,6 +50,7 @@ interface Parts {
   readonly broker: Broker;
   readonly runtime: Runtime;
   readonly logs: Logs;
+  readonly traces: TraceRecorder | undefined;
   readonly sync: Sync;
   readonly drops: Drops;
   readonly replays: Replays;
@@ -77,8 +79,9 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const memoryCap = capMemory(limits.host_cgroups, logger);
   const hostGroups = memoryCap.by === "kernel" ? memoryCap.groups : undefined;
   const late: { sync?: Sync } = {};
-  const options = { ...runtimeOptions(config), hostGroups, drops, logs: logs.ring, changed: () => late.sync?.report() };
-  const runtime = stack.use(await Runtime.start(options, journal, logger));
+  const traces = stack.use(createTraces(config, { journal, drops }, logger));
+  const own = { hostGroups, drops, logs: logs.ring, traces, changed: () => late.sync?.report() };
+  const runtime = stack.use(await Runtime.start({ ...runtimeOptions(config), ...own }, journal, logger));
   wakes.runtime = runtime;
   const arrivals = new Arrivals();
   handOn(journal, { runtime, broker, arrivals });
@@ -91,7 +94,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   await sync.restore();
   await journal.redeliver();
   runtime.begin();
-  await journal.keep(consumers(config, { runtime, logs }, logger));
+  await journal.keep(consumers(config, { runtime, logs, traces }, logger));
   const replays = stack.use(new Replays({ gateway, runtime, journal, hostGroups }, logger));
   const history = stack.use(createRecorder(journal, runtime, logger));
   const parts: Parts = {
@@ -102,6 +105,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     broker,
     runtime,
     logs,
+    traces,
     sync,
     drops,
     replays,
@@ -187,7 +191,11 @@ async function openLogs({ data, logs: { store, bytes_max: bytesMax } }: GatewayC
   };
 }
 
-function consumers({ journal }: GatewayConfig, { runtime, logs }: Pick<Parts, "runtime" | "logs">, logger: Logger): Consumers {
+function consumers(
+  { journal }: GatewayConfig,
+  { runtime, logs, traces }: Pick<Parts, "runtime" | "logs" | "traces">,
+  logger: Logger,
+): Consumers {
   return {
     consumed: () => runtime.floor,
     pressure: (pressure) => {
@@ -197,6 +205,7 @@ function consumers({ journal }: GatewayConfig, { runtime, logs }: Pick<Parts, "r
     lowSpace: (low) => {
       const about = { free_space_min: journal.free_space_min };
       logs.store?.hold(low);
+      traces?.hold(low);
       logger.warn(about, low ? "the disk is nearly full: messages wait" : "the disk has space again: messages are taken");
     },
   };
@@ -269,6 +278,33 @@ function createRecorder(journal: Journal, runtime: Runtime, logger: Logger): Usa
   return recorder;
 }
 
+/** Undefined when nothing is to be recorded. */
+function createTraces(
+  { traces }: GatewayConfig,
+  { journal, drops }: { journal: Journal; drops: Drops },
+  logger: Logger,
+): TraceRecorder | undefined {
+  const { rate_max: rateMax, sample_max: sampleMax, bytes_max: bytesMax } = traces;
+  if (rateMax + sampleMax === 0) return undefined;
+  return new TraceRecorder({ store: journal.traces, bytesMax, rateMax, sampleMax, drops, logger });
+}
+
+function traceSource({ journal, runtime, traces }: Parts): TraceSource {
+  return {
+    ofMessage: async (seq, limit) => {
+      await traces?.flush();
+      return journal.traces.ofMessage(seq, limit);
+    },
+    ofTrace: async (traceId, limit) => {
+      await traces?.flush();
+      return journal.traces.ofTrace(traceId, limit);
+    },
+    progress: (seq, topic) => runtime.progress(seq, topic),
+    deadLetter: (name, seq) => journal.deadLetter(name, seq),
+    fateOf: (outbox) => journal.outbox.fateOf(Buffer.from(outbox, "base64")),
+  };
+}
+
 function httpParts(parts: Parts): HttpParts {
   const { runtime, journal, arrivals, logs } = parts;
   return {
@@ -288,6 +324,7 @@ function httpParts(parts: Parts): HttpParts {
     replays: parts.replays,
     calls: runtime.http,
     history: parts.history,
+    traces: traceSource(parts),
     handIn: (request, messages) =>
       handIn(request, messages, { deployed: (name) => runtime.deployed(name), append: (entry, done) => journal.append(entry, done) }),
   };

@@ -17,6 +17,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "invoke", load: () => import("./invoke.ts") },
   { name: "events", load: () => import("./events.ts") },
   { name: "logs", load: () => import("./logs.ts") },
+  { name: "trace", load: () => import("./trace.ts") },
   { name: "stats", load: () => import("./stats.ts") },
   { name: "record", load: () => import("./record.ts") },
   { name: "dead-letters", load: () => import("./dead-letters.ts") },

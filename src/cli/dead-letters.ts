@@ -18,8 +18,9 @@ export const command = defineCommand({
   flags: FLAGS,
   positionals: { min: 0, max: 1 },
   details: `
-Each has the message's position and topic, how often it was tried, and what the last try failed with. With --json one object on each line, with
-the payload in Base64. They are kept up to dead_letters.bytes_max; then a function whose overflow is "block" waits until some are deleted.`,
+Each has the last try (position and attempt, which \`millrace trace\` takes), the topic, how often it was tried, and what that failed with. With
+--json one object on each line, with the payload in Base64. They are kept up to dead_letters.bytes_max; then a function whose overflow is "block"
+waits until some are deleted.`,
   examples: ["millrace dead-letters", "millrace dead-letters celsius --json", "millrace dead-letters celsius --clear"],
   run,
 });
@@ -39,7 +40,9 @@ async function run(context: CommandContext<typeof FLAGS>): Promise<number> {
   return 0;
 }
 
-function deadLetterLine({ time, function: name, version, seq, topic, attempts, code, error }: DeadLetterAnswer): string {
+function deadLetterLine({ time, function: name, version, seq, topic, attempts, code, error, trace }: DeadLetterAnswer): string {
   const tries = `${attempts} ${attempts === 1 ? "try" : "tries"}`;
-  return printable(`${new Date(time).toISOString()}  ${name} v${version}  ${seq}  ${topic}  ${tries}  ${code}: ${error}`);
+  return printable(
+    `${new Date(time).toISOString()}  ${name} v${version}  #${seq}.${attempts}${trace === undefined ? "" : ` ${trace}`}  ${topic}  ${tries}  ${code}: ${error}`,
+  );
 }

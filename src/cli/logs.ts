@@ -9,6 +9,7 @@ const FLAGS = {
   function: { type: "string", value: "NAME", description: "The same as FUNCTION" },
   version: { type: "number", value: "N", min: 1, description: "Only of this version" },
   invocation: { type: "string", value: "ID", description: "Only of this try, SEQ.ATTEMPT, or of every try of a message, SEQ" },
+  trace: { type: "string", value: "ID", description: "Only of messages of this W3C trace" },
   since: { type: "string", value: "TIME", description: "Only from this time on: a duration before now (10m) or 2026-11-20T08:00:00Z" },
   until: { type: "string", value: "TIME", description: "Only up to this time, likewise" },
   grep: { type: "string", value: "TEXT", description: "Only with this text in the message or the fields, in capitals or not" },
@@ -34,9 +35,10 @@ export const command = defineCommand({
   positionals: { min: 0, max: 1 },
   flags: FLAGS,
   details: `
-Prints time, level, function and version, the invocation (journal position and attempt), the message and its fields; also what the gateway
-says about a function: another version, code that does not load, a quarantine. The gateway keeps the newest, as many as fit into logs.bytes_max,
-or some of them in memory when logs.store says so. With --json each line is one record.`,
+Prints time, level, function and version, the invocation (journal position and attempt), the trace that the message named, the message and its
+fields; \`millrace trace\` takes both ids. Also what the gateway says about a function: another version, code that does not load, a quarantine.
+The gateway keeps the newest, as many as fit into logs.bytes_max, or some of them in memory when logs.store says so. With --json each line is
+one record.`,
   examples: [
     "millrace logs -f",
     "millrace logs celsius --level warn --since 2h --json",
@@ -55,8 +57,8 @@ async function run(context: Context): Promise<number> {
   if (flags.function !== undefined && name !== flags.function) {
     throw new MillraceError("USAGE", `logs: ${name} and --function ${flags.function} are two functions`);
   }
-  const { version, invocation, since, until, grep: text, limit } = flags;
-  const filter: LogFilter = { function: name, version, invocation, since, until, text, level, limit };
+  const { version, invocation, trace, since, until, grep: text, limit } = flags;
+  const filter: LogFilter = { function: name, version, invocation, trace, since, until, text, level, limit };
   if (!flags.follow) {
     for (const record of (await gateway.logs(filter)).records) print(context, record);
     return 0;
@@ -71,8 +73,8 @@ function print({ json, stdout }: Pick<Context, "json" | "stdout">, record: LogRe
   stdout(`${json ? JSON.stringify(record) : logLine(record)}\n`);
 }
 
-export function logLine({ time, level, function: name, version, invocation, message, fields }: LogRecord): string {
+export function logLine({ time, level, function: name, version, invocation, trace, message, fields }: LogRecord): string {
   const at = new Date(time).toISOString();
-  const where = invocation === undefined ? "" : ` #${invocation}`;
+  const where = `${invocation === undefined ? "" : ` #${invocation}`}${trace === undefined ? "" : ` ${trace}`}`;
   return printable(`${at}  ${level.padEnd(5)}  ${name} v${version}${where}  ${withFields(message, fields)}`);
 }

@@ -9,6 +9,7 @@ export const DROP_REASONS = [
   "volatile-behind",
   "log-overflow",
   "log-unwritten",
+  "trace-overflow",
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

@@ -64,6 +64,8 @@ export const ERRORS = {
   BROKER_REFUSED: "Check what this client may publish, the broker's limits and its disk; its log says more.",
   REQUEST_INVALID: "Correct the request; /openapi.json describes what is accepted.",
   NOT_FOUND: "Check the name; nothing is stored under it.",
+  TRACE_UNKNOWN:
+    "Messages are known for journal.retention_age and recorded as traces.* says; `millrace logs` and `millrace dead-letters` show ids that there are.",
   TOO_MANY_FOLLOWERS: "End another `millrace logs -f` or `millrace record --follow` first.",
   TOO_MANY_REPLAYS: "Wait until another replay has ended; one whose program has gone ends after a minute.",
   ROUTE_TAKEN: "Give one of the two functions another path or method; the version that ran before goes on.",

@@ -25,6 +25,8 @@ export interface OutboxEvent {
 export interface EmittedEvent extends OutboxEvent {
   /** How it waits; the default rule without it. */
   readonly rule?: OutboxRule;
+  /** Is told the key under which the outbox has taken it. */
+  placed?: (key: Buffer) => void;
 }
 
 /** A stored event as the control plane's API returns it: CloudEvents 1.0 in JSON, with Millrace's extension attributes. */

@@ -260,6 +260,31 @@ export const GATEWAY_TABLE = {
     max: 16 * 1024 ** 3,
     description: "Logs of functions on disk, uncompressed. At this size the oldest eighth is deleted.",
   },
+  "traces.rate_max": {
+    type: "int",
+    default: 100,
+    min: 0,
+    max: 10_000,
+    unit: "records/s",
+    description:
+      "What `millrace trace` shows in full: tries that failed, and as many again of messages whose `traceparent` is sampled and of what recorded " +
+      "messages led to. What is above it is counted in `drops` as `trace-overflow`.",
+  },
+  "traces.sample_max": {
+    type: "int",
+    default: 10,
+    min: 0,
+    max: 10_000,
+    unit: "records/s",
+    description: "The same for all other messages, a sample of them. With 0 here and for `traces.rate_max` nothing is recorded.",
+  },
+  "traces.bytes_max": {
+    type: "size",
+    default: 16 * 1024 ** 2,
+    min: 64 * 1024,
+    max: 16 * 1024 ** 3,
+    description: "Such records on disk. At this size those of the oldest messages are deleted, an eighth of it at once.",
+  },
   "log.level": {
     type: "string",
     default: "info",

@@ -6,6 +6,8 @@ export interface LogQuery {
   readonly version?: number | undefined;
   /** `SEQ.ATTEMPT`, or `SEQ` for every try of that message. */
   readonly invocation?: string | undefined;
+  /** W3C trace id of the message. */
+  readonly trace?: string | undefined;
   /** This level and everything above it. */
   readonly level: LogLevel;
   /** Milliseconds since the epoch; both are part of the answer. */

@@ -116,6 +116,8 @@ export interface LogRecord {
   readonly version: number;
   /** `SEQ.ATTEMPT` of the message that was being handled. */
   readonly invocation?: string;
+  /** W3C trace id of that message, when it named one. */
+  readonly trace?: string;
   readonly message: string;
   /** What the function gave beside the message. */
   readonly fields?: Readonly<Record<string, unknown>>;
@@ -137,6 +139,8 @@ export interface DeadLetter {
   readonly error: string;
   /** Base64. */
   readonly payload: string;
+  /** W3C trace id, when the message named one. */
+  readonly trace?: string;
 }
 
 /** What one recorded message would do to a function that is handed it again. Nothing of it is committed. */

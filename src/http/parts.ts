@@ -4,6 +4,7 @@ import type { LogPage, LogQuery } from "../core/logs.ts";
 import type { JournaledMessage, Message } from "../core/message.ts";
 import type { RecordedMessage } from "../core/recording.ts";
 import type { HourTotals, UsageSample } from "../core/usage-history.ts";
+import type { EventFate, Progress, TraceRecord } from "../core/traces.ts";
 import type { DeadLetter, GatewayStats, InvokeResult, ReplayResult } from "../core/stats.ts";
 
 /** What the local HTTP reads of the journal. */
@@ -53,6 +54,19 @@ export interface UsageSource {
   samples(from: number): Promise<readonly UsageSample[]>;
 }
 
+/** What became of messages. */
+export interface TraceSource {
+  /** What was recorded of a message, by function and try. */
+  ofMessage(seq: number, limit: number): Promise<readonly TraceRecord[]>;
+  /** Seqs of the messages of a W3C trace of which something was recorded, lowest first. */
+  ofTrace(traceId: string, limit: number): Promise<readonly number[]>;
+  /** Where the functions stand with a message that wakes them. */
+  progress(seq: number, topic: string): readonly { readonly function: string; readonly version: number; readonly progress: Progress }[];
+  deadLetter(functionName: string, seq: number): Promise<DeadLetter | undefined>;
+  /** What has become of an event that has this place in the outbox. */
+  fateOf(outbox: string): Promise<EventFate>;
+}
+
 /** What the local HTTP needs of the gateway. */
 export interface HttpParts {
   stats(): GatewayStats;
@@ -79,4 +93,5 @@ export interface HttpParts {
   readonly replays: ReplaySource;
   readonly calls: FunctionCalls;
   readonly history: UsageSource;
+  readonly traces: TraceSource;
 }

@@ -5,6 +5,7 @@ import type { Message } from "../core/message.ts";
 import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
 import { parsePosition } from "../core/stretch.ts";
 import { messageTopicProblem } from "../core/trigger-topic.ts";
+import { isTraceId } from "../core/trace-context.ts";
 import { body } from "./failure.ts";
 import type { JournalQuery } from "./journal-pages.ts";
 import type { LogQuery } from "../core/logs.ts";
@@ -19,6 +20,10 @@ const logsQuery = z.strictObject({
   invocation: z
     .string()
     .regex(/^\d+(\.\d+)?$/, "SEQ or SEQ.ATTEMPT")
+    .optional(),
+  trace: z
+    .string()
+    .refine((text) => isTraceId(text), "a W3C trace id, 32 hexadecimal digits")
     .optional(),
   since: z.string().optional(),
   until: z.string().optional(),

@@ -19,6 +19,7 @@ import {
   parseLogsQuery,
   tooLarge,
 } from "./request.ts";
+import { TraceViews } from "./trace-views.ts";
 import { usageRoutes } from "./usage-routes.ts";
 
 interface RoutesDeps {
@@ -56,6 +57,8 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
     const { message, fetch } = await parseInvocation(c, payloadBytesMax);
     return c.json(await parts.invoke(name, message, { fetch }));
   });
+  const traces = new TraceViews(parts);
+  app.get("/v1/traces/:id", async (c) => c.json(await traces.find(c.req.param("id"), c.req.raw.signal)));
   usageRoutes(app, parts.history);
   callRoutes(app, parts.calls, payloadBytesMax);
   replayRoutes(app, { replays: parts.replays, handIn: (request, messages) => parts.handIn(request, messages) }, payloadBytesMax);

@@ -16,7 +16,7 @@ import { MillraceError, systemCode } from "../core/errors.ts";
  *   dead-letters   letters are deleted: a person cleared them, or their function prefers newer ones
  *   mark           seqs up to here may have been handed out
  *   upload         events that the cloud has confirmed are deleted
- *   history        what functions have used is recorded, and what is too old of that is deleted
+ *   history        what functions have used and what they did is recorded, and what is too old of that is deleted
  *   expire         state that has expired is deleted
  *   shed           events that have expired or for which there is no room are deleted
  */

@@ -97,6 +97,11 @@ export class DeadLetters {
     return values.map((value) => decode(value) as DeadLetter);
   }
 
+  async get(functionName: string, seq: number): Promise<DeadLetter | undefined> {
+    const value = await this.#parts.database.get(deadLetterKey(functionName, seq));
+    return value === undefined ? undefined : (decode(value) as DeadLetter);
+  }
+
   /** Deletes those of one function or all; resolves with how many there were, once that is on disk. */
   clear(functionName: string | undefined): Promise<number> {
     return this.#exclusive(() => this.#remove(functionName, () => true));

@@ -23,6 +23,7 @@ import { Seqs } from "./seqs.ts";
 import { StateExpiry } from "./state-expiry.ts";
 import { type Mark, markOp, StateReader } from "./state.ts";
 import { Ticks } from "./ticks.ts";
+import { TraceRing } from "./traces.ts";
 import { type Entry, Writer } from "./writer.ts";
 
 /** What one read brings into memory. */
@@ -72,6 +73,7 @@ export class Journal implements AsyncDisposable {
   readonly state: StateReader;
   readonly expiry: StateExpiry;
   readonly history: History;
+  readonly traces: TraceRing;
   readonly qos2: Qos2Ledger;
   readonly ticks: Ticks;
   readonly close: () => Promise<void>;
@@ -148,7 +150,9 @@ export class Journal implements AsyncDisposable {
       settled: () => this.#writer.settled(),
       write: (ops) => this.#write("expire", ops, { sync: false }),
     });
-    this.history = new History(database, (ops) => this.#write("history", ops, { sync: false }));
+    const write = (ops: readonly Op[]): Promise<void> => this.#write("history", ops, { sync: false });
+    this.history = new History(database, write);
+    this.traces = new TraceRing(database, write);
     this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
     this.ticks = new Ticks(this.#writer, found.ticks);
     this.close = once(async () => {
@@ -318,6 +322,10 @@ export class Journal implements AsyncDisposable {
 
   deadLetters(functionName: string | undefined, limit: number): Promise<readonly DeadLetter[]> {
     return this.#deadLetters.list(functionName, limit);
+  }
+
+  deadLetter(functionName: string, seq: number): Promise<DeadLetter | undefined> {
+    return this.#deadLetters.get(functionName, seq);
   }
 
   /** Deletes the dead letters of one function or all; resolves with their number when that is on disk. */

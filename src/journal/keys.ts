@@ -15,6 +15,7 @@
  *   k function NUL mark            that a message with some idempotency key was handled: its time and seq
  *   t function NUL name            how far a schedule of it has come
  *   h s time, h h time function    what functions have used: samples, and totals of hours
+ *   t seq …, u trace id …          what became of some messages, see trace-keys.ts
  *   m name       facts about the journal itself
  */
 const NUL = Buffer.from([0]);

@@ -137,7 +137,7 @@ export class Outbox {
   }
 
   #stage(event: EmittedEvent, ops: Op[], tails: Map<number, number>): void {
-    const { rule = DEFAULT_RULE, ...sent } = event;
+    const { rule = DEFAULT_RULE, placed, ...sent } = event;
     const { function: name } = sent;
     const value = encoder.encode(sent);
     if (value.length > EVENT_BYTES_MAX) return this.#options.drops.count("outbox-too-large", name, 1);
@@ -155,6 +155,7 @@ export class Outbox {
     if (rule.overflow === "keep-latest") this.#index(lane).set(event, { function: name, key, bytes });
     if (full) this.#quota.owe(rule, bytes);
     tails.set(lane, position);
+    placed?.(key);
   }
 
   /** Takes away the event that this one makes old, or when there is no room the one whose subject was silent longest. False without room. */
@@ -214,6 +215,14 @@ export class Outbox {
       .filter(({ position }) => position > after)
       .toSorted((a, b) => a.position - b.position)
       .slice(0, max);
+  }
+
+  /** What has become of the event that was placed under a key. */
+  async fateOf(key: Buffer): Promise<"waiting" | "uploaded" | "gone"> {
+    if ((await this.#database.get(key)) !== undefined) return "waiting";
+    const { lane, expiresAt } = parseEventKey(key);
+    const mayGo = expiresAt !== undefined || overflowOf(lane) === "drop-oldest" || overflowOf(lane) === "keep-latest";
+    return mayGo ? "gone" : "uploaded";
   }
 
   /** Forgets events that the cloud has; those that are gone already do not matter. */

@@ -158,5 +158,6 @@ export function deadLetter(
     code: error.code,
     error: place === undefined ? error.message : `${error.message} (${place})`,
     payload: Buffer.from(payload).toString("base64"),
+    ...(item.trace === undefined || item.trace === null ? {} : { trace: item.trace.context.traceId }),
   };
 }

@@ -232,6 +232,8 @@ export class Feed {
       resume: false,
       suspect: false,
       trial: "none",
+      trace: undefined,
+      sentAt: 0,
       giveUp: "for good",
     });
   }

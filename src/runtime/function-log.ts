@@ -19,6 +19,13 @@ interface FunctionLogOptions {
   readonly now?: () => number;
 }
 
+/** What a line was logged for. */
+interface LoggedFor {
+  readonly invocation: string;
+  /** W3C trace id of the message. */
+  readonly trace?: string | undefined;
+}
+
 /** What is logged about a version of a function. Lines beyond its share are left out, counted, and told of once. */
 export class FunctionLog {
   readonly #options: FunctionLogOptions;
@@ -33,12 +40,12 @@ export class FunctionLog {
     this.#at = this.#now();
   }
 
-  add({ leftOut = 0, ...line }: GuestLog, invocation?: string): void {
+  add({ leftOut = 0, ...line }: GuestLog, about?: LoggedFor): void {
     this.#options.drops.count("log-overflow", this.#options.function, leftOut);
     if (this.#left < 1) this.#refill();
     if (this.#left >= 1) {
       this.#left--;
-      this.#write(line, invocation);
+      this.#write(line, about);
       return;
     }
     this.#options.drops.count("log-overflow", this.#options.function, 1);
@@ -55,9 +62,11 @@ export class FunctionLog {
     if (this.#left >= LINES_AT_ONCE / 2) this.#told = false;
   }
 
-  #write({ message, fields, ...line }: GuestLog, invocation?: string): void {
+  #write({ message, fields, ...line }: GuestLog, about?: LoggedFor): void {
     const { ring, function: name, version, places, redact = (text) => text } = this.#options;
-    const more = { ...(fields === undefined ? {} : { fields: redact(fields) }), ...(invocation === undefined ? {} : { invocation }) };
-    ring.add({ ...line, ...more, function: name, version, message: places.inText(redact(message)) });
+    const { invocation, trace } = about ?? {};
+    const ids = { ...(invocation === undefined ? {} : { invocation }), ...(trace === undefined ? {} : { trace }) };
+    const more = fields === undefined ? {} : { fields: redact(fields) };
+    ring.add({ ...line, ...more, function: name, version, message: places.inText(redact(message)), ...ids });
   }
 }

@@ -28,6 +28,7 @@ import { Standing } from "./standing.ts";
 import type { Trial } from "./trial.ts";
 import { Starts } from "./starts.ts";
 import { stateAnswer } from "./state-answer.ts";
+import type { TraceRecorder } from "./trace-recorder.ts";
 import type { Unwritten } from "./unwritten.ts";
 import type { Usage } from "./usage.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
@@ -42,6 +43,7 @@ export interface FunctionParts extends Inside {
   readonly unwritten: Unwritten;
   readonly logs: LogRing;
   readonly outside: Outside;
+  readonly traces?: TraceRecorder | undefined;
   readonly sourceMaps: SourceMaps;
   readonly logger: Logger;
   readonly drops: Drops;
@@ -112,6 +114,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       redact,
       idempotency: this.#idempotency,
       inside: parts,
+      traces: parts.traces,
       finish: (item) => this.#feed.settled(item),
     });
     this.#standing = new Standing({
@@ -180,6 +183,12 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   }
   get backlog(): number {
     return this.#feed.backlog;
+  }
+
+  /** Whether it is done with a message, or does not come to it any more. */
+  isPast(seq: number, key: string): boolean {
+    const { cursor } = this.#feed;
+    return cursor?.isDone(seq) === true && seq < (cursor.aside.keys.get(key) ?? Infinity);
   }
 
   /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */

@@ -31,7 +31,9 @@ export interface Item {
   /** What its idempotency key is remembered by; null when it has none, undefined as long as nobody asked. */
   mark?: string | null;
   /** The trace that its message belongs to, once it was looked for; null when there is none. */
-  trace?: ItemTrace | null;
+  trace?: ItemTrace | null | undefined;
+  /** When it was sent to the isolate last, as `performance.now` has it. */
+  sentAt?: number;
 }
 
 const GIVE_UP_FLAGS = { always: 2, never: 4, "for good": 0 } as const;

@@ -43,6 +43,7 @@ const blockSchema = z.array(
     function: z.string(),
     version: z.int(),
     invocation: z.string().exactOptional(),
+    trace: z.string().exactOptional(),
     message: z.string(),
     fields: z.string().exactOptional(),
   }) satisfies z.ZodType<LogEntry>,

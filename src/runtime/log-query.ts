@@ -8,7 +8,7 @@ export interface LogEntry extends Omit<LogRecord, "fields"> {
 
 /** Whether a query asks for an entry. */
 export function logFilter(query: LogQuery): (entry: LogEntry) => boolean {
-  const { function: name, version, invocation, since = 0, until = Infinity } = query;
+  const { function: name, version, invocation, trace, since = 0, until = Infinity } = query;
   const least = LOG_LEVELS.indexOf(query.level);
   const text = query.text?.toLowerCase();
   const tries = `${invocation}.`;
@@ -16,6 +16,7 @@ export function logFilter(query: LogQuery): (entry: LogEntry) => boolean {
     if (LOG_LEVELS.indexOf(entry.level) < least || entry.time < since || entry.time > until) return false;
     if (name !== undefined && entry.function !== name) return false;
     if (version !== undefined && entry.version !== version) return false;
+    if (trace !== undefined && entry.trace !== trace) return false;
     if (invocation !== undefined && entry.invocation !== invocation && entry.invocation?.startsWith(tries) !== true) return false;
     if (text === undefined || entry.message.toLowerCase().includes(text)) return true;
     return entry.fields?.toLowerCase().includes(text) === true;

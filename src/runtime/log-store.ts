@@ -231,11 +231,12 @@ export class LogStore implements AsyncDisposable {
 }
 
 /** What a block is searched for before it is decoded, which takes many times as long. */
-function contained({ function: name, version, level, invocation }: LogQuery): Buffer[] {
+function contained({ function: name, version, level, invocation, trace }: LogQuery): Buffer[] {
   const parts: string[] = [];
   if (name !== undefined) parts.push(`"function":${JSON.stringify(name)}`);
   if (version !== undefined) parts.push(`"version":${version}`);
   if (level === "error") parts.push(`"level":"error"`);
   if (invocation !== undefined) parts.push(`"invocation":${JSON.stringify(invocation).slice(0, -1)}`);
+  if (trace !== undefined) parts.push(`"trace":"${trace}"`);
   return parts.map((part) => Buffer.from(part));
 }

@@ -3,6 +3,7 @@ import type { Drops } from "../core/drops.ts";
 import type { HostGroups } from "./host-groups.ts";
 import type { LogRing } from "./logs.ts";
 import type { OutsideOptions } from "./outside.ts";
+import type { TraceRecorder } from "./trace-recorder.ts";
 
 export interface RuntimeOptions {
   readonly gateway: string;
@@ -24,6 +25,8 @@ export interface RuntimeOptions {
   readonly changed?: () => void;
   /** Takes what functions log and what is said about them; one in memory by default. */
   readonly logs?: LogRing;
+  /** Takes what is to be remembered of some messages; nothing is without it. */
+  readonly traces?: TraceRecorder | undefined;
   /** What functions reach beyond their messages. */
   readonly outside?: OutsideOptions;
   /** Of the schedules; the machine's by default. */

@@ -23,6 +23,7 @@ import { StateSizes } from "./state-sizes.ts";
 import { StateSweeper, type SweptFunction } from "./state-sweeper.ts";
 import { SourceMaps } from "./places.ts";
 import { PendingBytes } from "./pending-bytes.ts";
+import { type FunctionProgress, progressOf } from "./progress.ts";
 import { Resting } from "./resting.ts";
 import { Scheduler } from "./schedule/scheduler.ts";
 import { RouteTable, type Wake } from "./route.ts";
@@ -105,6 +106,7 @@ export class Runtime implements AsyncDisposable {
       logger,
       logs: this.logs,
       outside: new Outside(options.outside),
+      traces: options.traces,
       sourceMaps: new SourceMaps(),
       drops: options.drops,
       head: () => this.#head,
@@ -181,6 +183,7 @@ export class Runtime implements AsyncDisposable {
     const last = messages.at(-1);
     if (last === undefined) return;
     this.#head = last.seq + 1;
+    this.#options.traces?.arrived(messages);
     const woken = new Set<DeployedFunction>();
     for (const message of messages) {
       for (const route of this.#routes.match(message.topic)) {
@@ -331,6 +334,11 @@ export class Runtime implements AsyncDisposable {
   deployed(name: string): { readonly bundle: Bundle; readonly version: number } | undefined {
     const found = this.#functions.get(name);
     return found === undefined ? undefined : { bundle: found.bundle, version: found.version };
+  }
+
+  /** Where the functions stand with a message that wakes them. */
+  progress(seq: number, topic: string): readonly FunctionProgress[] {
+    return progressOf(this.#routes.match(topic), seq);
   }
 
   /** @throws MillraceError FUNCTION_UNKNOWN, and what invokeIn throws */

@@ -13,6 +13,8 @@ import type { Places } from "./places.ts";
 import type { Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
 import { StateBudget } from "./state-budget.ts";
+import { TraceNote, type Tried } from "./trace-note.ts";
+import type { TraceRecorder } from "./trace-recorder.ts";
 import type { Unwritten } from "./unwritten.ts";
 import { Usage } from "./usage.ts";
 import type { FunctionVersion } from "./version.ts";
@@ -37,6 +39,8 @@ export interface SettlingParts {
   readonly redact: (text: string) => string;
   readonly idempotency: Idempotency | undefined;
   readonly inside: Inside;
+  /** Takes what is to be remembered of some messages. */
+  readonly traces: TraceRecorder | undefined;
   /** The item is done with: the cursor that is committed next has to say so. */
   finish(item: Item): void;
 }
@@ -47,6 +51,15 @@ interface Settled {
   /** The isolate believes it done, and it was refused; nothing behind it was taken. */
   readonly refused: Item | undefined;
 }
+
+interface Taken extends Settled {
+  readonly draft: Draft;
+  readonly durable: boolean;
+  /** Of those that are final, what is to be recorded. */
+  readonly notes: readonly TraceNote[];
+}
+
+const NO_NOTES: readonly TraceNote[] = [];
 
 /** Turns what became of the messages of a function into commits, and counts it. */
 export class Settling implements DraftOwner {
@@ -131,17 +144,24 @@ export class Settling implements DraftOwner {
   }
 
   settle(outcomes: readonly Outcome[], cursor: Cursor): Settled {
-    const { draft, durable, ...settled } = this.#take(outcomes);
+    const { draft, durable, notes, ...settled } = this.#take(outcomes);
     // A volatile message cannot come again, so it need not be known that it was handled: without effects nothing is written.
-    if (settled.finished > 0 && (durable || !isEmpty(draft))) this.#commit(draft, cursor);
-    else this.counters.handled += draft.handled;
+    if (settled.finished > 0 && (durable || !isEmpty(draft))) {
+      this.#commit(draft, cursor, notes);
+    } else {
+      this.counters.handled += draft.handled;
+      this.#parts.traces?.committed(notes);
+    }
     const [first] = outcomes;
     if (first !== undefined) this.#budget.settled(first.item);
     return settled;
   }
 
-  #take(outcomes: readonly Outcome[]): Settled & { readonly draft: Draft; readonly durable: boolean } {
+  #take(outcomes: readonly Outcome[]): Taken {
     const draft = emptyDraft();
+    const { traces } = this.#parts;
+    traces?.tick();
+    let notes: TraceNote[] | undefined;
     let finished = 0;
     let durable = false;
     let refused: Item | undefined;
@@ -149,10 +169,18 @@ export class Settling implements DraftOwner {
       if (result.status === "deferred") continue;
       this.usage.bytesIn += item.message.record.length;
       this.#log(item, result.logs);
+      const events = draft.events.length;
+      const derived = draft.derived.length;
       const error = result.status === "done" ? collect(item, result.effects, draft, this) : result.error;
       if (result.status === "done" && error !== undefined) refused = item;
       const given = dead || (result.status === "done" && item.giveUp !== "never");
       if (error !== undefined) this.#failure(item, error, given ? draft : undefined);
+      if (traces?.wants(item, error !== undefined, this.name) === true) {
+        const added = error === undefined ? { draft, mark: { events, derived } } : undefined;
+        const note = new TraceNote(item, result, this.#tried(error, given), added);
+        if (error === undefined || given) (notes ??= []).push(note);
+        else traces.add(note.record, this.name);
+      }
       if (error === undefined || given) {
         finished++;
         if (error === undefined) this.#parts.idempotency?.done(item, draft.marks);
@@ -162,7 +190,13 @@ export class Settling implements DraftOwner {
       }
       if (refused !== undefined) break;
     }
-    return { draft, durable, finished, refused };
+    for (const note of notes ?? NO_NOTES) traces?.expect(note);
+    return { draft, durable, finished, refused, notes: notes ?? NO_NOTES };
+  }
+
+  #tried(error: GuestError | undefined, given: boolean): Tried {
+    const about = { function: this.name, version: this.version };
+    return error === undefined ? { ...about, outcome: "done" } : { ...about, outcome: given ? "dead" : "retry", code: error.code };
   }
 
   /** What is on disk of the cursor that this begins with. */
@@ -177,10 +211,10 @@ export class Settling implements DraftOwner {
 
   /** Writes where the cursor stands. */
   commitCursor(cursor: Cursor): void {
-    this.#commit(emptyDraft(), cursor);
+    this.#commit(emptyDraft(), cursor, NO_NOTES);
   }
 
-  #commit(draft: Draft, cursor: Cursor): void {
+  #commit(draft: Draft, cursor: Cursor, notes: readonly TraceNote[]): void {
     const { handled, answers, ...effects } = draft;
     this.#writtenEnd = cursor.end;
     for (const { rule } of draft.events) this.#emitted |= rule === undefined ? 0 : pressureOf(rule);
@@ -192,6 +226,7 @@ export class Settling implements DraftOwner {
     this.#settled = new Promise<void>((resolve) => {
       this.#parts.journal.commit({ consumer: this.name, cursor, overflow, ...effects }, (error) => {
         written();
+        if (notes.length > 0) this.#parts.traces?.committed(notes);
         // After a failed commit the gateway stops; the messages are handled again when it is back.
         if (error === undefined) {
           this.counters.handled += handled;
@@ -235,7 +270,8 @@ export class Settling implements DraftOwner {
   }
 
   #log(item: Item, logs: readonly GuestLog[]): void {
-    for (const log of logs) this.#parts.log.add(log, `${item.message.seq}.${item.attempt}`);
+    for (const log of logs)
+      this.#parts.log.add(log, { invocation: `${item.message.seq}.${item.attempt}`, trace: item.trace?.context.traceId });
   }
 }
 

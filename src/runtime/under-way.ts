@@ -54,7 +54,9 @@ export class UnderWay {
 
   begin(items: readonly Item[]): Batch {
     const resumed = items.filter(({ resume }) => resume);
-    const batch = { id: this.#nextId++, items, resumed, sentAt: performance.now() };
+    const sentAt = performance.now();
+    for (const item of items) item.sentAt = sentAt;
+    const batch = { id: this.#nextId++, items, resumed, sentAt };
     this.#batches.push(batch);
     return batch;
   }

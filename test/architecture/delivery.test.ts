@@ -17,7 +17,7 @@ it("and settings and reasons that there are", () => {
   const settings = quoted.filter((text) => /^(journal|mqtt|dead_letters|outbox)\.[a-z_]+$/.test(text));
   expect(settings.length).toBeGreaterThan(6);
   expect(settings.filter((name) => !Object.hasOwn(GATEWAY_TABLE, name) && name !== "outbox.rejected")).toEqual([]);
-  expect(quoted.filter((text) => /^(journal|outbox|dead-letter|volatile|log)-[a-z-]+$/.test(text)).toSorted()).toEqual(
+  expect(quoted.filter((text) => /^(journal|outbox|dead-letter|volatile|log|trace)-[a-z-]+$/.test(text)).toSorted()).toEqual(
     expect.arrayContaining([...DROP_REASONS].toSorted()),
   );
 });

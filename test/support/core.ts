@@ -4,10 +4,12 @@ import { Drops } from "../../src/core/drops.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { decodeMessage, type JournaledMessage, type Message } from "../../src/core/message.ts";
 import type { DeadLetter, FunctionStats } from "../../src/core/stats.ts";
+import type { TraceRecord } from "../../src/core/traces.ts";
 import { Journal, type JournalOptions } from "../../src/journal/journal.ts";
 import type { DeploymentJournal } from "../../src/runtime/deployment-journal.ts";
 import type { OutsideOptions } from "../../src/runtime/outside.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { TraceRecorder } from "../../src/runtime/trace-recorder.ts";
 import type { TestFunction } from "./functions.ts";
 import { append, entryOf, KEEPS_NOTHING } from "./journal.ts";
 import { TempFolder } from "./temp-folder.ts";
@@ -25,6 +27,8 @@ export interface CoreOptions {
   /** Quota of the events of one priority. */
   readonly outboxLaneBytesMax?: number;
   readonly journal?: Partial<JournalOptions>;
+  /** Has what became of messages recorded, at these rates. */
+  readonly traces?: { readonly rateMax: number; readonly sampleMax: number };
   /** False leaves it to the test to let the functions begin. */
   readonly begin?: boolean;
   /** Stands between the runtime and the reading of the journal, to make something happen in the middle of it. */
@@ -48,10 +52,13 @@ export class Core implements AsyncDisposable {
   readonly journal: Journal;
   readonly runtime: Runtime;
   readonly drops: Drops;
+  readonly traces: TraceRecorder | undefined;
   readonly published: { topic: string; text: string; source: string; hops: number }[] = [];
   readonly #own: AsyncDisposableStack;
 
-  private constructor({ journal, runtime, drops }: Pick<Core, "journal" | "runtime" | "drops">, own: AsyncDisposableStack) {
+  private constructor(parts: Pick<Core, "journal" | "runtime" | "drops" | "traces">, own: AsyncDisposableStack) {
+    const { journal, runtime, drops, traces } = parts;
+    this.traces = traces;
     this.drops = drops;
     this.journal = journal;
     this.runtime = runtime;
@@ -81,9 +88,12 @@ export class Core implements AsyncDisposable {
     const limits = { ...(hostMemoryMax === undefined ? {} : { hostMemoryMax }), ...(ownHostsMax === undefined ? {} : { ownHostsMax }) };
     const more = { ...limits, outside, ...(changed === undefined ? {} : { changed }), ...(clock === undefined ? {} : { clock }) };
     const seen = around === undefined ? journal : surrounded(journal, around);
-    const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax, drops, ...more }, seen, silentLogger));
+    const rates = options.traces;
+    const recorded = { store: journal.traces, bytesMax: 2 ** 20, drops, logger: silentLogger };
+    const traces = rates === undefined ? undefined : own.use(new TraceRecorder({ ...recorded, ...rates }));
+    const runtime = own.use(await Runtime.start({ gateway: "g", hosts, pendingMax, drops, traces, ...more }, seen, silentLogger));
     if (options.begin !== false) runtime.begin();
-    return new Core({ journal, runtime, drops }, own.move());
+    return new Core({ journal, runtime, drops, traces }, own.move());
   }
 
   /** In a folder of its own, which goes with it. */
@@ -146,6 +156,12 @@ export class Core implements AsyncDisposable {
     const grouped: Record<string, unknown[]> = {};
     for (const { subject, data } of await this.events()) (grouped[subject] ??= []).push(data);
     return grouped;
+  }
+
+  /** What was recorded of a message so far. */
+  async tracesOf(seq: number): Promise<readonly TraceRecord[]> {
+    await this.traces?.flush();
+    return this.journal.traces.ofMessage(seq, 100);
   }
 
   async deadLetters(): Promise<readonly DeadLetter[]> {

@@ -3,6 +3,7 @@ import { Readable } from "node:stream";
 import { z } from "zod";
 import { MillraceError } from "../../core/errors.ts";
 import type { LogLevel, LogRecord } from "../../core/stats.ts";
+import { type TraceAnswer, traceAnswerSchema } from "../../core/traces.ts";
 import { hourSchema, type HourTotals, sampleSchema, type UsageSample } from "../../core/usage-history.ts";
 import {
   type DeadLetterAnswer,
@@ -26,6 +27,7 @@ export interface LogFilter {
   readonly function?: string | undefined;
   readonly version?: number | undefined;
   readonly invocation?: string | undefined;
+  readonly trace?: string | undefined;
   readonly level?: LogLevel | undefined;
   /** A duration before now or an RFC 3339 time, for the gateway to read. */
   readonly since?: string | undefined;
@@ -87,6 +89,12 @@ export class GatewayClient {
       signal: this.#signal,
       timeoutMs: 60_000,
     });
+  }
+
+  /** What became of a message or of everything of a trace; `id` as core/trace-ref.ts reads it. */
+  trace(id: string): Promise<TraceAnswer> {
+    const path = `/v1/traces/${encodeURIComponent(id)}`;
+    return ask(this.#remote, { path, schema: traceAnswerSchema, signal: this.#signal, timeoutMs: 120_000 });
   }
 
   logs(filter: LogFilter): Promise<{ records: LogRecord[]; next: number }> {

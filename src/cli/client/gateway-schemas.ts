@@ -130,6 +130,7 @@ export const deadLettersSchema = z.array(
     code: z.string(),
     error: z.string(),
     payload: z.string(),
+    trace: z.string().exactOptional(),
   }) satisfies z.ZodType<DeadLetter>,
 );
 export type DeadLetterAnswer = z.infer<typeof deadLettersSchema>[number];
@@ -141,6 +142,7 @@ export const logRecordSchema = z.object({
   function: z.string(),
   version: z.int(),
   invocation: z.string().exactOptional(),
+  trace: z.string().exactOptional(),
   message: z.string(),
   fields: fields.exactOptional(),
 }) satisfies z.ZodType<LogRecord>;

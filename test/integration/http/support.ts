@@ -6,7 +6,7 @@ import { type GatewayStats, type InvokeResult, LOG_LEVELS, type LogRecord } from
 import type { RecordedMessage } from "../../../src/core/recording.ts";
 import type { CallRequest } from "../../../src/core/http-call.ts";
 import type { LogPage, LogQuery } from "../../../src/core/logs.ts";
-import type { HttpParts, JournalSource, ReplayRequest, ReplaySource } from "../../../src/http/parts.ts";
+import type { HttpParts, JournalSource, ReplayRequest, ReplaySource, TraceSource } from "../../../src/http/parts.ts";
 
 export const STATS: GatewayStats = {
   gateway: "milan-1",
@@ -69,6 +69,13 @@ export class Parts implements HttpParts {
   readonly invoked: { name: string; message: Message }[] = [];
   readonly cleared: string[] = [];
   isReady = true;
+  readonly traces: TraceSource = {
+    ofMessage: () => Promise.resolve([]),
+    ofTrace: () => Promise.resolve([]),
+    progress: () => [],
+    deadLetter: () => Promise.resolve(undefined),
+    fateOf: () => Promise.resolve("waiting"),
+  };
   readonly appended: JournaledMessage[] = [];
   readonly arrivals = new Arrivals();
   readonly journal: JournalSource = {

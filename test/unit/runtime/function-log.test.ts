@@ -13,7 +13,7 @@ function made(): { log: FunctionLog; lines: () => string[]; drops: Drops; pass: 
 }
 
 function flood(log: FunctionLog, count: number): void {
-  for (let i = 0; i < count; i++) log.add({ level: "info", message: "x" }, "1.1");
+  for (let i = 0; i < count; i++) log.add({ level: "info", message: "x" }, { invocation: "1.1" });
 }
 
 describe("what is logged about a function", () => {
@@ -36,7 +36,7 @@ describe("what is logged about a function", () => {
 
   it("counts the lines that a message itself left out", () => {
     const { log, lines, drops } = made();
-    log.add({ level: "warn", message: "LIMIT_LOG: 7 more lines of this message are left out", leftOut: 7 }, "1.1");
+    log.add({ level: "warn", message: "LIMIT_LOG: 7 more lines of this message are left out", leftOut: 7 }, { invocation: "1.1" });
     expect(lines()).toHaveLength(1);
     expect(drops.all()).toEqual([{ function: "f", reason: "log-overflow", count: 7 }]);
   });

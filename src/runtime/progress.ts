@@ -1,0 +1,23 @@
+import type { Progress } from "../core/traces.ts";
+import type { Route } from "./route.ts";
+
+export interface FunctionProgress {
+  readonly function: string;
+  readonly version: number;
+  readonly progress: Progress;
+}
+
+interface Handling {
+  readonly name: string;
+  readonly version: number;
+  isPast(seq: number, key: string): boolean;
+}
+
+/** Where the functions stand with a message, along the routes of its topic. */
+export function progressOf(routes: readonly Route<Handling>[], seq: number): FunctionProgress[] {
+  return routes.map(({ owner, key }) => ({
+    function: owner.name,
+    version: owner.version,
+    progress: owner.isPast(seq, key) ? "passed" : "waiting",
+  }));
+}
