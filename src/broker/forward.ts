@@ -138,7 +138,7 @@ export class Forwarder {
 
   /** One that was kept for later subscribers, with the properties that its subscription asks for already on it. */
   #kept(packet: Forwarded, done: Done): void {
-    const { qos = 0 } = this.grants.of(packet.topic, false) ?? packet;
+    const { qos } = this.grants.of(packet.topic, false) ?? packet;
     const kept = { ...packet, qos: Math.min(packet.qos, qos) };
     const queue = kept.qos === 0 ? undefined : this.#queue;
     if (queue !== undefined) queue.sendKept(kept, done);

@@ -146,13 +146,10 @@ export class Journal implements AsyncDisposable {
       found.deadLetters,
     );
     this.outbox.attach((point, ops, usage) => this.#write(point, ops, { sync: false, usage }));
-    this.expiry = new StateExpiry(database, {
-      settled: () => this.#writer.settled(),
-      write: (ops) => this.#write("expire", ops, { sync: false }),
-    });
-    const write = (ops: readonly Op[]): Promise<void> => this.#write("history", ops, { sync: false });
-    this.history = new History(database, write);
-    this.traces = new TraceRing(database, write);
+    const write = (point: WritePoint) => (ops: readonly Op[]) => this.#write(point, ops, { sync: false });
+    this.expiry = new StateExpiry(database, { settled: () => this.#writer.settled(), write: write("expire") });
+    this.history = new History(database, write("history"));
+    this.traces = new TraceRing(database, write("history"));
     this.qos2 = new Qos2Ledger(this.#writer, found.qos2);
     this.ticks = new Ticks(this.#writer, found.ticks);
     this.close = once(async () => {

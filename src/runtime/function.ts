@@ -1,76 +1,36 @@
 import type { Bundle } from "../core/bundle.ts";
-import type { Clock } from "../core/clock.ts";
 import type { Cursor } from "../core/cursor.ts";
-import type { Drops } from "../core/drops.ts";
 import { messageOf } from "../core/errors.ts";
-import type { Logger } from "../core/log.ts";
 import type { JournaledMessage } from "../core/message.ts";
 import type { ItemResult } from "./effects.ts";
 import { Feed } from "./feed.ts";
 import { FunctionLog } from "./function-log.ts";
+import type { FunctionParts } from "./function-parts.ts";
 import type { Fault, LoadSpec } from "./host/frames.ts";
 import type { InstanceEvents, InstanceHandle } from "./guarded-host.ts";
-import type { HostPool, Place } from "./hosts.ts";
+import type { Place } from "./hosts.ts";
 import { Idempotency, type Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import { Lane } from "./lane.ts";
 import type { LaneOwner, Outcome } from "./lane-owner.ts";
-import type { LogRing } from "./logs.ts";
-import type { FunctionOutside, Outside } from "./outside.ts";
+import type { FunctionOutside } from "./outside.ts";
 import { PatientJournal } from "./patient-journal.ts";
-import { Places, type SourceMaps, withPlaces } from "./places.ts";
-import type { PendingBytes } from "./pending-bytes.ts";
+import { Places, withPlaces } from "./places.ts";
 import { laneOf, type Route } from "./route.ts";
-import type { RuntimeJournal } from "./runtime-journal.ts";
-import { type Inside, Settling } from "./settling.ts";
+import { Settling } from "./settling.ts";
 import { type Pressure, Shedding } from "./shedding.ts";
 import { Standing } from "./standing.ts";
 import type { Trial } from "./trial.ts";
 import { Starts } from "./starts.ts";
 import { stateAnswer } from "./state-answer.ts";
-import type { TraceRecorder } from "./trace-recorder.ts";
-import type { Unwritten } from "./unwritten.ts";
 import type { Usage } from "./usage.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
-
-/** What is the same for all functions. */
-export interface FunctionParts extends Inside {
-  readonly gateway: string;
-  readonly clock: Clock;
-  readonly hosts: Pick<HostPool, "load" | "hasRoom">;
-  readonly journal: RuntimeJournal;
-  /** What all of them have handled and the journal has not written. */
-  readonly unwritten: Unwritten;
-  readonly logs: LogRing;
-  readonly outside: Outside;
-  readonly traces?: TraceRecorder | undefined;
-  readonly sourceMaps: SourceMaps;
-  readonly logger: Logger;
-  readonly drops: Drops;
-  /** Messages that a function holds in memory. */
-  readonly pendingMax: number;
-  readonly memory: PendingBytes;
-  /** Seq after the newest message that came in. */
-  head(): number;
-  /** Whether the function of this name may begin nothing new, because of the gateway or of who gets what it publishes. */
-  held(name: string): boolean;
-  /** Where the outbox has no room, see `pressureOf`. */
-  outboxPressure(): number;
-  /** Where nothing for the function comes before, from `from` on. */
-  next(owner: DeployedFunction, from: number, looked: (upTo: number) => void): Promise<number>;
-  route(owner: DeployedFunction, topic: string): Route<DeployedFunction> | undefined;
-  /** Whether this version has shown that it can be trusted with others. */
-  isProven(target: { readonly name: string; readonly version: number; readonly digest: string }): boolean;
-  proved(owner: DeployedFunction, proven: boolean): void;
-  /** What is said of the function has changed by itself. */
-  changed(): void;
-}
 
 /** A version of a function at work: takes its messages from the journal, spreads them over lanes, commits what comes of them. */
 export class DeployedFunction extends FunctionVersion implements LaneOwner {
   readonly starts = new Starts();
   readonly outside: FunctionOutside;
-  readonly #parts: FunctionParts;
+  readonly #parts: FunctionParts<DeployedFunction>;
   readonly #lanes: readonly Lane[];
   readonly #feed: Feed;
   readonly #spec: LoadSpec;
@@ -85,7 +45,11 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   #from = 0;
   #loadError: string | undefined;
 
-  constructor(target: { readonly name: string; readonly version: number; readonly digest: string }, bundle: Bundle, parts: FunctionParts) {
+  constructor(
+    target: { readonly name: string; readonly version: number; readonly digest: string },
+    bundle: Bundle,
+    parts: FunctionParts<DeployedFunction>,
+  ) {
     super(target, bundle);
     const { manifest } = bundle;
     const route = (topic: string): Route<DeployedFunction> | undefined => parts.route(this, topic);

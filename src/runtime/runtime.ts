@@ -7,7 +7,8 @@ import type { Logger } from "../core/log.ts";
 import type { JournaledMessage, Message } from "../core/message.ts";
 import type { FunctionStats, InvokeResult } from "../core/stats.ts";
 import type { DeploymentJournal } from "./deployment-journal.ts";
-import { DeployedFunction, type FunctionParts } from "./function.ts";
+import { DeployedFunction } from "./function.ts";
+import type { FunctionParts } from "./function-parts.ts";
 import { Finder } from "./finder.ts";
 import { type Failure, failedStats, recordedOf, runningStats } from "./function-stats.ts";
 import { HttpDesk } from "./http-desk.ts";
@@ -52,7 +53,7 @@ export class Runtime implements AsyncDisposable {
   readonly #hosts: HostPool;
   readonly #functions = new Map<string, DeployedFunction>();
   readonly #failures = new Map<string, Failure>();
-  readonly #parts: FunctionParts;
+  readonly #parts: FunctionParts<DeployedFunction>;
   readonly #stateSizes: StateSizes;
   readonly #sweeper: StateSweeper;
   readonly #scheduler: Scheduler;

@@ -5,7 +5,8 @@ import { Drops } from "../../../src/core/drops.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import type { Manifest } from "../../../src/core/manifest.ts";
 import { encodeMessage, type JournaledMessage } from "../../../src/core/message.ts";
-import { DeployedFunction, type FunctionParts } from "../../../src/runtime/function.ts";
+import { DeployedFunction } from "../../../src/runtime/function.ts";
+import type { FunctionParts } from "../../../src/runtime/function-parts.ts";
 import { Outside } from "../../../src/runtime/outside.ts";
 import { PendingBytes } from "../../../src/runtime/pending-bytes.ts";
 import { LogRing } from "../../../src/runtime/logs.ts";
@@ -183,7 +184,7 @@ export class FunctionWorld {
       retry: { attempts: 3, minMs: 10, maxMs: 40, maxAgeMs: 1e9 },
       handler: "",
     });
-    const parts: FunctionParts = {
+    const parts: FunctionParts<DeployedFunction> = {
       gateway: "g",
       clock,
       hosts: {
