@@ -94,10 +94,10 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "publishes are forgotten before the broker has taken them",
     file: "src/journal/writer.ts",
-    find: "if (batch.publishes.length > 0) this.#events.publishes(batch.number, batch.publishes);",
-    replace: `if (batch.publishes.length > 0) {
-        this.delivered(batch.number);
-        void this.settled().then(() => setTimeout(() => this.#events.publishes(batch.number, batch.publishes), 20));
+    find: "for (const { number, records, consumer } of batch.parcels) this.#events.publishes(number, records, consumer);",
+    replace: `for (const { number, records, consumer } of batch.parcels) {
+        this.delivered(number);
+        void this.settled().then(() => setTimeout(() => this.#events.publishes(number, records, consumer), 20));
       }`,
   },
   {
