@@ -18,11 +18,12 @@ const SECRET_HEADERS = new Set(["authorization", "proxy-authorization", "cookie"
 /** Nobody reads it. */
 const CALLER_GONE = 499;
 const RETRY_AFTER_S = "5";
+/** The rest of the body is not read, so the connection cannot be used again. */
+const TOO_LARGE = { status: 413, headers: { connection: "close" } };
 
 /** The routes of functions, below `/fn`. */
 export function callRoutes(app: Hono, calls: FunctionCalls, payloadBytesMax: number): void {
-  const tooLarge = (): Response =>
-    Response.json(body("REQUEST_INVALID", `the body has more than ${payloadBytesMax} bytes`), { status: 413 });
+  const tooLarge = (): Response => Response.json(body("REQUEST_INVALID", `the body has more than ${payloadBytesMax} bytes`), TOO_LARGE);
   app.all("/fn/*", bodyLimit({ maxSize: payloadBytesMax, onError: tooLarge }), (c) => answer(c, calls));
 }
 

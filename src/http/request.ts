@@ -119,7 +119,10 @@ export function bodyBytesMax(payloadBytesMax: number): number {
 }
 
 export function tooLarge(): Response {
-  return Response.json(body("REQUEST_INVALID", "the body is larger than any payload that is allowed"), { status: 413 });
+  return Response.json(body("REQUEST_INVALID", "the body is larger than any payload that is allowed"), {
+    status: 413,
+    headers: { connection: "close" },
+  });
 }
 
 /** @throws MillraceError REQUEST_INVALID */

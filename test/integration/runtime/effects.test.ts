@@ -211,7 +211,7 @@ describe("what a function may not do", () => {
     await core.deploy(
       functionOf({
         handler: `
-          const names = ['process', 'require', 'module', 'Buffer', 'fetch', 'WebAssembly', 'SharedArrayBuffer', 'Atomics'];
+          const names = ['process', 'require', 'module', 'Buffer', 'WebAssembly', 'SharedArrayBuffer', 'Atomics'];
           names.push('ivm', 'createGuest', 'StateCache');
           const own = Object.getOwnPropertyNames(globalThis);
           const reached = (name) => { try { return typeof eval(name) !== 'undefined'; } catch { return false; } };
