@@ -58,6 +58,8 @@ export const manifestSchema = z.strictObject({
       .max(Math.floor(TIMER_MS_MAX / 2)), // A batch may have twice as much.
     wallMs: z.int().positive().max(TIMER_MS_MAX),
     memoryBytes: z.int().positive(),
+    /** `init` of an isolate; well below what a host may take for a whole start. */
+    initMs: z.int().positive().max(5_000).default(2_000),
     outputBytes: z.int().positive(),
     /** One value in the state. */
     stateValueBytes: z.int().positive(),

@@ -295,7 +295,9 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     // Others may have taken the last one since; only who has asked for it has to wait then.
     const isPossible = place.kind !== "own" || !place.lasting || this.manifest.isolation === "process" || hosts.hasRoom(this.name);
     if (!isPossible) place = { kind: "probation" };
-    const handle = await withPlaces(hosts.load(this.#spec, { ...events, call: (call) => this.outside.answer(call) }, place), this.#places);
+    const said: InstanceEvents["said"] = (logs) => logs.forEach((log) => this.#log.add(log));
+    const all: InstanceEvents = { ...events, said, call: (call) => this.outside.answer(call) };
+    const handle = await withPlaces(hosts.load(this.#spec, all, place), this.#places);
     this.#failing(undefined);
     this.starts.add(handle.started);
     return handle;

@@ -1,6 +1,7 @@
 import { MillraceError } from "../core/errors.ts";
+import type { GuestLog } from "./effects.ts";
 import { FairQueue, type FairTurns, type Gate } from "./fair-queue.ts";
-import { parseFault, parseKeys, parseStartTimes } from "./host-answers.ts";
+import { parseFault, parseKeys, parseStart, parseStartTimes } from "./host-answers.ts";
 import { HostProcess } from "./host-process.ts";
 import { HostRoom, type Tenant } from "./host-room.ts";
 import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
@@ -34,6 +35,8 @@ export interface InstanceEvents {
   heap?(bytes: number): void;
   /** The batch was stopped and the instance is gone; the first `finished` items have results. */
   cut(batch: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void;
+  /** What `init` of the instance has logged, also when it failed. */
+  said?(logs: readonly GuestLog[]): void;
   stateGet(request: number, keys: readonly string[]): void;
   /** What the isolate asks the gateway for; refused without this. */
   readonly call?: AnswerCall;
@@ -265,11 +268,15 @@ export class GuardedHost {
     } else if (kind === FRAME.LOADED) {
       instance.loaded();
       this.#room.made();
-      instance.loading.resolve(parseStartTimes(body.toString()));
+      const { json, logs } = parseStart(body);
+      instance.events.said?.(logs);
+      instance.loading.resolve(parseStartTimes(json));
     } else if (kind === FRAME.FAILED) {
       instance.loaded();
       this.#room.made();
-      instance.loading.reject(new MillraceError("FUNCTION_LOAD_FAILED", parseFault(body.toString()).message));
+      const { json, logs } = parseStart(body);
+      instance.events.said?.(logs);
+      instance.loading.reject(new MillraceError("FUNCTION_LOAD_FAILED", parseFault(json).message));
     } else if (kind === FRAME.CUT) {
       instance.answered(body.readUInt32BE(0));
       this.#drop(id);

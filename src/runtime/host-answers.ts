@@ -1,3 +1,4 @@
+import { decodeResults, type GuestLog } from "./effects.ts";
 import type { Fault, StartTimes } from "./host/frames.ts";
 
 /** Keys that one request for state may name. */
@@ -10,6 +11,14 @@ export function parseFault(text: string): Fault {
   const [code, message] = [field("code"), field("message")];
   if (typeof code !== "string" || typeof message !== "string") throw new RangeError("a fault has no code or no message");
   return { code, message };
+}
+
+/** How the making of an instance ended: JSON, and what `init` has logged. @throws RangeError, SyntaxError when it is laid out otherwise */
+export function parseStart(body: Buffer): { readonly json: string; readonly logs: readonly GuestLog[] } {
+  const end = 4 + body.readUInt32BE(0);
+  if (end > body.length) throw new RangeError("the end of a start is cut short");
+  const [result] = decodeResults(body.subarray(end), 1, false);
+  return { json: body.toString("utf8", 4, end), logs: result === undefined || result.status === "deferred" ? [] : result.logs };
 }
 
 /** @throws RangeError, SyntaxError when it does not say how an instance was started */

@@ -14,6 +14,7 @@ const MODULES = [
   "asks",
   "unstopped-calls",
   "load-error",
+  "init-failed",
   "isolated-vm",
   "makings",
   "main",

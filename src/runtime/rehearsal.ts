@@ -6,7 +6,7 @@ import { storedText } from "../core/state-value.ts";
 import type { InvokeResult } from "../core/stats.ts";
 import type { TriggerFilter } from "../core/trigger-topic.ts";
 import { filterOf } from "../core/trigger-filters.ts";
-import { decodeResults, type GuestError, type ItemEffects, type ItemResult, placeOf } from "./effects.ts";
+import { decodeResults, type GuestError, type GuestLog, type ItemEffects, type ItemResult, placeOf } from "./effects.ts";
 import { loadSpec } from "./version.ts";
 import type { InstanceHandle } from "./guarded-host.ts";
 import type { HostPool } from "./hosts.ts";
@@ -49,6 +49,8 @@ export class Rehearsal implements AsyncDisposable {
   readonly #written = new Map<string, Map<string, Buffer | undefined>>();
   #writtenBytes = 0;
   #instance: InstanceHandle | undefined;
+  /** What `init` has logged and nobody was told. */
+  readonly #said: GuestLog[] = [];
   #batch = 0;
   #answer: PromiseWithResolvers<ItemResult> | undefined;
   #closed = false;
@@ -114,6 +116,7 @@ export class Rehearsal implements AsyncDisposable {
       result: (batch, results) => {
         if (batch === this.#batch) this.#answer?.resolve(decodeOne(results));
       },
+      said: (logs) => void this.#said.push(...logs),
       ...(call === undefined ? {} : { call }),
       cut: (_batch, cut) => fault(cut.fault.code, cut.fault.message),
       lost: (loss) => fault(loss.fault.code, loss.fault.message),
@@ -131,7 +134,7 @@ export class Rehearsal implements AsyncDisposable {
   #placed(result: ItemResult): ItemResult {
     if (result.status === "deferred") return result;
     const { redact = (text: string): string => text } = this.#options;
-    const logs = result.logs.map((log) => ({
+    const logs = [...this.#said.splice(0), ...result.logs].map((log) => ({
       ...log,
       message: this.#places.inText(redact(log.message)),
       ...(log.fields === undefined ? {} : { fields: redact(log.fields) }),

@@ -76,6 +76,7 @@ export function loadSpec(bundle: Bundle, filters: readonly TriggerFilter[], abou
     emit: permissions.emit,
     strict: order === "strict",
     memoryBytes: limits.memoryBytes,
+    initMs: limits.initMs,
     wallMs: limits.wallMs,
     outputBytes: limits.outputBytes,
     stateValueBytes: limits.stateValueBytes,

@@ -234,7 +234,16 @@ export interface FunctionLog {
 // oxlint-disable-next-line typescript/no-invalid-void-type -- most handlers return nothing.
 export type HandlerResult = void | HttpResponse | JsonValue | Uint8Array;
 
+/** What `init` may use: it belongs to no message, so nothing that it does takes effect outside of its isolate. */
+export type InitContext = Pick<FunctionContext, "env" | "log" | "function">;
+
 export interface FunctionDefinition<T = unknown> {
+  /**
+   * Runs once in each isolate, before its first message, for what is expensive to make: tables, parsers, compiled patterns. Isolates come and go,
+   * so it makes nothing that has to last. When it throws, or takes longer than `limits.init`, the isolate is not used: a version that was just
+   * deployed does not take over (FUNCTION_LOAD_FAILED).
+   */
+  init?(ctx: InitContext): void | Promise<void>;
   /**
    * Handles one message. Messages of one key come one after the other, in order. When it throws, the message is tried again as `retry` of
    * the manifest says and then goes to the dead letters; a `PermanentError` sends it there at once. What it returns counts only for a request that

@@ -3,7 +3,7 @@ import { compilePermissions, type Manifest } from "../core/manifest.ts";
 import type { LogLevel } from "../core/stats.ts";
 import { topicProblem } from "../core/topic.ts";
 import { formatSize } from "../core/units.ts";
-import type { Fetch, FunctionContext, FunctionEvent, FunctionLog } from "./index.ts";
+import type { Fetch, FunctionContext, FunctionEvent, FunctionLog, InitContext } from "./index.ts";
 import { createState, jsonOf, type StateChange, type TestStore } from "./testing-state.ts";
 
 export interface TestPublish {
@@ -74,6 +74,11 @@ export function createContext(invocation: Invocation): FunctionContext {
   };
 }
 
+/** What `init` gets. */
+export function createInitContext(manifest: Manifest, effects: Pick<Effects, "logs">): InitContext {
+  return { env: manifest.env, function: { name: manifest.name, version: 1 }, log: createLog(effects) };
+}
+
 type Spend = (text: string | Uint8Array) => void;
 
 /** Everything that one message publishes, emits and stores counts against one limit. */
@@ -122,7 +127,7 @@ function secretOf(name: string, { manifest, secrets }: Invocation): string {
 const LOG_LINES_MAX = 100;
 
 /** As on a gateway, the last line says how many are left out. */
-function createLog({ logs }: Effects): FunctionLog {
+function createLog({ logs }: Pick<Effects, "logs">): FunctionLog {
   let leftOut = 0;
   const line =
     (level: LogLevel) =>

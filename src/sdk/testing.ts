@@ -12,7 +12,7 @@ import { decodeLevel, type TriggerFilter } from "../core/trigger-topic.ts";
 import { filterOf } from "../core/trigger-filters.ts";
 import { kindOf } from "../core/triggers.ts";
 import { parseManifest } from "../runtime/build/manifest-file.ts";
-import { createContext, type Effects, type TestLog } from "./testing-context.ts";
+import { createContext, createInitContext, type Effects, type TestLog } from "./testing-context.ts";
 import { createFetch, type TestFetch, withGlobalFetch } from "./testing-fetch.ts";
 import {
   changeMessage,
@@ -67,8 +67,8 @@ export type TestResult = Pick<Effects, "publishes" | "events" | "logs">;
 
 export interface FunctionHarness {
   /**
-   * Handles one message. State is kept for the next one; messages are handled one after the other, in the order of the calls.
-   * @throws What the handler threw; its effects are dropped then. Error when no trigger matches the topic.
+   * Handles one message; the first one after `init`. State is kept for the next one; messages are handled one after the other, in the order of the calls.
+   * @throws What `init` or the handler threw; its effects are dropped then. Error when no trigger matches the topic.
    */
   send(message: TestMessage): Promise<TestResult>;
   /**
@@ -135,6 +135,7 @@ class Harness<T> implements FunctionHarness {
   #seq = 0;
   /** The time of the newest message. */
   #newest = -Infinity;
+  #ready = false;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(definition: FunctionDefinition<T>, manifest: Manifest, options: TestOptions) {
@@ -218,6 +219,8 @@ class Harness<T> implements FunctionHarness {
   }
 
   async #handle(message: TestMessage, returned: (value: unknown) => void): Promise<TestResult> {
+    if (!this.#ready) await this.#definition.init?.(createInitContext(this.#manifest, { logs: this.#logs }));
+    this.#ready = true;
     const seq = ++this.#seq;
     const { name, key: wildcard = "" } = this.#manifest;
     const index = this.#triggerOf(message.topic);

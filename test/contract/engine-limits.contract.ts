@@ -33,6 +33,11 @@ export function engineLimitsContract(make: () => Engine): void {
       await expect(loading).rejects.toThrow("LIMIT_CPU: the top-level code computed for more than 2000 ms");
     });
 
+    it("in its init does not load, and a person is told the limit", async () => {
+      const loading = EngineBench.create(make(), { init: "for (;;);", handler: "", limits: { initMs: 100 } });
+      await expect(loading).rejects.toThrow("LIMIT_CPU: init computed for more than 100 ms");
+    });
+
     it("keeps no other instance from its messages", async () => {
       const engine = make();
       using bad = await EngineBench.create(engine, { handler: "for (;;);" });

@@ -3,6 +3,7 @@ import type { IsolatedVmEngine } from "../../src/runtime/host/isolated-vm.ts";
 import { engineWith } from "../support/engine.ts";
 import { plainEngine } from "../support/plain-engine.ts";
 import { engineContract } from "./engine.contract.ts";
+import { engineInitContract } from "./engine-init.contract.ts";
 import { engineLogsContract } from "./engine-logs.contract.ts";
 import { engineStateContract } from "./engine-state.contract.ts";
 import { engineTimersContract } from "./engine-timers.contract.ts";
@@ -16,6 +17,7 @@ describe("isolated-vm, with isolates made ahead", () => {
   afterAll(() => engine[Symbol.dispose]());
   engineContract(() => engine);
   engineStateContract(() => engine);
+  engineInitContract(() => engine);
   engineLogsContract(() => engine);
   engineTimersContract(() => engine);
   engineFetchContract(() => engine);
@@ -25,12 +27,14 @@ describe("isolated-vm, with isolates made ahead", () => {
 describe("isolated-vm, with nothing made ahead", () => {
   engineContract(() => engineWith(() => false));
   engineStateContract(() => engineWith(() => false));
+  engineInitContract(() => engineWith(() => false));
 });
 
 /** It has no isolates, and so nothing of what engineLimitsContract describes. */
 describe("the plain engine for tests", () => {
   engineContract(plainEngine);
   engineStateContract(plainEngine);
+  engineInitContract(plainEngine);
   engineLogsContract(plainEngine);
   engineTimersContract(plainEngine);
   engineFetchContract(plainEngine);

@@ -13,6 +13,7 @@ export const SPEC: LoadSpec = {
   emit: ["*"],
   strict: true,
   memoryBytes: 32 * 2 ** 20,
+  initMs: 1_000,
   wallMs: 1_000,
   outputBytes: 100_000,
   stateValueBytes: 1_000,

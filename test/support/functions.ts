@@ -28,6 +28,8 @@ export interface FunctionPlan {
   readonly secrets?: readonly string[];
   /** Statements that run when the isolate is made. */
   readonly prelude?: string;
+  /** The body of `async init(ctx)`. */
+  readonly init?: string;
   /** The body of `async handler(event, ctx)`. */
   readonly handler: string;
 }
@@ -60,7 +62,8 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     permissions: { publish: [...publish], emit: [...emit], http: plan.http, secrets: plan.secrets },
     env: {},
   });
-  const code = `${plan.prelude ?? ""};var __millrace={default:{async handler(event,ctx){${plan.handler}\n}}};`;
+  const init = plan.init === undefined ? "" : `async init(ctx){${plan.init}\n},`;
+  const code = `${plan.prelude ?? ""};var __millrace={default:{${init}async handler(event,ctx){${plan.handler}\n}}};`;
   const bundle: Bundle = { manifest, code, sourceMap: "" };
   return { bundle, target: { name, version, digest: digestOf(encodeBundle(bundle)) } };
 }

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { createContext, Script } from "node:vm";
 import { Alarm } from "../../src/runtime/host/alarm.ts";
 import type { Engine, Instance, InstanceWays, RunOutcome } from "../../src/runtime/host/engine.ts";
+import { InitFailed } from "../../src/runtime/host/init-failed.ts";
 import type { LoadSpec } from "../../src/runtime/host/frames.ts";
 import { guestScript } from "../../src/runtime/host/guest-script.ts";
 import type { GuestHost, GuestOptions, GuestRuntime } from "../../src/runtime/host/guest-types.ts";
@@ -25,6 +26,7 @@ export function plainEngine(): Engine {
 }
 
 class PlainInstance implements Instance {
+  said = "";
   readonly started = { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false };
   readonly #guest: GuestRuntime;
   readonly #alarm: Alarm;
@@ -52,17 +54,31 @@ class PlainInstance implements Instance {
       callOff: (request) => ways.callOff(request),
     });
     alarm.ring = (elapsedMs) => guest.wake(elapsedMs);
-    return new PlainInstance(guest, alarm);
+    const instance = new PlainInstance(guest, alarm);
+    if (guest.init !== undefined) await instance.#init(guest.init, spec.initMs);
+    return instance;
   }
 
-  async run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
+  async #init(init: () => void, wallMs: number): Promise<void> {
+    const outcome = await this.#run(init, wallMs);
+    if (!outcome.done) throw InitFailed.cut(outcome.fault);
+    const failed = InitFailed.of(outcome.results);
+    if (failed !== undefined) throw failed;
+    this.said = outcome.results;
+  }
+
+  run(batch: string, { wallMs }: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
+    return this.#run(() => this.#guest.start(batch), wallMs);
+  }
+
+  async #run(begin: () => void, wallMs: number): Promise<RunOutcome> {
     const startedAt = performance.now();
     const wall = Promise.withResolvers<undefined>();
-    const timer = setTimeout(() => wall.resolve(undefined), limits.wallMs);
+    const timer = setTimeout(() => wall.resolve(undefined), wallMs);
     try {
-      this.#guest.start(batch);
+      begin();
       const results = await Promise.race([this.#guest.finish(), wall.promise]);
-      if (results === undefined) return this.#cut("LIMIT_WALL", `not finished after ${limits.wallMs} ms`);
+      if (results === undefined) return this.#cut("LIMIT_WALL", `not finished after ${wallMs} ms`);
       return { done: true, results, computedMs: performance.now() - startedAt };
     } catch (error) {
       return this.#cut("FUNCTION_THREW", error instanceof Error ? error.message : String(error));

@@ -72,12 +72,19 @@ const NEVER_A_DEFINITION: ReadonlySet<string> = new Set([
 function problemOf(node: Node, program: ESTree.Program): string | undefined {
   if (NEVER_A_DEFINITION.has(node.type)) return WANTED;
   if (node.type !== "ObjectExpression" || node.properties.some(({ type }) => type === "SpreadElement")) return undefined;
+  let hasHandler = false;
   for (const property of node.properties) {
-    if (property.type !== "Property" || property.computed || nameOf(property.key) !== "handler") continue;
-    return isNeverCallable(resolved(property.value, program)) ? `"handler" is not a function: ${WANTED}` : undefined;
+    if (property.type !== "Property" || property.computed) continue;
+    const name = nameOf(property.key);
+    hasHandler ||= name === "handler";
+    if (!MEMBERS.has(name ?? "") || !isNeverCallable(resolved(property.value, program))) continue;
+    return name === "handler" ? `"handler" is not a function: ${WANTED}` : `"${name}" is not a function`;
   }
-  return `it has no "handler": ${WANTED}`;
+  return hasHandler ? undefined : `it has no "handler": ${WANTED}`;
 }
+
+/** What a definition may have beside other things, each a function. */
+const MEMBERS: ReadonlySet<string> = new Set(["handler", "init"]);
 
 function nameOf(key: Node): string | undefined {
   if (key.type === "Identifier") return key.name;

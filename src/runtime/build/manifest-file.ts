@@ -93,6 +93,7 @@ function normalize(file: ManifestFile): Manifest {
     limits: {
       cpuMs: limits.cpu,
       wallMs: limits.wall,
+      initMs: limits.init,
       memoryBytes: limits.memory,
       outputBytes: limits.output,
       stateValueBytes: limits.stateValue,

@@ -78,6 +78,7 @@ const limitsSchema = z
   .strictObject({
     cpu: quantity(DURATION, "50ms", { min: "1ms", max: "10s" }, "Computing time for one message."),
     wall: quantity(DURATION, "5s", { min: "1ms", max: "5m" }, "Time for one message, waiting included; not below `cpu`."),
+    init: quantity(DURATION, "2s", { min: "10ms", max: "5s" }, "Time for `init` of an isolate, waiting included."),
     memory: quantity(SIZE, "32MB", { min: "8MB", max: "1GB" }, "Heap of the isolate."),
     output: quantity(SIZE, "1MB", { min: "1KB", max: "8MB" }, "Everything that one message publishes, emits and stores."),
     state: quantity(SIZE, "64MB", { min: "1KB", max: "16GB" }, "Everything that the function keeps; not below `stateValue`."),

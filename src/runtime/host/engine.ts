@@ -3,8 +3,8 @@ import type { Fault, LoadSpec, StartTimes } from "./frames.ts";
 /** What runs functions. isolated-vm today; the seam is narrow so that another engine can take its place. */
 export interface Engine {
   /**
-   * Makes an isolate and runs the function's code in it once.
-   * @throws Error when the code does not load; its message is for the author
+   * Makes an isolate and runs the function's code in it once, then its `init`.
+   * @throws Error when the code does not load; its message is for the author. InitFailed when that was `init`
    */
   create(spec: LoadSpec, ways: InstanceWays): Promise<Instance>;
 }
@@ -22,6 +22,8 @@ export interface InstanceWays {
 /** One isolate running one version of one function. Handles one batch at a time. */
 export interface Instance {
   readonly started: StartTimes;
+  /** The result of `init`, laid out as that of a message; empty when the function has none. */
+  readonly said: string;
   /** `batch` and the results are byte strings, laid out as in frames.ts. Computing for longer than `timeoutMs` without a pause ends it. */
   run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome>;
   stateLoaded(request: number, entries: string): void;

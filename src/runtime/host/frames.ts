@@ -11,8 +11,8 @@
  *                  ANSWER    u32 request · u32 length · JSON: what was asked for, or {error: {code, message}} · bytes: the answer to CALL
  *                  PING      to be answered at once with PONG, by the thread that everything else in the host depends on
  *   to the gateway READY     the process has started
- *                  LOADED    JSON StartTimes
- *                  FAILED    JSON {code, message}: the isolate could not be made
+ *                  LOADED    JSON StartTimes as u32 length and text · the result of `init`, when there is one
+ *                  FAILED    JSON {code, message} as u32 length and text · the result of `init`, when that has failed: the isolate could not be made
  *                  STATE_GET u32 request · JSON [key …]
  *                  CALL      u32 request · u8 what, see guest-call-kinds.ts · u32 length · JSON · bytes: asks the gateway for something
  *                  CALL_OFF  u32 request: what was asked for is of no use any more; there is an answer all the same
@@ -78,6 +78,8 @@ export interface LoadSpec {
   /** Whether a message that failed holds back those behind it with the same key. */
   readonly strict: boolean;
   readonly memoryBytes: number;
+  /** For `init`. */
+  readonly initMs: number;
   readonly wallMs: number;
   readonly outputBytes: number;
   readonly stateValueBytes: number;
@@ -94,7 +96,7 @@ export interface StartTimes {
   /** The isolate with its context and the guest code; next to nothing when it was `pooled`. */
   readonly isolateMs: number;
   readonly compileMs: number;
-  /** The top level of the function's code. */
+  /** The top level of the function's code, and its `init`. */
   readonly initMs: number;
   /** The isolate had been made before it was asked for. */
   readonly pooled: boolean;

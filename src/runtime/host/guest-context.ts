@@ -18,6 +18,19 @@ export interface ContextParts {
 
 type Log = Record<string, (message: unknown, fields?: unknown) => void>;
 
+function logOf(effects: Effects): Log {
+  const log: Log = {};
+  LEVELS.forEach((level, index) => {
+    log[level] = (message, fields) => effects.log(index, [message], fields);
+  });
+  return log;
+}
+
+/** The `ctx` of `init`, which belongs to no message: nothing in it takes effect outside of the isolate but what it logs. */
+export function initContext({ env, name, version }: GuestOptions, effects: Effects): object {
+  return { env, function: { name, version }, log: logOf(effects) };
+}
+
 /** The `ctx` of one message. Its functions are bound, so a handler may take them apart: `handler(event, { state, publish })`. */
 export class Context {
   readonly #event: GuestEvent;
@@ -48,11 +61,7 @@ export class Context {
     return () => this.#event.time;
   }
   get log(): Log {
-    const log: Log = {};
-    LEVELS.forEach((level, index) => {
-      log[level] = (message, fields) => this.#effects.log(index, [message], fields);
-    });
-    return log;
+    return logOf(this.#effects);
   }
   get publish(): (topic: unknown, payload: unknown, delivery?: Delivery) => void {
     return (topic, payload, delivery) => this.#publish(topic, payload, delivery ?? {});

@@ -41,6 +41,8 @@ export interface GuestHost {
 }
 
 export interface GuestRuntime {
+  /** Begins to run the function's `init`; its result comes as that of a batch does. Absent when the function has none. */
+  readonly init: (() => void) | undefined;
   /** Begins to handle a batch, message by message. */
   start(batch: string): void;
   /** The results of the batch that was started, once it is finished; undefined before. */

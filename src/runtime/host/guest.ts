@@ -1,7 +1,7 @@
 import { encodeAnswer } from "./guest-answer.ts";
 import { calls } from "./guest-calls.ts";
 import { u16, u32 } from "./guest-codec.ts";
-import { Context } from "./guest-context.ts";
+import { Context, initContext } from "./guest-context.ts";
 import { Effects, encodeFailure, LEVELS } from "./guest-effects.ts";
 import { GuestEvent } from "./guest-event.ts";
 import { installFetch } from "./guest-fetch.ts";
@@ -20,12 +20,14 @@ import type { GuestHost, GuestOptions, GuestRuntime } from "./guest-types.ts";
  */
 interface Definition {
   handler(event: GuestEvent, ctx: object): unknown;
+  init?(ctx: object): unknown;
 }
 
 interface Current {
-  readonly event: GuestEvent;
   readonly effects: Effects;
   readonly startedAt: number;
+  /** It is `init`, whose isolate the gateway does not know yet. */
+  readonly isInit?: boolean;
 }
 
 /** Drives the handler. `exported` is what the bundle left behind. */
@@ -34,7 +36,7 @@ export function createGuest(exported: unknown, options: GuestOptions, host: Gues
   installConsole((level, values) => guest.log(level, values));
   calls.attach({
     get busy(): boolean {
-      return guest.busy;
+      return guest.mayAsk;
     },
     call: (request, what, head, body) => host.call(request, what, head, body),
     callOff: (request) => host.callOff(request),
@@ -48,6 +50,7 @@ export function createGuest(exported: unknown, options: GuestOptions, host: Gues
     report: (error) => guest.log(LEVELS.indexOf("error"), [error]),
   });
   return {
+    init: guest.hasInit ? () => guest.init() : undefined,
     start: (batch) => guest.start(batch),
     take: () => guest.take(),
     finish: () => guest.finish(),
@@ -78,8 +81,20 @@ class Guest implements Omit<GuestRuntime, "answered"> {
   }
 
   start(batch: string): void {
+    this.#begin(this.#run(batch));
+  }
+
+  get hasInit(): boolean {
+    return this.#definition.init !== undefined;
+  }
+
+  init(): void {
+    this.#begin(this.#init());
+  }
+
+  #begin(running: Promise<string>): void {
     this.#finished = undefined;
-    this.#running = this.#run(batch).then((results) => (this.#finished = results));
+    this.#running = running.then((results) => (this.#finished = results));
   }
 
   take(): string | undefined {
@@ -102,6 +117,11 @@ class Guest implements Omit<GuestRuntime, "answered"> {
     return this.#current !== undefined;
   }
 
+  /** Whether a message is being handled, for which the gateway answers. */
+  get mayAsk(): boolean {
+    return this.#current !== undefined && this.#current.isInit !== true;
+  }
+
   salvage(): string {
     this.#cut = true;
     const elapsed = this.#current === undefined ? 0 : Date.now() - this.#current.startedAt;
@@ -110,6 +130,20 @@ class Guest implements Omit<GuestRuntime, "answered"> {
 
   log(level: number, values: readonly unknown[]): void {
     this.#current?.effects.log(level, values);
+  }
+
+  /** What it has logged, as the result of a message that wants nothing else. */
+  async #init(): Promise<string> {
+    const effects = new Effects(0);
+    this.#current = { effects, startedAt: Date.now(), isInit: true };
+    try {
+      await this.#definition.init?.(initContext(this.#options, effects));
+      return effects.encode();
+    } catch (error) {
+      return encodeFailure(error, effects);
+    } finally {
+      this.#over();
+    }
   }
 
   async #run(batch: string): Promise<string> {
@@ -147,7 +181,7 @@ class Guest implements Omit<GuestRuntime, "answered"> {
     else if (this.#failedKeys.has(event.key)) return "\x03";
     const effects = new Effects(this.#options.outputBytes);
     const startedAt = Date.now();
-    this.#current = { event, effects, startedAt };
+    this.#current = { effects, startedAt };
     try {
       const parts = { options: this.#options, state: this.#state, startedAt };
       const returned = this.#definition.handler(event, new Context(event, effects, parts));
@@ -204,6 +238,7 @@ function definitionOf(exported: unknown): Definition {
   if (typeof found !== "object" || found === null || !("handler" in found) || typeof found.handler !== "function") {
     throw new TypeError("the entry has no default export made by defineFunction({ handler })");
   }
+  if ("init" in found && found.init !== undefined && typeof found.init !== "function") throw new TypeError('"init" is not a function');
   return found as Definition;
 }
 

@@ -7,6 +7,7 @@ import { CodeCache } from "./code-cache.ts";
 import type { Engine, Instance, InstanceWays, RunOutcome } from "./engine.ts";
 import type { LoadSpec, StartTimes } from "./frames.ts";
 import type { GuestHost, GuestOptions } from "./guest-types.ts";
+import { InitFailed } from "./init-failed.ts";
 import { loadErrorOf } from "./load-error.ts";
 import { Pace } from "./pace.ts";
 import { Computed, UnstoppedCalls } from "./unstopped-calls.ts";
@@ -72,7 +73,9 @@ export class IsolatedVmEngine implements Engine, Disposable {
 
 /** The functions that `createGuest` made, by name. */
 type GuestFunctions = Readonly<Record<(typeof GUEST_FUNCTIONS)[number], ivm.Reference>>;
-const GUEST_FUNCTIONS = ["start", "take", "finish", "stateLoaded", "answered", "wake", "salvage"] as const;
+const GUEST_FUNCTIONS = ["init", "start", "take", "finish", "stateLoaded", "answered", "wake", "salvage"] as const;
+
+type Limits = Parameters<Instance["run"]>[1];
 
 /** An isolate that has become a function's. */
 interface Made {
@@ -81,13 +84,13 @@ interface Made {
   readonly guest: GuestFunctions;
   readonly collect: ivm.Reference;
   readonly memoryMb: number;
-  readonly started: StartTimes;
   readonly calls: UnstoppedCalls;
   readonly stuck: InstanceWays["stuck"];
 }
 
 class IsolatedVmInstance implements Instance {
-  readonly started: StartTimes;
+  started: StartTimes = { isolateMs: 0, compileMs: 0, initMs: 0, pooled: false, cached: false };
+  said = "";
   readonly #made: Made;
   readonly #isolate: ivm.Isolate;
   readonly #guest: GuestFunctions;
@@ -103,7 +106,6 @@ class IsolatedVmInstance implements Instance {
     this.#isolate = isolate;
     this.#made = made;
     this.#guest = made.guest;
-    this.started = made.started;
     made.alarm.ring = (elapsedMs) => this.#wake(elapsedMs);
   }
 
@@ -125,16 +127,33 @@ class IsolatedVmInstance implements Instance {
       ]);
       const [, guest] = await parts.calls.watch(loading, isolate, { timeoutMs: LOAD_TIMEOUT_MS, stuck: ways.stuck });
       for (const done of [script, blank.create, context]) done.release();
+      const made = { alarm, asks, guest, collect, memoryMb, calls: parts.calls, stuck: ways.stuck };
+      const instance = new IsolatedVmInstance(isolate, made);
+      if (guest.init.typeof === "function") await instance.#init(spec.initMs);
       const initMs = performance.now() - startedAt - isolateMs - compileMs;
-      const started = { isolateMs, compileMs, initMs, pooled, cached };
-      return new IsolatedVmInstance(isolate, { alarm, asks, guest, collect, memoryMb, started, calls: parts.calls, stuck: ways.stuck });
+      instance.started = { isolateMs, compileMs, initMs, pooled, cached };
+      return instance;
     } catch (error) {
+      alarm.stop();
       if (!isolate.isDisposed) isolate.dispose();
+      if (error instanceof InitFailed) throw error;
       throw new Error(loadErrorOf(error, { timeoutMs: LOAD_TIMEOUT_MS, memoryMb }), { cause: error });
     }
   }
 
-  async run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome> {
+  async #init(initMs: number): Promise<void> {
+    const outcome = await this.#run({ of: this.#guest.init, with: [] }, { timeoutMs: initMs, wallMs: initMs });
+    if (!outcome.done) throw InitFailed.cut(outcome.fault);
+    const failed = InitFailed.of(outcome.results);
+    if (failed !== undefined) throw failed;
+    this.said = outcome.results;
+  }
+
+  run(batch: string, limits: Limits): Promise<RunOutcome> {
+    return this.#run({ of: this.#guest.start, with: [batch] }, limits);
+  }
+
+  async #run(call: { readonly of: ivm.Reference; readonly with: readonly string[] }, limits: Limits): Promise<RunOutcome> {
     const startedAt = performance.now();
     const computed = new Computed(this.#isolate);
     try {
@@ -142,8 +161,8 @@ class IsolatedVmInstance implements Instance {
       this.#timeoutMs = timeout;
       this.#made.asks.begin();
       this.#made.alarm.hold();
-      if (this.#pace.quick) this.#guest.start.applySync(undefined, [batch], { timeout });
-      else await this.#watched(this.#guest.start.apply(undefined, [batch], { timeout }));
+      if (this.#pace.quick) call.of.applySync(undefined, [...call.with], { timeout });
+      else await this.#watched(call.of.apply(undefined, [...call.with], { timeout }));
       const tookMs = performance.now() - startedAt;
       this.#pace.took(tookMs);
       const results = this.#guest.take.applySync(undefined, [], { timeout: SALVAGE_TIMEOUT_MS });
@@ -198,7 +217,7 @@ class IsolatedVmInstance implements Instance {
   }
 
   /** The batch waits for something; so does this, within the wall limit. */
-  async #finish(limits: { timeoutMs: number; wallMs: number }): Promise<string | RunOutcome> {
+  async #finish(limits: Limits): Promise<string | RunOutcome> {
     if (this.#broken !== undefined) throw this.#broken.reason;
     const first = Promise.withResolvers<unknown>();
     const timer = setTimeout(() => first.resolve(WALL), limits.wallMs);

@@ -4,6 +4,7 @@
  */
 import { Socket } from "node:net";
 import type { Instance, RunOutcome } from "./engine.ts";
+import { InitFailed } from "./init-failed.ts";
 import { type Fault, FRAME, FrameReader, type LoadSpec, u32, writeFrame } from "./frames.ts";
 import { IsolatedVmEngine } from "./isolated-vm.ts";
 import { Makings } from "./makings.ts";
@@ -43,16 +44,21 @@ async function load(id: number, spec: LoadSpec): Promise<Instance | undefined> {
       callOff: (request) => send(FRAME.CALL_OFF, id, u32(request)),
       stuck: (fault) => send(FRAME.STUCK, id, Buffer.from(JSON.stringify(fault))),
     });
-    send(FRAME.LOADED, id, Buffer.from(JSON.stringify(instance.started)));
+    send(FRAME.LOADED, id, ...withSaid(instance.started, instance.said));
     return instance;
   } catch (error) {
     slots.delete(id);
     const fault: Fault = { code: "FUNCTION_LOAD_FAILED", message: error instanceof Error ? error.message : String(error) };
-    send(FRAME.FAILED, id, Buffer.from(JSON.stringify(fault)));
+    send(FRAME.FAILED, id, ...withSaid(fault, error instanceof InitFailed ? error.said : ""));
     return undefined;
   } finally {
     unanswered--;
   }
+}
+
+function withSaid(value: object, said: string): readonly Uint8Array[] {
+  const json = Buffer.from(JSON.stringify(value));
+  return [u32(json.length), json, Buffer.from(said, "latin1")];
 }
 
 async function run(id: number, slot: Slot, body: Buffer): Promise<void> {

@@ -46,7 +46,35 @@ function targetOf(bundle: Bundle): { name: string; version: number; digest: stri
   return { name: "f", version: 1, digest: digestOf(encodeBundle(bundle)) };
 }
 
+const INIT = `import { defineFunction } from "millrace";
+
+export default defineFunction({
+  async init(ctx) {
+    ctx.log.info("about to");
+    await Promise.resolve();
+    throw new RangeError("no table");
+  },
+  handler() {},
+});
+`;
+
 describe("errors of a function", () => {
+  it("in its init keep the version from taking over, with file, line and column", async () => {
+    await using folder = await TempFolder.make();
+    const bundle = await built(folder.path, INIT);
+    await using core = await Core.open({ folder: folder.path });
+    await expect(core.runtime.deploy(targetOf(bundle), bundle)).rejects.toMatchObject({
+      code: "FUNCTION_LOAD_FAILED",
+      message: expect.stringMatching(/^init failed: RangeError: no table\n +at .*\(?index\.ts:7:11\)?$/) as string,
+    });
+    const { records } = core.runtime.logs.query({ level: "debug", limit: 100 });
+    expect(records).toMatchObject([
+      { level: "info", message: "about to", function: "f", version: 1 },
+      { level: "error", message: expect.stringContaining("index.ts:7:11") as string },
+    ]);
+    expect(records[0]).not.toHaveProperty("invocation");
+  });
+
   it("name file, line and column of the author's in the log, the dead letter and an invocation", async () => {
     await using folder = await TempFolder.make();
     const bundle = await built(folder.path, INDEX);

@@ -34,6 +34,7 @@ describe("what is written down about manifests", async () => {
       "limits",
       "limits.cpu",
       "limits.wall",
+      "limits.init",
       "limits.memory",
       "limits.output",
       "limits.state",

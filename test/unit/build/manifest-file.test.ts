@@ -35,6 +35,7 @@ describe("parseManifest", () => {
       limits: {
         cpuMs: 50,
         wallMs: 5_000,
+        initMs: 2_000,
         memoryBytes: 32 * 1024 ** 2,
         outputBytes: 1024 ** 2,
         stateValueBytes: 64 * 1024,
@@ -64,7 +65,7 @@ outbox:
 concurrency: 4
 warm: 2
 idle: 5m
-limits: {cpu: 0.5s, wall: 1m, memory: 64MB, output: 512KB, state: 2MB, stateValue: 1KB, fetch: 2MB}
+limits: {cpu: 0.5s, wall: 1m, init: 4s, memory: 64MB, output: 512KB, state: 2MB, stateValue: 1KB, fetch: 2MB}
 retry: {attempts: 1, backoff: 100ms..1m, maxAge: 2d}
 permissions: {publish: ["cmd/#"], emit: [measurement, com.example.*], http: ["*.example.com:8443", "http://10.0.0.5"], secrets: [API_KEY]}
 env: {HIGH: "80", EMPTY: ""}
@@ -94,6 +95,7 @@ env: {HIGH: "80", EMPTY: ""}
         limits: {
           cpuMs: 500,
           wallMs: 60_000,
+          initMs: 4_000,
           memoryBytes: 64 * 1024 ** 2,
           outputBytes: 512 * 1024,
           stateValueBytes: 1024,

@@ -45,6 +45,42 @@ const counter = defineFunction<{ by?: number; fail?: boolean }>({
   },
 });
 
+describe("init", () => {
+  it("runs once before the first message, with what belongs to no message", async () => {
+    const seen: unknown[] = [];
+    const run = testFunction(
+      defineFunction({
+        async init(ctx) {
+          await Promise.resolve();
+          ctx.log.info("made", { high: ctx.env["HIGH"] });
+          seen.push(Object.keys(ctx).toSorted(), ctx.function);
+        },
+        handler: (event) => void seen.push(event.subject),
+      }),
+      { manifest: MANIFEST },
+    );
+    await run.sendAll([{ topic: TOPIC }, { topic: "raw/a" }]);
+    expect(seen).toEqual([["env", "function", "log"], { name: "counter", version: 1 }, TOPIC, "raw/a"]);
+    expect(run.all.logs).toEqual([{ level: "info", message: "made", fields: { high: "80" } }]);
+  });
+
+  it("that fails handles nothing, and is tried again", async () => {
+    let fails = true;
+    const run = testFunction(
+      defineFunction({
+        init: () => {
+          if (fails) throw new Error("no table");
+        },
+        handler: (_event, ctx) => ctx.emit("count", {}),
+      }),
+      { manifest: MANIFEST },
+    );
+    await expect(run.send({ topic: TOPIC })).rejects.toThrow("no table");
+    fails = false;
+    expect((await run.send({ topic: TOPIC })).events).toHaveLength(1);
+  });
+});
+
 describe("the event of a test", () => {
   it("has what the message and the manifest say", async () => {
     const properties = { contentType: "application/json", user: { a: ["1", "2"] } };
