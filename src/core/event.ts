@@ -66,6 +66,9 @@ export function eventId(gateway: string, seq: number, functionName: string, inde
   return `${gateway}:${seq}:${functionName}:${index}`;
 }
 
+/** The place of the event that `onFailure` wants: behind all those that a handler can emit, so that it never takes the id of one of them. */
+export const FAILURE_INDEX = 65_535;
+
 const ID_NUMBERS = /^(0|[1-9]\d{0,15}):(.*):(0|[1-9]\d{0,8})$/s;
 
 /** The numbers in an id that `eventId` made for this gateway and this function; undefined for any other text. */

@@ -80,6 +80,8 @@ export const manifestSchema = z.strictObject({
     maxMs: z.int().min(0).max(TIMER_MS_MAX),
     maxAgeMs: z.int().positive(),
   }),
+  /** What a message that is given up brings about, beside its dead letter: a message to a topic, an event of a type. */
+  onFailure: z.strictObject({ publish: z.string().optional(), emit: z.string().optional() }).optional(),
   permissions: z.strictObject({
     publish: z.array(z.string()),
     emit: z.array(z.string()),

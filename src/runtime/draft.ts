@@ -14,7 +14,8 @@ import type { MarkWrite } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import { type WakerOwner, wokenBy } from "./woken.ts";
 
-const HOPS_MAX = 16;
+/** How many functions a message may have come through before it wakes another. */
+export const HOPS_MAX = 16;
 
 interface StateWrite {
   readonly key: string;
@@ -112,7 +113,7 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
 }
 
 /** What a message with a trace brings about belongs to the same one. */
-function carried(record: Buffer, { trace }: Item): Buffer {
+export function carried(record: Buffer, { trace }: Item): Buffer {
   return trace === undefined || trace === null ? record : withProperties(record, { user: { ...trace.attributes } });
 }
 

@@ -5,6 +5,7 @@ import { pressureOf } from "../core/outbox-lanes.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import { collect, deadLetter, type Draft, type DraftOwner, emptyDraft, isEmpty } from "./draft.ts";
 import { type GuestError, type GuestLog, type ItemEffects, type ItemResult, placeOf } from "./effects.ts";
+import { addFailure } from "./failures.ts";
 import type { FunctionLog } from "./function-log.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { Item } from "./item.ts";
@@ -176,7 +177,7 @@ export class Settling implements DraftOwner {
       const given = dead || (result.status === "done" && item.giveUp !== "never");
       if (error !== undefined) this.#failure(item, error, given ? draft : undefined);
       if (traces?.wants(item, error !== undefined, this.name) === true) {
-        const added = error === undefined ? { draft, mark: { events, derived } } : undefined;
+        const added = error === undefined || given ? { draft, mark: { events, derived } } : undefined;
         const note = new TraceNote(item, result, this.#tried(error, given), added);
         if (error === undefined || given) (notes ??= []).push(note);
         else traces.add(note.record, this.name);
@@ -263,10 +264,18 @@ export class Settling implements DraftOwner {
     this.counters.failed++;
     this.usage.failed(error.code, draft === undefined);
     if (draft === undefined) this.counters.retried++;
-    else draft.deadLetters.push(deadLetter(item, error, this, this.#parts.places.first(error.stack)));
+    else this.#giveUp(item, error, draft);
     const ending = draft === undefined ? "; it will be retried" : "; given up, see dead letters";
     const text = `${error.code}: ${error.stack === "" ? error.message : error.stack}${ending}`;
     this.#log(item, [{ level: draft === undefined ? "warn" : "error", message: text }]);
+  }
+
+  #giveUp(item: Item, error: GuestError, draft: Draft): void {
+    const letter = deadLetter(item, error, this, this.#parts.places.first(error.stack));
+    draft.deadLetters.push(letter);
+    const wanted = this.#version.manifest.onFailure;
+    const problems = wanted === undefined ? [] : addFailure({ item, letter, wanted }, draft, this);
+    for (const message of problems) this.#log(item, [{ level: "error", message }]);
   }
 
   #log(item: Item, logs: readonly GuestLog[]): void {

@@ -31,12 +31,12 @@ export class TraceNote {
   readonly #madeAt = performance.now();
   readonly #seqs: number[] = [];
 
-  /** `added`: what came of a message that was done, in the draft behind `mark`. */
+  /** `added`: what came of a message that is done with, in the draft behind `mark`. */
   constructor(item: Item, result: ItemResult, tried: Tried, added?: { readonly draft: Draft; readonly mark: DraftMark }) {
     const now = Date.now();
     const { seq, time } = item.message;
     const { trace } = item;
-    const effects = result.status === "done" && added !== undefined ? result.effects : NO_EFFECTS;
+    const effects = result.status === "done" && tried.outcome === "done" ? result.effects : NO_EFFECTS;
     const events = added?.draft.events.slice(added.mark.events) ?? [];
     const places: { type: string; outbox?: string }[] = events.slice(0, TRACED_EFFECTS_MAX).map((event) => {
       const place: { type: string; outbox?: string } = { type: cut(event.type) };

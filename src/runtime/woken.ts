@@ -10,6 +10,8 @@ import type { Wake } from "./route.ts";
 /** Of the topic of an event. What is in it stands in the properties of its message too, which have a bound of their own. */
 const EVENT_TOPIC_BYTES_MAX = 8_192;
 
+type EventEffect = ItemEffects["events"][number];
+
 export interface WakerOwner {
   readonly gateway: string;
   readonly name: string;
@@ -27,9 +29,9 @@ export function wokenBy(item: Item, effects: ItemEffects, owner: WakerOwner): re
   const woken: Derived[] = [];
   if (effects.events.length > 0 && owner.listens("event")) {
     for (const [index, event] of effects.events.entries()) {
-      const topic = eventTopic(event.type, event.subject);
-      if (Buffer.byteLength(topic) > EVENT_TOPIC_BYTES_MAX) return undefined;
-      if (owner.wakes(topic) !== "none") woken.push(eventMessage({ item, owner, topic }, event, index));
+      const message = wokenByEvent(item, event, index, owner);
+      if (message === "too long") return undefined;
+      if (message !== undefined) woken.push(message);
     }
   }
   if (effects.state.length > 0 && owner.listens("state")) {
@@ -45,6 +47,13 @@ export function wokenBy(item: Item, effects: ItemEffects, owner: WakerOwner): re
   return woken;
 }
 
+/** The same for one event, whose place among those of its message is `index`; undefined when it wakes nothing. */
+export function wokenByEvent(item: Item, event: EventEffect, index: number, owner: WakerOwner): Derived | "too long" | undefined {
+  const topic = eventTopic(event.type, event.subject);
+  if (Buffer.byteLength(topic) > EVENT_TOPIC_BYTES_MAX) return "too long";
+  return owner.wakes(topic) === "none" ? undefined : eventMessage({ item, owner, topic }, event, index);
+}
+
 interface About {
   readonly item: Item;
   readonly owner: WakerOwner;
@@ -52,7 +61,7 @@ interface About {
 }
 
 /** With the attributes of the event as user properties, as the MQTT binding of CloudEvents 1.0 has them (section 3.1.3). */
-function eventMessage(about: About, { type, subject, data }: ItemEffects["events"][number], index: number): Derived {
+function eventMessage(about: About, { type, subject, data }: EventEffect, index: number): Derived {
   const { gateway, name } = about.owner;
   const { seq, time } = about.item.message;
   const id = eventId(gateway, seq, name, index);

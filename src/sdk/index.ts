@@ -5,6 +5,7 @@
 import type { Fetch } from "./fetch.ts";
 
 export type { Measurement } from "../core/event.ts";
+export type { FailureReport } from "../core/failure-report.ts";
 export type { Fetch, FetchHeaders, FetchInit, FetchRequest, FetchResponse, FetchSignal } from "./fetch.ts";
 
 /** What becomes JSON by `JSON.stringify`: text, numbers, true and false, null, lists and plain objects of them. */

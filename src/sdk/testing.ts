@@ -4,7 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { MillraceError } from "../core/errors.ts";
+import { MillraceError, messageOf } from "../core/errors.ts";
+import { type FailureReport, reportedPayload } from "../core/failure-report.ts";
 import { SHARED_KEY } from "../core/state-value.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { topicParams, TopicTrie } from "../core/topic.ts";
@@ -29,7 +30,7 @@ import {
 import { expiresAt, storedOf, valueOf } from "../runtime/host/guest-stored.ts";
 import { type TestAnswer, testAnswer } from "./testing-answer.ts";
 import { applyChanges } from "./testing-state.ts";
-import type { Fetch, FunctionDefinition, StateValue } from "./index.ts";
+import type { Fetch, FunctionDefinition, FunctionEvent, StateValue } from "./index.ts";
 
 export type { TestAnswer } from "./testing-answer.ts";
 export { readRecording, type ReadRecordingOptions, type RecordedTestMessage } from "./testing-recording.ts";
@@ -68,7 +69,8 @@ export type TestResult = Pick<Effects, "publishes" | "events" | "logs">;
 export interface FunctionHarness {
   /**
    * Handles one message; the first one after `init`. State is kept for the next one; messages are handled one after the other, in the order of the calls.
-   * @throws What `init` or the handler threw; its effects are dropped then. Error when no trigger matches the topic.
+   * @throws What `init` or the handler threw; its effects are dropped then. If the message is given up because of that (`attempt` was the last one,
+   * or the failure is for good), `all` has what `onFailure` wants. Error when no trigger matches the topic.
    */
   send(message: TestMessage): Promise<TestResult>;
   /**
@@ -246,12 +248,37 @@ class Harness<T> implements FunctionHarness {
     });
     try {
       returned(await withGlobalFetch(this.#fetch, () => this.#definition.handler(event, ctx)));
+    } catch (error) {
+      if (isPermanent(error) || event.attempt >= this.#manifest.retry.attempts) this.#giveUp({ event, key, error });
+      throw error;
     } finally {
       this.#logs.push(...effects.logs);
     }
     this.#commit(effects);
     const { publishes, events, logs } = effects;
     return { publishes, events, logs };
+  }
+
+  /** What `onFailure` of the manifest wants. */
+  #giveUp({ event, key, error }: { event: FunctionEvent<T>; key: string; error: unknown }): void {
+    const { onFailure, name } = this.#manifest;
+    const { topic } = event.mqtt;
+    const report: FailureReport = {
+      id: event.id,
+      gateway: "test",
+      function: name,
+      version: 1,
+      attempts: event.attempt,
+      code: error instanceof MillraceError ? error.code : "FUNCTION_THREW",
+      error: messageOf(error),
+      topic,
+      key,
+      time: event.time,
+      source: event.source,
+      ...reportedPayload(event.bytes),
+    };
+    if (onFailure?.emit !== undefined) this.#events.push({ type: onFailure.emit, subject: topic, time: event.time, data: report });
+    if (onFailure?.publish !== undefined) this.#publishes.push({ topic: onFailure.publish, payload: report, qos: 1, retain: false });
   }
 
   #commit({ publishes, events, state }: Effects): void {

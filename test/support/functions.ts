@@ -21,6 +21,7 @@ export interface FunctionPlan {
   readonly isolation?: Manifest["isolation"];
   readonly limits?: Partial<Manifest["limits"]>;
   readonly retry?: Partial<Manifest["retry"]>;
+  readonly onFailure?: Manifest["onFailure"];
   readonly publish?: readonly string[];
   readonly emit?: readonly string[];
   /** Hosts that it may fetch from. */
@@ -59,6 +60,7 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     isolation: plan.isolation,
     limits: { cpuMs: 200, wallMs: 5_000, memoryBytes: 32 * 2 ** 20, outputBytes: 2 ** 20, stateValueBytes: 65_536, ...plan.limits },
     retry: { attempts: 3, minMs: 1, maxMs: 20, maxAgeMs: 3_600_000, ...plan.retry },
+    onFailure: plan.onFailure,
     permissions: { publish: [...publish], emit: [...emit], http: plan.http, secrets: plan.secrets },
     env: {},
   });

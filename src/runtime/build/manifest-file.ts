@@ -2,6 +2,7 @@ import { z } from "zod";
 import { MillraceError } from "../../core/errors.ts";
 import type { Manifest } from "../../core/manifest.ts";
 import { nearest, suggestion } from "../../core/nearest.ts";
+import { onFailureSchema, onFailureMistakes } from "./manifest-on-failure.ts";
 import { idempotencySchema, manifestFileSchema, NOT_YET, outboxSchema, type ManifestFile } from "./manifest-schema.ts";
 import { type Found, triggerMistakes } from "./trigger-mistakes.ts";
 import { normalizeTrigger, triggersSchema } from "./trigger-schema.ts";
@@ -33,7 +34,7 @@ export function parseManifestFile(text: string, file: string): ParsedManifest {
   if (yaml.mistakes.length > 0) throw invalid(file, yaml.mistakes);
   const result = manifestFileSchema.safeParse(yaml.value, { reportInput: true, error: describeIssue });
   const found = [...schemaMistakes(result.error?.issues ?? []), ...triggerMistakes(yaml.value), ...envMistakes(yaml.value)];
-  if (result.data !== undefined) found.push(...limitMistakes(result.data));
+  if (result.data !== undefined) found.push(...limitMistakes(result.data), ...onFailureMistakes(result.data));
   if (result.data === undefined || found.length > 0) {
     throw invalid(
       file,
@@ -66,6 +67,7 @@ function normalize(file: ManifestFile): Manifest {
     isolation,
     limits,
     retry,
+    onFailure,
     permissions,
     env,
   } = file;
@@ -101,6 +103,7 @@ function normalize(file: ManifestFile): Manifest {
       fetchBytes: limits.fetch,
     },
     retry: { attempts: retry.attempts, ...retry.backoff, maxAgeMs: retry.maxAge },
+    ...(onFailure === undefined ? {} : { onFailure }),
     permissions,
     env,
   };
@@ -169,6 +172,7 @@ function knownKeys(place: string): readonly string[] {
     idempotency: idempotencySchema.shape,
     "outbox[]": outboxSchema.unwrap().element.shape,
     retry: shape.retry.unwrap().shape,
+    onFailure: onFailureSchema.shape,
     permissions: shape.permissions.unwrap().shape,
   };
   return Object.keys(groups[place] ?? {});

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { IDEMPOTENCY_KEY, ISOLATIONS, ORDERS, OVERFLOWS } from "../../core/manifest.ts";
 import { httpEntryProblem } from "../../core/http-permission.ts";
+import { onFailureSchema } from "./manifest-on-failure.ts";
 import { type Bounds, choice, DURATION, quantity, readQuantity, SIZE } from "./manifest-values.ts";
 import { topicFilter, triggersSchema, typePattern } from "./trigger-schema.ts";
 
@@ -243,6 +244,7 @@ export const manifestFileSchema = z
     ),
     limits: limitsSchema,
     retry: retrySchema,
+    onFailure: onFailureSchema.optional(),
     permissions: permissionsSchema,
     env: envSchema,
   })

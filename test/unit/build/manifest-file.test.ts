@@ -67,6 +67,7 @@ warm: 2
 idle: 5m
 limits: {cpu: 0.5s, wall: 1m, init: 4s, memory: 64MB, output: 512KB, state: 2MB, stateValue: 1KB, fetch: 2MB}
 retry: {attempts: 1, backoff: 100ms..1m, maxAge: 2d}
+onFailure: {publish: cmd/failed, emit: com.example.failed}
 permissions: {publish: ["cmd/#"], emit: [measurement, com.example.*], http: ["*.example.com:8443", "http://10.0.0.5"], secrets: [API_KEY]}
 env: {HIGH: "80", EMPTY: ""}
 `;
@@ -103,6 +104,7 @@ env: {HIGH: "80", EMPTY: ""}
           fetchBytes: 2 * 1024 ** 2,
         },
         retry: { attempts: 1, minMs: 100, maxMs: 60_000, maxAgeMs: 2 * 86_400_000 },
+        onFailure: { publish: "cmd/failed", emit: "com.example.failed" },
         permissions: {
           publish: ["cmd/#"],
           emit: ["measurement", "com.example.*"],
@@ -157,6 +159,14 @@ env: {HIGH: "80", EMPTY: ""}
     ["entry: ../other.ts", "entry: must be a .ts, .mts, .js or .mjs file inside the folder"],
     ["entry: /etc/passwd.ts", "entry: must be"],
     ["entry: index.py", "entry: must be"],
+    ["onFailure: {}", 'onFailure: needs "publish", "emit" or both'],
+    ["onFailure: {publish: errors/+}", 'onFailure.publish: cannot publish to "errors/+"'],
+    ["onFailure: {publish: $SYS/a}", 'topics that start with "$" belong to the broker'],
+    ["onFailure: {publish: errors/a}", 'onFailure.publish: permissions.publish does not allow "errors/a"; add it there'],
+    ["onFailure: {publish: sensors/a/b/temp}\npermissions: {publish: ['#']}", 'own trigger "sensors/+site/+device/temp" matches it'],
+    ["onFailure: {emit: failed}\npermissions: {emit: [other]}", 'onFailure.emit: permissions.emit does not allow "failed"'],
+    ["onFailure: {emit: 'com.*'}", "onFailure.emit: must be an event type"],
+    ["onFailure: {emit: a, topic: a}", "onFailure.topic: is not a key of a manifest"],
     ["triggers: []", "triggers: at least one trigger is needed"],
     ["triggers: a/b", 'triggers: must be a list, not "a/b"'],
     ["triggers:\n  - mqtt:", "triggers[0].mqtt: must be a topic filter"],

@@ -47,20 +47,20 @@ const counter = defineFunction<{ by?: number; fail?: boolean }>({
 
 describe("init", () => {
   it("runs once before the first message, with what belongs to no message", async () => {
-    const seen: unknown[] = [];
+    const found: unknown[] = [];
     const run = testFunction(
       defineFunction({
         async init(ctx) {
           await Promise.resolve();
           ctx.log.info("made", { high: ctx.env["HIGH"] });
-          seen.push(Object.keys(ctx).toSorted(), ctx.function);
+          found.push(Object.keys(ctx).toSorted(), ctx.function);
         },
-        handler: (event) => void seen.push(event.subject),
+        handler: (event) => void found.push(event.subject),
       }),
       { manifest: MANIFEST },
     );
     await run.sendAll([{ topic: TOPIC }, { topic: "raw/a" }]);
-    expect(seen).toEqual([["env", "function", "log"], { name: "counter", version: 1 }, TOPIC, "raw/a"]);
+    expect(found).toEqual([["env", "function", "log"], { name: "counter", version: 1 }, TOPIC, "raw/a"]);
     expect(run.all.logs).toEqual([{ level: "info", message: "made", fields: { high: "80" } }]);
   });
 
@@ -78,6 +78,35 @@ describe("init", () => {
     await expect(run.send({ topic: TOPIC })).rejects.toThrow("no table");
     fails = false;
     expect((await run.send({ topic: TOPIC })).events).toHaveLength(1);
+  });
+});
+
+describe("onFailure", () => {
+  const manifest = MANIFEST.replace("permissions: {publish: [cmd/+/fan], emit: [count]}", "").concat(
+    "onFailure: {publish: errors/counter, emit: failed}\nretry: {attempts: 2}\npermissions: {publish: [errors/counter]}\n",
+  );
+
+  it("is there when the last try has failed, or one for good", async () => {
+    const run = testFunction(
+      defineFunction({
+        handler: (event) => {
+          throw event.text === "bad" ? new PermanentError("bad") : new Error("later");
+        },
+      }),
+      { manifest },
+    );
+    await expect(run.send({ topic: TOPIC, payload: "x" })).rejects.toThrow("later");
+    expect(run.all).toMatchObject({ publishes: [], events: [] });
+    await expect(run.send({ topic: TOPIC, payload: "x", attempt: 2, time: 5 })).rejects.toThrow("later");
+    await expect(run.send({ topic: TOPIC, payload: "bad" })).rejects.toThrow("bad");
+    expect(run.all.publishes.map(({ topic, payload }) => ({ topic, payload }))).toMatchObject([
+      { topic: "errors/counter", payload: { attempts: 2, code: "FUNCTION_THREW", error: "later", key: "boiler-1", time: 5, payload: "x" } },
+      { topic: "errors/counter", payload: { attempts: 1, error: "bad", payload: "bad" } },
+    ]);
+    expect(run.all.events).toMatchObject([
+      { type: "failed", subject: TOPIC, data: { error: "later" } },
+      { type: "failed", data: { error: "bad" } },
+    ]);
   });
 });
 
