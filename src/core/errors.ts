@@ -20,6 +20,8 @@ export const ERRORS = {
   FUNCTION_LOAD_FAILED: "The code fails while it is loaded; the version that ran before goes on. `millrace invoke` shows it locally.",
   FUNCTION_THREW: "The handler threw; `millrace logs` shows where. It is retried as its manifest says, then dead-lettered.",
   PAYLOAD_INVALID: "The payload is not what the function reads; fix the sender or read `event.bytes`.",
+  KEY_MISSING:
+    "The payload has no usable value where `key` of the manifest looks for it, so the message was not tried; fix the sender or choose another key.",
   PERMISSION_DENIED: "Add it to `permissions` of function.yaml and publish the function again.",
   LIMIT_CPU: "The handler computed for longer than limits.cpu; do less for each message or raise the limit.",
   LIMIT_WALL: "The handler did not finish within limits.wall; await less or raise the limit.",

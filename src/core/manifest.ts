@@ -25,13 +25,15 @@ export const manifestSchema = z.strictObject({
   api: z.literal(1),
   description: z.string(),
   triggers: z.array(triggerSpecSchema).min(1),
-  /** Name of a wildcard that every trigger has which may have one; undefined means the topic. */
+  /** Name of a wildcard that every trigger has which may have one, or a path into the payload such as `data.id`; undefined means the topic. */
   key: z.string().optional(),
   /** Whether a message that waits for its retry holds back those behind it with the same key. */
   order: z.enum(ORDERS).default("strict"),
   idempotency: z
     .strictObject({ key: z.string().regex(IDEMPOTENCY_KEY), windowMs: z.int().positive(), entries: z.int().positive() })
     .optional(),
+  /** How many messages a call of `batch` gets at most, and how long the first of them waits for the others. */
+  batch: z.strictObject({ size: z.int().min(1).max(256), windowMs: z.int().min(0).max(60_000) }).optional(),
   overflow: z.enum(OVERFLOWS).default("block"),
   /** How events wait for the cloud, by type; the first rule that matches. */
   outbox: z

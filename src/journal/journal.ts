@@ -47,6 +47,8 @@ export interface Commit {
   readonly marks?: readonly Mark[];
   /** What happens when there is no room for dead letters; `block` without it. */
   readonly overflow?: Overflow;
+  /** Whether it has to be on disk before anybody sees anything of it; it is when it brings messages. */
+  readonly sync?: boolean;
 }
 
 export interface StateWrite {
@@ -200,7 +202,7 @@ export class Journal implements AsyncDisposable {
       ...(staged === undefined ? {} : { usage: staged.usage }),
       publishes: commit.publishes,
       // What a message causes is never seen before the message is on disk, also when it comes from a function.
-      sync: commit.derived.some((entry) => entry.volatile !== true),
+      sync: commit.sync === true || commit.derived.some((entry) => entry.volatile !== true),
       done: (error) => {
         if (error === undefined && staged !== undefined) this.outbox.added(staged);
         done(error);

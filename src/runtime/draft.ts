@@ -12,6 +12,7 @@ import type { Derived } from "./derived.ts";
 import { type GuestError, type ItemEffects, placeOf, type StateEffect } from "./effects.ts";
 import type { MarkWrite } from "./idempotency.ts";
 import type { Item } from "./item.ts";
+import type { StateWrite as PlacedWrite } from "./state-budget.ts";
 import { type WakerOwner, wokenBy } from "./woken.ts";
 
 /** How many functions a message may have come through before it wakes another. */
@@ -35,11 +36,13 @@ export interface Draft {
   readonly marks: MarkWrite[];
   /** For those who wait for what becomes of a message, by its seq. */
   readonly answers: { readonly seq: number; readonly result: CallResult }[];
+  /** Whether it has to be on disk before anybody sees anything of it. */
+  sync: boolean;
   handled: number;
 }
 
 export function emptyDraft(): Draft {
-  return { state: [], events: [], publishes: [], derived: [], deadLetters: [], marks: [], answers: [], handled: 0 };
+  return { state: [], events: [], publishes: [], derived: [], deadLetters: [], marks: [], answers: [], sync: false, handled: 0 };
 }
 
 /** Whether nothing of it would be missed. */
@@ -56,15 +59,68 @@ export interface DraftOwner extends WakerOwner {
   readonly outboxRule: (type: string) => OutboxRule;
   /** Bytes of everything that the function may keep. */
   readonly stateBytesMax: number;
-  /** Whether what a message wants to store fits; if so, it counts. */
-  keeps(item: Item, state: ItemEffects["state"]): boolean;
+  /** Whether what is to be stored fits; if so, it counts. */
+  keeps(writes: readonly PlacedWrite[]): boolean;
+}
+
+/** An item, and what it wants. */
+interface Part {
+  readonly item: Item;
+  readonly effects: ItemEffects;
 }
 
 /** Adds the effects of one item to the draft, or says what is wrong with them and adds nothing. */
 export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: DraftOwner): GuestError | undefined {
+  const part = { item, effects };
+  const sent: Sent = { publishes: [], derived: [] };
+  const error = vet(part, item.message.hops, sent, owner) ?? stores(writesOf(part), `key "${item.key}"`, owner);
+  if (error === undefined) add(part, sent, draft, owner);
+  return error;
+}
+
+/** The same for items that were handled in one call. What they want together is with the last of them. `added` is told of each when it is in the draft. */
+export function collectTogether(
+  parts: readonly Part[],
+  draft: Draft,
+  owner: DraftOwner,
+  added: (item: Item) => void,
+): GuestError | undefined {
+  const hops = Math.max(...parts.map(({ item }) => item.message.hops));
+  const vetted = parts.map((part): { part: Part; sent: Sent } => ({ part, sent: { publishes: [], derived: [] } }));
+  for (const { part, sent } of vetted) {
+    const error = vet(part, hops, sent, owner);
+    if (error !== undefined) return error;
+  }
+  const error = stores(parts.flatMap(writesOf), `the keys of a batch of ${parts.length} messages`, owner);
+  if (error !== undefined) return error;
+  for (const { part, sent } of vetted) {
+    add(part, sent, draft, owner);
+    added(part.item);
+  }
+  return undefined;
+}
+
+function writesOf({ item, effects }: Part): readonly PlacedWrite[] {
+  return effects.state.map((write) => ({ key: placeOf(item, write), name: write.name, value: write.value }));
+}
+
+/** `whose`: the key or keys, as the author is told. */
+function stores(writes: readonly PlacedWrite[], whose: string, owner: DraftOwner): GuestError | undefined {
+  if (writes.length === 0 || owner.keeps(writes)) return undefined;
+  const limit = formatSize(owner.stateBytesMax);
+  const remedy = "delete what is not needed, give values a ttl, or raise the limit";
+  return refusal("LIMIT_STATE", `function "${owner.name}", ${whose}: it would keep more than limits.state, ${limit}; ${remedy}`);
+}
+
+/** What an item publishes, as it goes out, and the messages that it becomes. */
+interface Sent {
+  readonly publishes: Buffer[];
+  readonly derived: Derived[];
+}
+
+/** Says what is wrong with the publishes and events of an item that came through `before` functions; adds the publishes to `sent`. */
+function vet({ item, effects }: Part, before: number, { publishes, derived }: Sent, owner: DraftOwner): GuestError | undefined {
   const { permissions } = owner;
-  const derived: Derived[] = [];
-  const publishes: Buffer[] = [];
   for (const said of effects.publishes) {
     const { topic } = peekMessage(said, 0);
     if (!permissions.mayPublish(topic))
@@ -72,26 +128,25 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
     if (topic.includes("\ufffd") && !isUtf8(said.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + said.readUInt16BE(12))))
       return refusal("FUNCTION_THREW", "the topic that it publishes to is no UTF-8"); // MQTT 5, 1.5.4
     const { time } = item.message;
-    const hops = item.message.hops + 1;
+    const hops = before + 1;
     if (!sign(said, { hops, time, source: owner.source })) return refusal("FUNCTION_THREW", "what it publishes names another source");
     const record = carried(said, item);
     publishes.push(record);
     const wake = owner.wakes(topic);
     if (wake === "none") continue;
-    if (hops > HOPS_MAX) return tooManyHops(item);
+    if (hops > HOPS_MAX) return tooManyHops(before);
     derived.push({ topic, time, hops, record, ...(wake === "volatile" ? { volatile: true } : {}) });
   }
-  const woken = wokenBy(item, effects, owner);
+  const woken = wokenBy({ item, before }, effects, owner);
   if (woken === undefined) return refusal("LIMIT_OUTPUT", "what it emits or stores has a name that is too long to wake a function");
-  if (woken.length > 0 && item.message.hops >= HOPS_MAX) return tooManyHops(item);
+  if (woken.length > 0 && before >= HOPS_MAX) return tooManyHops(before);
   derived.push(...woken);
   const forbidden = effects.events.find((event) => !permissions.mayEmit(event.type));
   if (forbidden !== undefined) return refusal("PERMISSION_DENIED", `emitting "${forbidden.type}" is not allowed by permissions.emit`);
-  if (effects.state.length > 0 && !owner.keeps(item, effects.state)) {
-    const limit = formatSize(owner.stateBytesMax);
-    const remedy = "delete what is not needed, give values a ttl, or raise the limit";
-    return refusal("LIMIT_STATE", `function "${owner.name}", key "${item.key}": it would keep more than limits.state, ${limit}; ${remedy}`);
-  }
+  return undefined;
+}
+
+function add({ item, effects }: Part, { publishes, derived }: Sent, draft: Draft, owner: DraftOwner): void {
   draft.handled++;
   draft.publishes.push(...publishes);
   draft.derived.push(...derived);
@@ -109,7 +164,6 @@ export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: D
       ...item.trace?.attributes,
     });
   });
-  return undefined;
 }
 
 /** What a message with a trace brings about belongs to the same one. */
@@ -133,8 +187,8 @@ function sign(record: Buffer, { hops, time, source }: { hops: number; time: numb
   return source.compare(record, at, Math.min(at + source.length, record.length)) === 0;
 }
 
-function tooManyHops({ message }: Item): GuestError {
-  return refusal("LIMIT_HOPS", `the message has come through ${message.hops} functions and would wake another`);
+function tooManyHops(before: number): GuestError {
+  return refusal("LIMIT_HOPS", `the message has come through ${before} functions and would wake another`);
 }
 
 function refusal(code: string, message: string): GuestError {

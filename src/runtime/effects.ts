@@ -6,7 +6,14 @@ import { LOG_LEVELS, type LogLevel } from "../core/stats.ts";
 
 /** What one item of a batch came to. Slices are views on the frame. */
 export type ItemResult =
-  | { readonly status: "done"; readonly logs: readonly GuestLog[]; readonly effects: ItemEffects; readonly answer?: HttpAnswer }
+  | {
+      readonly status: "done";
+      readonly logs: readonly GuestLog[];
+      readonly effects: ItemEffects;
+      readonly answer?: HttpAnswer;
+      /** It was handled together with others, and counts only together with the next result that is done and not joined. */
+      readonly joined?: true;
+    }
   | { readonly status: "retry" | "failed"; readonly logs: readonly GuestLog[]; readonly error: GuestError }
   | { readonly status: "deferred" };
 
@@ -85,6 +92,8 @@ export function decodeResults(bytes: Buffer, max: number, mayDefer = true): Item
     if (results.length === max) throw new RangeError(`there are more than ${max} results`);
     results.push(decodeResult(reader, mayDefer));
   }
+  const last = results.findLast(({ status }) => status === "done");
+  if (last?.status === "done" && last.joined === true) throw new RangeError("a result is joined with none");
   return results;
 }
 
@@ -107,7 +116,7 @@ export function triedOf(results: readonly ItemResult[]): number {
 
 function decodeResult(reader: Reader, mayDefer: boolean): ItemResult {
   const status = reader.u8();
-  if (status === 0 || status === 4) {
+  if (status === 0 || status === 4 || status === 5) {
     const answer = status === 4 ? { answer: readAnswer(reader) } : {};
     const logs = reader.list(readLog, LOGS_MAX);
     return {
@@ -115,6 +124,7 @@ function decodeResult(reader: Reader, mayDefer: boolean): ItemResult {
       status: "done",
       logs,
       effects: { state: reader.list(readState), events: reader.list(readEvent), publishes: reader.list(readPublish) },
+      ...(status === 5 ? { joined: true } : {}),
     };
   }
   if (status === 1 || status === 2) {

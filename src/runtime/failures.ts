@@ -38,10 +38,11 @@ function addEvent(item: Item, { type, data }: { type: string; data: string }, dr
   const event = { type, subject: topic, data };
   const id = eventId(owner.gateway, seq, name, FAILURE_INDEX);
   draft.events.push({ ...event, id, function: name, version, time, rule: owner.outboxRule(type), ...item.trace?.attributes });
-  const woken = owner.listens("event") ? wokenByEvent(item, event, FAILURE_INDEX, owner) : undefined;
+  const woken = owner.listens("event") ? wokenByEvent({ item, before: hops }, event, FAILURE_INDEX, owner) : undefined;
   if (woken === undefined) return [];
   if (woken === "too long") return [`LIMIT_OUTPUT: the event of onFailure wakes nothing, because the topic of the message is too long`];
-  if (woken.hops > HOPS_MAX) return [`LIMIT_HOPS: "${type}" of onFailure wakes nothing, because the message has come through ${hops} functions`];
+  if (woken.hops > HOPS_MAX)
+    return [`LIMIT_HOPS: "${type}" of onFailure wakes nothing, because the message has come through ${hops} functions`];
   draft.derived.push(woken);
   return [];
 }

@@ -218,7 +218,7 @@ export class Feed {
     this.#offered = end;
   }
 
-  #enqueue(message: JournaledMessage, { index: trigger, key, keyBytes }: Route<unknown>, start: number): void {
+  #enqueue(message: JournaledMessage, { index: trigger, key, keyBytes, missing }: Route<unknown>, start: number): void {
     this.#pending++;
     this.#count(message.record.length);
     if (message.volatile === true) this.#pendingVolatile++;
@@ -235,6 +235,7 @@ export class Feed {
       trace: undefined,
       sentAt: 0,
       giveUp: "for good",
+      ...(missing === undefined ? {} : { missing }),
     });
   }
 
@@ -296,7 +297,7 @@ export class Feed {
     if (this.#full()) return false;
     this.#aside.takeBack(message);
     const done = cursor.isDone(message.seq);
-    const route = done ? undefined : this.#owner.route(message.topic);
+    const route = done ? undefined : this.#owner.route(message);
     if (route !== undefined) this.#barren = false;
     if (route !== undefined) this.#offer(message, route);
     else if (done) this.#passTo(message.seq + 1);

@@ -12,17 +12,18 @@ import type { Place } from "./hosts.ts";
 import { Idempotency, type Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import { Lane } from "./lane.ts";
-import type { LaneOwner, Outcome } from "./lane-owner.ts";
+import type { LaneOwner, Outcome, Refusal } from "./lane-owner.ts";
 import type { FunctionOutside } from "./outside.ts";
 import { PatientJournal } from "./patient-journal.ts";
 import { Places, withPlaces } from "./places.ts";
-import { laneOf, type Route } from "./route.ts";
+import { keyed, laneOf, type Route, type Routed } from "./route.ts";
 import { Settling } from "./settling.ts";
 import { type Pressure, Shedding } from "./shedding.ts";
 import { Standing } from "./standing.ts";
 import type { Trial } from "./trial.ts";
 import { Starts } from "./starts.ts";
 import { stateAnswer } from "./state-answer.ts";
+import { Unkeyed } from "./unkeyed.ts";
 import type { Usage } from "./usage.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
 
@@ -32,6 +33,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   readonly outside: FunctionOutside;
   readonly #parts: FunctionParts<DeployedFunction>;
   readonly #lanes: readonly Lane[];
+  readonly #unkeyed = new Unkeyed(this);
   readonly #feed: Feed;
   readonly #spec: LoadSpec;
   readonly #idempotency: Idempotency | undefined;
@@ -52,7 +54,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   ) {
     super(target, bundle);
     const { manifest } = bundle;
-    const route = (topic: string): Route<DeployedFunction> | undefined => parts.route(this, topic);
+    const route = (message: Routed): Route<DeployedFunction> | undefined => {
+      const found = parts.route(this, message.topic);
+      return found === undefined ? undefined : keyed(found, message);
+    };
     this.#parts = parts;
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
     this.#idempotency = manifest.idempotency === undefined ? undefined : new Idempotency(manifest.idempotency);
@@ -103,7 +108,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       logger: parts.logger,
       head: () => parts.head(),
       route,
-      offer: (item) => this.#lanes[laneOf(item.key, this.#lanes.length)]?.offer(item),
+      offer: (item) => (item.missing === undefined ? this.#lanes[laneOf(item.key, this.#lanes.length)] : this.#unkeyed)?.offer(item),
       next: (from, looked) => parts.next(this, from, looked),
       writeCursor: (cursor, least) => this.#settling.writeCursor(cursor, least),
       pump: () => this.pump(),
@@ -203,6 +208,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   async stop(): Promise<Cursor | undefined> {
     this.#feed.stop();
     this.#stopping.abort();
+    this.#unkeyed.stop();
     this.#standing.close();
     await Promise.all(this.#lanes.map((lane) => lane.stop()));
     this.outside[Symbol.dispose]();
@@ -223,16 +229,18 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   /** A message that has just come in. */
   offerLive(message: JournaledMessage, route: Route<DeployedFunction>): void {
-    this.#feed.live(message, route);
+    this.#feed.live(message, keyed(route, message));
   }
 
   pump(): void {
     for (const lane of this.#lanes) lane.pump();
+    this.#unkeyed.pump();
   }
 
   /** There is room for dead letters again. */
   lettersFree(): void {
     for (const lane of this.#lanes) lane.lettersFree();
+    this.#unkeyed.pump();
   }
 
   setAside(item: Item): boolean {
@@ -271,7 +279,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   #purge(): void {
     const { cursor } = this.#feed;
     if (cursor === undefined) return;
-    for (const lane of this.#lanes) {
+    for (const lane of [...this.#lanes, this.#unkeyed]) {
       for (const item of lane.purge(({ message, key }) => this.#shedding.isStale(message, key))) {
         this.#drops(item.message, item.key);
         this.#feed.dropped(item);
@@ -315,6 +323,10 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#standing.cut();
   }
 
+  wasParted(items: readonly Item[], fault: Fault): void {
+    this.#settling.parted(items, fault);
+  }
+
   killedHost(fault: Fault): void {
     this.#standing.killedHost(fault);
   }
@@ -343,13 +355,14 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     return this.#settling.prepare(items, results);
   }
 
-  settle(outcomes: readonly Outcome[]): Item | undefined {
+  settle(outcomes: readonly Outcome[]): Refusal | undefined {
     const { cursor } = this.#feed;
     if (cursor === undefined) throw new Error("a lane settles before its function has started");
     const { finished, refused } = this.#settling.settle(outcomes, cursor);
     if (finished < outcomes.length && this.#shedding.drops) this.#purgeLate(outcomes);
     if (finished === 0) return refused;
-    this.#standing.handled(finished);
+    // What it was not tried with says nothing about it.
+    if (outcomes[0]?.item.missing === undefined) this.#standing.handled(finished);
     // Whoever waited for these messages is left out from here on, in a later cursor.
     for (const { item, result, dead } of outcomes) if (dead || result.status === "done") this.#release(item);
     this.#feed.refill();

@@ -18,6 +18,8 @@ export interface Item {
   readonly start: number;
   readonly trigger: number;
   readonly key: string;
+  /** Why the message has no key: it is given up without being tried. */
+  readonly missing?: string;
   readonly keyBytes: Buffer;
   attempt: number;
   /** The guest holds the key back since an attempt failed, and may go on with this item. */

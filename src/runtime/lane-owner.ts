@@ -14,6 +14,14 @@ export interface Outcome {
   readonly dead: boolean;
 }
 
+/** That results were not taken from some place on, although the isolate believes them done: it has to be replaced. */
+export interface Refusal {
+  /** So many outcomes were taken. */
+  readonly taken: number;
+  /** The last of them, which was refused; undefined when those behind were refused together, and are to be handled one by one. */
+  readonly item: Item | undefined;
+}
+
 /** What a lane needs from its function. */
 export interface LaneOwner {
   readonly manifest: Manifest;
@@ -35,10 +43,12 @@ export interface LaneOwner {
   /** It is certain that a host died of the function. */
   killedHost(fault: Fault): void;
   /**
-   * Commits what is finished. Called for a batch at a time, in order. Answers with an item that the isolate believes done and that was
-   * refused: what the isolate remembers is then not what is stored, so it has to be replaced, and nothing behind that item was taken.
+   * Commits what is finished. Called for a batch at a time, in order. When something was refused, what the isolate remembers is not what is stored,
+   * and nothing behind was taken.
    */
-  settle(outcomes: readonly Outcome[]): Item | undefined;
+  settle(outcomes: readonly Outcome[]): Refusal | undefined;
+  /** A batch of several messages had to be stopped, and they are handled one by one. */
+  wasParted(items: readonly Item[], fault: Fault): void;
   /** To be asked before results are settled; when it answers with a promise, settling has to wait for that. It rejects only when the function stops. */
   prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined;
   /** State as of everything settled so far. Rejects only when the function stops. */
@@ -64,4 +74,13 @@ export interface LaneOwner {
 /** The isolate has decided the same by the flags of the item. */
 export function isGivenUp({ giveUp }: Item, { status }: ItemResult): boolean {
   return (status === "retry" && giveUp === "always") || (status === "failed" && giveUp !== "never");
+}
+
+/** Many items that were each within the limit may exceed it together; then nobody is to blame. Whether the one that was running exceeds it alone. */
+export function isOneAbove(
+  { fault, elapsedMs }: { readonly fault: Fault; readonly elapsedMs: number },
+  limits: Manifest["limits"],
+): boolean {
+  const { cpuMs, wallMs } = limits;
+  return elapsedMs >= ({ LIMIT_CPU: cpuMs, LIMIT_WALL: wallMs / 2 }[fault.code] ?? Infinity);
 }

@@ -1,11 +1,12 @@
 import { backoffMs } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
-import { type GuestError, type ItemResult, triedOf, tryDecode } from "./effects.ts";
+import { type ItemResult, triedOf, tryDecode } from "./effects.ts";
 import type { Fault } from "./host/frames.ts";
 import { Idle } from "./idle.ts";
 import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
-import { isGivenUp, type LaneOwner } from "./lane-owner.ts";
+import { isGivenUp, isOneAbove, type LaneOwner } from "./lane-owner.ts";
+import { BatchWindow } from "./batch-window.ts";
 import { giveUpOf, type Item, oldestOf, pushItem, togetherOf } from "./item.ts";
 import { isTriedIn, type Trial } from "./trial.ts";
 import { type Batch, UnderWay } from "./under-way.ts";
@@ -23,6 +24,7 @@ export class Lane {
   /** Keys whose retry is due and waits for messages of the key that are still under way. */
   readonly #due = new Set<string>();
   readonly #underWay = new UnderWay();
+  readonly #window: BatchWindow;
   readonly #instance: Instance;
   /** Whether the isolate is there when there is nothing to do, too. */
   readonly #kept: boolean;
@@ -42,6 +44,7 @@ export class Lane {
       due: (item) => this.#retry(item),
       setAside: (item) => owner.setAside(item),
     });
+    this.#window = new BatchWindow(owner.manifest.batch, () => this.pump());
     this.#instance = new Instance(owner, {
       result: (id, results, usedMs) => this.#result(id, results, usedMs),
       turn: () => this.pump(),
@@ -61,6 +64,7 @@ export class Lane {
     });
     this.stop = once(async () => {
       this.#stopped = true;
+      this.#window.stop();
       if (!this.#underWay.isEmpty) await new Promise<void>((resolve) => (this.#quiet = resolve));
       this.#waiting.clear();
       this.#idle.stop();
@@ -108,6 +112,7 @@ export class Lane {
       const { handle } = this.#instance;
       if (handle === undefined) return this.#instance.want(this.#trial);
       if (!this.#underWay.isEmpty && (this.#trying || this.#queue[0]?.suspect === true)) return;
+      if (!this.#window.isOver(this.#queue)) return;
       const freeMs = handle.ask(this.#underWay.expectedMs(this.#queue.length));
       if (freeMs === 0) return;
       const items = this.#take(freeMs);
@@ -133,8 +138,10 @@ export class Lane {
 
   /** A suspect alone, or what stands before the next one. */
   #take(freeMs: number): Item[] {
-    const fitting = this.#underWay.fitting(this.#owner.manifest.limits.cpuMs, freeMs);
+    // What one call of `batch` gets is for its author to say.
+    const fitting = this.#window.size ?? this.#underWay.fitting(this.#owner.manifest.limits.cpuMs, freeMs);
     const items = this.#queue.splice(0, togetherOf(this.#queue, fitting));
+    this.#window.taken(items.length);
     return this.#owner.admits ? this.#admit(items) : items;
   }
 
@@ -265,10 +272,9 @@ export class Lane {
   }
 
   #charge(batch: Batch, cut: { fault: Fault; elapsedMs: number }, refused: boolean): void {
-    // Many items that were each within the limit may exceed it together; then nobody is to blame.
-    const { cpuMs, wallMs } = this.#owner.manifest.limits;
-    const ownMs = { LIMIT_CPU: cpuMs, LIMIT_WALL: wallMs / 2 }[cut.fault.code] ?? Infinity;
-    this.#lost(cut.fault, !refused && (batch.items.length === 1 || cut.elapsedMs >= ownMs));
+    const isGuilty = !refused && (batch.items.length === 1 || isOneAbove(cut, this.#owner.manifest.limits));
+    if (!isGuilty) this.#owner.wasParted(batch.items, cut.fault);
+    this.#lost(cut.fault, isGuilty);
   }
 
   /** Whoever may have been the cause is tried where nothing else is; whoever is known not to be, is not even under suspicion. */
@@ -296,8 +302,7 @@ export class Lane {
     this.#underWay.putBack(items);
     if (first !== undefined) {
       first.suspect = true;
-      const error: GuestError = { code: fault.code, name: "Error", message: fault.message, stack: "" };
-      this.#settle([first], [{ status: "retry", logs: [], error }]);
+      this.#settle([first], [{ status: "retry", logs: [], error: { ...fault, name: "Error", stack: "" } }]);
     } else {
       for (const item of items) item.suspect = true;
     }
@@ -329,13 +334,15 @@ export class Lane {
       return item === undefined ? [] : [{ item, result, dead: isGivenUp(item, result) }];
     });
     const refused = this.#owner.settle(outcomes);
-    const taken = refused === undefined ? outcomes.length : items.indexOf(refused) + 1;
-    if (refused !== undefined) this.#underWay.putBack(items.slice(taken, results.length));
+    const taken = refused?.taken ?? outcomes.length;
+    const untaken = items.slice(taken, results.length);
+    if (refused !== undefined) this.#underWay.putBack(untaken);
+    if (refused?.item === undefined) for (const item of untaken) item.suspect = true;
     const deferred: Item[] = [];
     for (const { item, result, dead } of outcomes.slice(0, taken)) {
       if (result.status !== "retry") item.suspect = false;
       if (result.status === "deferred") deferred.push(item);
-      else if (!dead && (result.status !== "done" || (item === refused && item.giveUp === "never"))) this.#block(item);
+      else if (!dead && (result.status !== "done" || (item === refused?.item && item.giveUp === "never"))) this.#block(item);
     }
     // What their key waits for may have been taken out meanwhile; then they are the line.
     for (const item of deferred) this.#line(item);

@@ -13,7 +13,7 @@ import type { HostPool } from "./hosts.ts";
 import { pushItem } from "./item.ts";
 import type { AnswerCall } from "./open-calls.ts";
 import { Places, SourceMaps, withPlaces } from "./places.ts";
-import { type Route, RouteTable } from "./route.ts";
+import { keyed, type Route, RouteTable } from "./route.ts";
 import { shownValue } from "./shown-value.ts";
 
 type StateReader = (key: string) => Promise<readonly { name: string; value: Buffer }[]>;
@@ -78,10 +78,11 @@ export class Rehearsal implements AsyncDisposable {
 
   /** Undefined when no trigger matches the topic. A handler that fails is a result. @throws MillraceError HOST_CRASHED, NOT_FOUND when closed */
   async handle(message: Message & { readonly seq: number }): Promise<Rehearsed | undefined> {
-    const [route] = this.#routes.match(message.topic);
-    if (route === undefined) return undefined;
+    const [found] = this.#routes.match(message.topic);
+    if (found === undefined) return undefined;
+    const route = keyed(found, { record: encodeMessage(message) });
     const startedAt = performance.now();
-    const result = this.#keep(route.key, await this.#run(route, message));
+    const result = route.missing === undefined ? this.#keep(route.key, await this.#run(route, message)) : keyMissing(route.missing);
     return { ...present(this.#placed(result), route.key, performance.now() - startedAt), key: route.key };
   }
 
@@ -185,6 +186,10 @@ export class Rehearsal implements AsyncDisposable {
     this.#answer?.reject(ended());
     return Promise.resolve();
   }
+}
+
+function keyMissing(message: string): ItemResult {
+  return { status: "failed", logs: [], error: { code: "KEY_MISSING", name: "Error", message, stack: "" } };
 }
 
 function ended(): MillraceError {

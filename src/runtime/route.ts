@@ -1,8 +1,11 @@
 import { z } from "zod";
+import { decodeMessage } from "../core/message.ts";
+import { payloadKey, payloadPath } from "../core/payload-path.ts";
 import { TopicTrie, topicParams, type TopicFilter } from "../core/topic.ts";
 import { decodeLevel, parseTriggerFilter, RESERVED, type TriggerFilter } from "../core/trigger-topic.ts";
 
 const CACHE_TOPICS_MAX = 10_000;
+const NOTHING = Buffer.alloc(0);
 
 /** A trigger of a function, as routing needs it. */
 export interface Trigger<F> {
@@ -12,7 +15,7 @@ export interface Trigger<F> {
   readonly filter: TriggerFilter;
   /** Whether its messages have to be on disk before they are acknowledged. */
   readonly durable: boolean;
-  /** Wildcard whose value is the key; undefined means the topic itself. */
+  /** Wildcard whose value is the key, or a path into the payload; undefined means the topic itself. */
   readonly key: string | undefined;
 }
 
@@ -24,6 +27,10 @@ export interface Route<F> {
   /** The key as a batch carries it: empty when it is the topic. */
   readonly keyBytes: Buffer;
   readonly durable: boolean;
+  /** The key stands in the payload, under this path: `keyed` has the route with it. */
+  readonly path?: readonly string[];
+  /** Why the message has no key. */
+  readonly missing?: string;
 }
 
 /** What a message with some topic wakes: nothing, only triggers that let messages be lost, or at least one that does not. */
@@ -74,13 +81,29 @@ export class RouteTable<F> {
     return [...first.values()].map(({ owner, index, filter, key, durable }) => {
       const own = filter.keyOf?.(topic);
       if (own !== undefined) return { owner, index, durable, key: own, keyBytes: Buffer.from(own) };
+      const path = payloadPath(key);
+      if (path !== undefined) return { owner, index, durable, key: "", keyBytes: NOTHING, path };
       const text = key === undefined ? undefined : topicParams(filter, topic)[key];
       const value = text !== undefined && topic.startsWith(RESERVED) ? decodeLevel(text) : text;
       return value === undefined || value === ""
-        ? { owner, index, durable, key: topic, keyBytes: Buffer.alloc(0) }
+        ? { owner, index, durable, key: topic, keyBytes: NOTHING }
         : { owner, index, durable, key: value, keyBytes: Buffer.from(value) };
     });
   }
+}
+
+/** What a route is taken for: a message, as far as it has to be known. */
+export interface Routed {
+  readonly topic: string;
+  readonly record: Uint8Array;
+}
+
+/** The route of a message, with the key that it has; without one the key is empty, and it is said why. */
+export function keyed<F>(route: Route<F>, { record }: Pick<Routed, "record">): Route<F> {
+  if (route.path === undefined) return route;
+  const { path, ...rest } = route;
+  const found = payloadKey(decodeMessage(record), path);
+  return "key" in found ? { ...rest, key: found.key, keyBytes: Buffer.from(found.key) } : { ...rest, missing: found.problem };
 }
 
 /** Spreads keys over `lanes` evenly and always the same way (FNV-1a). */
@@ -98,11 +121,14 @@ export function routingOf(filters: readonly TopicFilter[], key: string | undefin
 
 const routingSchema = z.object({ filters: z.array(z.string()), key: z.string().optional() });
 
-/** The key that a topic had under a routing that was kept; undefined when it woke nothing. */
-export function keyOf(routing: string): (topic: string) => string | undefined {
+/** The key that a message had under a routing that was kept; undefined when it woke nothing. */
+export function keyOf(routing: string): (message: Routed) => string | undefined {
   const { filters, key } = routingSchema.parse(JSON.parse(routing));
   const table = new RouteTable(
     filters.map((filter, index) => ({ owner: routing, index, filter: parseTriggerFilter(filter), key, durable: true })),
   );
-  return (topic) => table.match(topic)[0]?.key;
+  return (message) => {
+    const [route] = table.match(message.topic);
+    return route === undefined ? undefined : keyed(route, message).key;
+  };
 }

@@ -15,6 +15,8 @@ export interface FunctionCommit {
   readonly derived: readonly Derived[];
   readonly deadLetters: readonly DeadLetter[];
   readonly marks: readonly MarkWrite[];
+  /** Whether it has to be on disk before anybody sees anything of it. */
+  readonly sync: boolean;
   /** What happens when there is no room for dead letters. */
   readonly overflow: Overflow;
 }

@@ -3,7 +3,7 @@ import type { Cursor } from "../core/cursor.ts";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import type { JournaledMessage } from "../core/message.ts";
-import { keyOf, type Route } from "./route.ts";
+import { keyOf, type Route, type Routed } from "./route.ts";
 import { Tail, type TailJournal } from "./tail.ts";
 
 /** Keys that may be set aside at a time, and what they may add to the cursor. */
@@ -22,7 +22,7 @@ export interface SetAsideOwner {
   readonly logger: Logger;
   /** Seq after the newest message that came in. */
   head(): number;
-  route(topic: string): Route<unknown> | undefined;
+  route(message: Routed): Route<unknown> | undefined;
   pump(): void;
   /** Whether the message is dropped, because the journal is full; it is counted then. */
   drops(message: JournaledMessage, key: string): boolean;
@@ -40,7 +40,7 @@ interface FeedSide {
 
 /** What a version with other triggers or another key has set aside. */
 interface Former {
-  readonly keyOf: (topic: string) => string | undefined;
+  readonly keyOf: (message: Routed) => string | undefined;
   /** Nothing from here on was brought to it. */
   readonly end: number;
 }
@@ -113,10 +113,11 @@ export class SetAside {
   }
 
   /** The feed has come to this message. If a version with other keys has set it aside, it is not done. */
-  takeBack({ seq, topic }: JournaledMessage): void {
+  takeBack(message: JournaledMessage): void {
+    const { seq } = message;
     const cursor = this.#cursor;
     if (this.#former === undefined || cursor === undefined || seq >= this.#former.end) return;
-    const key = this.#former.keyOf(topic);
+    const key = this.#former.keyOf(message);
     const { routing, keys } = cursor.aside;
     if (key === undefined || seq < (keys.get(key) ?? Infinity)) return;
     cursor.setAside(key, seq + 1, routing);
@@ -221,7 +222,7 @@ export class SetAside {
   #offer(messages: readonly JournaledMessage[], from: number): boolean {
     const cursor = this.#cursor;
     for (const message of messages) {
-      const route = this.#owner.route(message.topic);
+      const route = this.#owner.route(message);
       if (cursor === undefined || route === undefined || !this.#free.has(route.key)) continue;
       const seq = cursor.aside.keys.get(route.key) ?? Infinity;
       if (seq < from || message.seq < seq) continue;

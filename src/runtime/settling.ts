@@ -3,19 +3,21 @@ import type { CallResult } from "../core/http-call.ts";
 import type { Permissions } from "../core/manifest.ts";
 import { pressureOf } from "../core/outbox-lanes.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
-import { collect, deadLetter, type Draft, type DraftOwner, emptyDraft, isEmpty } from "./draft.ts";
-import { type GuestError, type GuestLog, type ItemEffects, type ItemResult, placeOf } from "./effects.ts";
+import { collect, collectTogether, deadLetter, type Draft, type DraftOwner, emptyDraft, isEmpty } from "./draft.ts";
+import { type GuestError, type GuestLog, type ItemResult, placeOf } from "./effects.ts";
 import { addFailure } from "./failures.ts";
 import type { FunctionLog } from "./function-log.ts";
+import type { Fault } from "./host/frames.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { Item } from "./item.ts";
-import type { Outcome } from "./lane-owner.ts";
+import type { Outcome, Refusal } from "./lane-owner.ts";
 import type { Places } from "./places.ts";
 import type { Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
-import { StateBudget } from "./state-budget.ts";
-import { TraceNote, type Tried } from "./trace-note.ts";
+import { StateBudget, type StateWrite } from "./state-budget.ts";
+import { type Added, type DraftMark, TraceNote, type Tried } from "./trace-note.ts";
 import type { TraceRecorder } from "./trace-recorder.ts";
+import { unitsOf } from "./unit.ts";
 import type { Unwritten } from "./unwritten.ts";
 import { Usage } from "./usage.ts";
 import type { FunctionVersion } from "./version.ts";
@@ -49,15 +51,16 @@ export interface SettlingParts {
 interface Settled {
   /** How many of the outcomes are final. */
   readonly finished: number;
-  /** The isolate believes it done, and it was refused; nothing behind it was taken. */
-  readonly refused: Item | undefined;
+  readonly refused: Refusal | undefined;
 }
 
-interface Taken extends Settled {
+/** What is taken of a batch, while it is being looked at. */
+interface Tally {
   readonly draft: Draft;
-  readonly durable: boolean;
   /** Of those that are final, what is to be recorded. */
-  readonly notes: readonly TraceNote[];
+  readonly notes: TraceNote[];
+  finished: number;
+  durable: boolean;
 }
 
 const NO_NOTES: readonly TraceNote[] = [];
@@ -124,7 +127,7 @@ export class Settling implements DraftOwner {
   }
 
   prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined {
-    let writes: { key: string; name: string; value: Buffer | undefined }[] | undefined;
+    let writes: StateWrite[] | undefined;
     results.forEach((result, index) => {
       const item = items[index];
       if (item === undefined || result.status !== "done") return;
@@ -134,9 +137,9 @@ export class Settling implements DraftOwner {
     return writes === undefined || batch === undefined ? undefined : this.#budget.prepare(batch, writes);
   }
 
-  /** Whether what a message wants to store fits into what the function may keep. */
-  keeps(item: Item, state: ItemEffects["state"]): boolean {
-    return this.#budget.take(state.map((write) => ({ key: placeOf(item, write), name: write.name, value: write.value })));
+  /** Whether what is to be stored fits into what the function may keep. */
+  keeps(writes: readonly StateWrite[]): boolean {
+    return this.#budget.take(writes);
   }
 
   /** Takes a step that deletes expired state, and takes what it frees off the account. */
@@ -145,9 +148,17 @@ export class Settling implements DraftOwner {
   }
 
   settle(outcomes: readonly Outcome[], cursor: Cursor): Settled {
-    const { draft, durable, notes, ...settled } = this.#take(outcomes);
+    const tally: Tally = { draft: emptyDraft(), notes: [], finished: 0, durable: false };
+    const isBatch = this.#version.manifest.batch !== undefined;
+    this.#parts.traces?.tick();
+    const refused = isBatch ? this.#takeUnits(outcomes, tally) : this.#take(outcomes, tally);
+    const { draft, notes, durable, finished } = tally;
+    for (const note of notes) this.#parts.traces?.expect(note);
+    // The id of an event for a whole batch depends on which messages were in it, also when it was only one. Handled again after a power cut they may be
+    // others: nobody may see such an event before it is on disk which ones they were.
+    draft.sync = isBatch && draft.events.length > 0;
     // A volatile message cannot come again, so it need not be known that it was handled: without effects nothing is written.
-    if (settled.finished > 0 && (durable || !isEmpty(draft))) {
+    if (finished > 0 && (durable || !isEmpty(draft))) {
       this.#commit(draft, cursor, notes);
     } else {
       this.counters.handled += draft.handled;
@@ -155,44 +166,105 @@ export class Settling implements DraftOwner {
     }
     const [first] = outcomes;
     if (first !== undefined) this.#budget.settled(first.item);
-    return settled;
+    return { finished, refused };
   }
 
-  #take(outcomes: readonly Outcome[]): Taken {
-    const draft = emptyDraft();
-    const { traces } = this.#parts;
-    traces?.tick();
-    let notes: TraceNote[] | undefined;
-    let finished = 0;
-    let durable = false;
-    let refused: Item | undefined;
-    for (const { item, result, dead } of outcomes) {
-      if (result.status === "deferred") continue;
-      this.usage.bytesIn += item.message.record.length;
-      this.#log(item, result.logs);
-      const events = draft.events.length;
-      const derived = draft.derived.length;
-      const error = result.status === "done" ? collect(item, result.effects, draft, this) : result.error;
-      if (result.status === "done" && error !== undefined) refused = item;
-      const given = dead || (result.status === "done" && item.giveUp !== "never");
-      if (error !== undefined) this.#failure(item, error, given ? draft : undefined);
-      if (traces?.wants(item, error !== undefined, this.name) === true) {
-        const added = error === undefined || given ? { draft, mark: { events, derived } } : undefined;
-        const note = new TraceNote(item, result, this.#tried(error, given), added);
-        if (error === undefined || given) (notes ??= []).push(note);
-        else traces.add(note.record, this.name);
-      }
-      if (error === undefined || given) {
-        finished++;
-        if (error === undefined) this.#parts.idempotency?.done(item, draft.marks);
-        this.#answer(item, result, error, draft);
-        durable ||= item.message.volatile !== true;
-        this.#parts.finish(item);
-      }
-      if (refused !== undefined) break;
+  #take(outcomes: readonly Outcome[], tally: Tally): Refusal | undefined {
+    let taken = 0;
+    for (const outcome of outcomes) {
+      taken++;
+      if (this.#takeOne(outcome, tally)) return { taken, item: outcome.item };
     }
-    for (const note of notes ?? NO_NOTES) traces?.expect(note);
-    return { draft, durable, finished, refused, notes: notes ?? NO_NOTES };
+    return undefined;
+  }
+
+  /** Messages that were handled in one call are taken together or not at all: then each of them is to be handled alone. */
+  #takeUnits(outcomes: readonly Outcome[], tally: Tally): Refusal | undefined {
+    let taken = 0;
+    for (const unit of unitsOf(outcomes)) {
+      const [first] = unit.outcomes;
+      if (unit.isBroken) return { taken, item: undefined };
+      if (first !== undefined && unit.outcomes.length === 1) {
+        if (this.#takeOne(first, tally)) return { taken: taken + 1, item: first.item };
+      } else if (!this.#takeTogether(unit.outcomes, tally)) return { taken, item: undefined };
+      taken += unit.outcomes.length;
+    }
+    return undefined;
+  }
+
+  /** False when they are refused. */
+  #takeTogether(outcomes: readonly Outcome[], tally: Tally): boolean {
+    const { draft } = tally;
+    const parts = outcomes.flatMap(({ item, result }) => (result.status === "done" ? [{ item, effects: result.effects }] : []));
+    const marks = new Map<Item, Added>();
+    let from = markOf(draft);
+    const error = collectTogether(parts, draft, this, (item) => {
+      const to = markOf(draft);
+      marks.set(item, { draft, mark: from, end: to });
+      from = to;
+    });
+    const [first] = parts;
+    if (error !== undefined && first !== undefined) {
+      const message = `${error.code}: ${error.message}; the ${outcomes.length} messages of the batch are handled one by one`;
+      this.#log(first.item, [{ level: "warn", message }]);
+      return false;
+    }
+    for (const outcome of outcomes) {
+      const added = marks.get(outcome.item);
+      if (added === undefined) this.#takeOne(outcome, tally);
+      else this.#done(outcome, added, tally);
+    }
+    return true;
+  }
+
+  /** True when it is refused. */
+  #takeOne(outcome: Outcome, tally: Tally): boolean {
+    const { item, result, dead } = outcome;
+    if (result.status === "deferred") return false;
+    const { draft } = tally;
+    const added: Added = { draft, mark: markOf(draft) };
+    const error = result.status === "done" ? collect(item, result.effects, draft, this) : result.error;
+    if (error === undefined) {
+      this.#done(outcome, added, tally);
+      return false;
+    }
+    this.#count(item, result.logs);
+    const refused = result.status === "done";
+    const given = dead || (refused && item.giveUp !== "never");
+    this.#failure(item, error, given ? draft : undefined);
+    this.#note(outcome, this.#tried(error, given), given ? added : undefined, tally);
+    if (given) this.#finish(outcome, error, tally);
+    return refused;
+  }
+
+  #done(outcome: Outcome, added: Added, tally: Tally): void {
+    const { item, result } = outcome;
+    if (result.status !== "done") return;
+    this.#count(item, result.logs);
+    this.#note(outcome, this.#tried(undefined, false), added, tally);
+    this.#parts.idempotency?.done(item, tally.draft.marks);
+    this.#finish(outcome, undefined, tally);
+  }
+
+  #count(item: Item, logs: readonly GuestLog[]): void {
+    this.usage.bytesIn += item.message.record.length;
+    this.#log(item, logs);
+  }
+
+  /** Of a try that is not the last one nothing is `added`, and nothing has to be waited for. */
+  #note({ item, result }: Outcome, tried: Tried, added: Added | undefined, tally: Tally): void {
+    const { traces } = this.#parts;
+    if (traces?.wants(item, tried.outcome !== "done", this.name) !== true) return;
+    const note = new TraceNote(item, result, tried, added);
+    if (added === undefined) traces.add(note.record, this.name);
+    else tally.notes.push(note);
+  }
+
+  #finish({ item, result }: Outcome, error: GuestError | undefined, tally: Tally): void {
+    tally.finished++;
+    this.#answer(item, result, error, tally.draft);
+    tally.durable ||= item.message.volatile !== true;
+    this.#parts.finish(item);
   }
 
   #tried(error: GuestError | undefined, given: boolean): Tried {
@@ -278,10 +350,21 @@ export class Settling implements DraftOwner {
     for (const message of problems) this.#log(item, [{ level: "error", message }]);
   }
 
+  /** A call of `batch` with several messages was stopped. */
+  parted([first, ...others]: readonly Item[], { code, message }: Fault): void {
+    if (first === undefined || others.length === 0 || this.#version.manifest.batch === undefined) return;
+    const text = `${code}: ${message}; it had ${others.length + 1} messages, which are handled one by one now`;
+    this.#log(first, [{ level: "warn", message: text }]);
+  }
+
   #log(item: Item, logs: readonly GuestLog[]): void {
     for (const log of logs)
       this.#parts.log.add(log, { invocation: `${item.message.seq}.${item.attempt}`, trace: item.trace?.context.traceId });
   }
+}
+
+function markOf({ events, derived }: Draft): DraftMark {
+  return { events: events.length, derived: derived.length };
 }
 
 /** Of what is likely to be large. */

@@ -1,6 +1,6 @@
 import type { Manifest } from "../core/manifest.ts";
 import type { JournaledMessage } from "../core/message.ts";
-import type { Route } from "./route.ts";
+import type { Route, Routed } from "./route.ts";
 import type { TailJournal } from "./tail.ts";
 
 /** The journal is at its quota: messages below `floor` would have to go for room. Or it is not any more. */
@@ -14,7 +14,7 @@ interface SheddingOwner {
   readonly overflow: Manifest["overflow"];
   readonly journal: TailJournal;
   head(): number;
-  route(topic: string): Route<unknown> | undefined;
+  route(message: Routed): Route<unknown> | undefined;
 }
 
 /** Which messages of a function are dropped while the journal is full, as its manifest chose. */
@@ -82,8 +82,9 @@ export class Shedding {
     const relieved = this.#relieved;
     for (let at = from; at < end && relieved === this.#relieved;) {
       const messages = await this.#owner.journal.read(at, READ_MESSAGES);
-      for (const { seq, topic } of messages) {
-        const key = this.#owner.route(topic)?.key;
+      for (const message of messages) {
+        const { seq } = message;
+        const key = this.#owner.route(message)?.key;
         if (key !== undefined && (newest.size < KEYS_MAX || newest.has(key))) newest.set(key, seq);
       }
       at = (messages.at(-1)?.seq ?? end) + 1;

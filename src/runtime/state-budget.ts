@@ -6,7 +6,7 @@ import { Turns } from "./turns.ts";
  */
 const NEAR = 0.5;
 
-interface Write {
+export interface StateWrite {
   readonly key: string;
   readonly name: string;
   readonly value?: Buffer | undefined;
@@ -16,7 +16,7 @@ export interface StateSource {
   /** Resolves when everything that was settled is on disk. */
   settled(): Promise<unknown>;
   bytes(): Promise<number>;
-  sizes(values: readonly Write[]): Promise<readonly number[]>;
+  sizes(values: readonly StateWrite[]): Promise<readonly number[]>;
 }
 
 /**
@@ -47,12 +47,12 @@ export class StateBudget {
    * To be called before a batch is settled, with all of its writes; when it answers with a promise, that has to be waited for, and `settled` has
    * to follow. `batch` is any object that stands for the batch.
    */
-  prepare(batch: object, writes: readonly Write[]): Promise<void> | undefined {
+  prepare(batch: object, writes: readonly StateWrite[]): Promise<void> | undefined {
     if (writes.length === 0 || (this.#near === 0 && this.#fits(writes))) return undefined;
     return this.#prepare(batch, writes);
   }
 
-  async #prepare(batch: object, writes: readonly Write[]): Promise<void> {
+  async #prepare(batch: object, writes: readonly StateWrite[]): Promise<void> {
     this.#near++;
     await this.#turn();
     this.#batch = batch;
@@ -64,13 +64,13 @@ export class StateBudget {
     }
   }
 
-  #fits(writes: readonly Write[]): boolean {
+  #fits(writes: readonly StateWrite[]): boolean {
     let bytes = this.#bytes;
     for (const write of writes) bytes += sizeOf(write);
     return bytes <= this.#limit * (this.#exact ? NEAR : 1);
   }
 
-  async #look(writes: readonly Write[]): Promise<void> {
+  async #look(writes: readonly StateWrite[]): Promise<void> {
     await this.#source.settled();
     if (!this.#exact) this.#bytes = await this.#source.bytes();
     const sizes = await this.#source.sizes(writes);
@@ -97,7 +97,7 @@ export class StateBudget {
   }
 
   /** Whether the writes of one message fit; if so, they count. */
-  take(writes: readonly Write[]): boolean {
+  take(writes: readonly StateWrite[]): boolean {
     let bytes = this.#bytes;
     let known = true;
     const sizes = new Map<string, number>();
@@ -126,6 +126,6 @@ export class StateBudget {
   }
 }
 
-function sizeOf({ key, name, value }: Write): number {
+function sizeOf({ key, name, value }: StateWrite): number {
   return value === undefined ? 0 : Buffer.byteLength(key) + Buffer.byteLength(name) + value.length;
 }

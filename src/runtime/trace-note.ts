@@ -23,6 +23,13 @@ export interface DraftMark {
   readonly derived: number;
 }
 
+/** What came of a message that is done with: what the draft has from `mark` on, up to `end` or its end. */
+export interface Added {
+  readonly draft: Draft;
+  readonly mark: DraftMark;
+  readonly end?: DraftMark;
+}
+
 /** What is written down of one try, while it is being committed. */
 export class TraceNote {
   readonly function: string;
@@ -31,20 +38,19 @@ export class TraceNote {
   readonly #madeAt = performance.now();
   readonly #seqs: number[] = [];
 
-  /** `added`: what came of a message that is done with, in the draft behind `mark`. */
-  constructor(item: Item, result: ItemResult, tried: Tried, added?: { readonly draft: Draft; readonly mark: DraftMark }) {
+  constructor(item: Item, result: ItemResult, tried: Tried, added?: Added) {
     const now = Date.now();
     const { seq, time } = item.message;
     const { trace } = item;
     const effects = result.status === "done" && tried.outcome === "done" ? result.effects : NO_EFFECTS;
-    const events = added?.draft.events.slice(added.mark.events) ?? [];
+    const events = added?.draft.events.slice(added.mark.events, added.end?.events) ?? [];
     const places: { type: string; outbox?: string }[] = events.slice(0, TRACED_EFFECTS_MAX).map((event) => {
       const place: { type: string; outbox?: string } = { type: cut(event.type) };
       event.placed = (key) => void (place.outbox = key.toString("base64"));
       return place;
     });
     this.function = tried.function;
-    this.derived = added?.draft.derived.slice(added.mark.derived) ?? [];
+    this.derived = added?.draft.derived.slice(added.mark.derived, added.end?.derived) ?? [];
     this.#record = {
       seq,
       function: tried.function,

@@ -60,7 +60,7 @@ export class FunctionVersion {
 
 /** What a host needs to make an isolate of this version. */
 export function loadSpec(bundle: Bundle, filters: readonly TriggerFilter[], about: { version: number; gateway: string }): LoadSpec {
-  const { name, env, permissions, limits, order, concurrency, triggers } = bundle.manifest;
+  const { name, env, permissions, limits, order, concurrency, triggers, batch } = bundle.manifest;
   return {
     name,
     env,
@@ -74,6 +74,7 @@ export function loadSpec(bundle: Bundle, filters: readonly TriggerFilter[], abou
     })),
     publish: permissions.publish,
     emit: permissions.emit,
+    batch: batch !== undefined,
     strict: order === "strict",
     memoryBytes: limits.memoryBytes,
     initMs: limits.initMs,

@@ -238,6 +238,31 @@ export type HandlerResult = void | HttpResponse | JsonValue | Uint8Array;
 /** What `init` may use: it belongs to no message, so nothing that it does takes effect outside of its isolate. */
 export type InitContext = Pick<FunctionContext, "env" | "log" | "function">;
 
+/** What `batch` may do. What is published, emitted and stored takes effect together, with all of its messages that have not failed. */
+export interface BatchContext<T = unknown> extends Omit<FunctionContext, "state"> {
+  /**
+   * The context of one of the messages, for what concerns that one alone: its state, its events, its publishes. It counts unless that message has failed.
+   * @throws TypeError when it is none of this batch
+   */
+  of(event: FunctionEvent<T>): FunctionContext;
+}
+
+/** Messages of a batch that have failed; an event is one as it is. */
+export interface BatchResult {
+  readonly failed?: readonly { readonly id: string; readonly error?: unknown }[];
+}
+
+/** A function whose manifest has `batch`. */
+export interface BatchDefinition<T = unknown> {
+  /** As of a function with a handler. */
+  init?(ctx: InitContext): void | Promise<void>;
+  /**
+   * Handles many messages at once, of any keys; those of one key in their order. Without `failed` all of them are done. Those in `failed` are retried or
+   * given up, each on its own, and nothing of `ctx.of` for them counts. When it throws, nothing has happened, and the messages come again one by one.
+   */
+  batch(events: readonly FunctionEvent<T>[], ctx: BatchContext<T>): BatchResult | void | Promise<BatchResult | void>;
+}
+
 export interface FunctionDefinition<T = unknown> {
   /**
    * Runs once in each isolate, before its first message, for what is expensive to make: tables, parsers, compiled patterns. Isolates come and go,
@@ -254,7 +279,9 @@ export interface FunctionDefinition<T = unknown> {
 }
 
 /** Declares a function; the entry module exports the result as default. Returns what it is given. */
-export function defineFunction<T = unknown>(definition: FunctionDefinition<T>): FunctionDefinition<T> {
+export function defineFunction<T = unknown>(definition: BatchDefinition<T>): BatchDefinition<T>;
+export function defineFunction<T = unknown>(definition: FunctionDefinition<T>): FunctionDefinition<T>;
+export function defineFunction<T>(definition: FunctionDefinition<T> | BatchDefinition<T>): FunctionDefinition<T> | BatchDefinition<T> {
   return definition;
 }
 

@@ -37,20 +37,26 @@ export interface Effects {
   readonly state: StateChange[];
 }
 
-interface Invocation {
-  readonly event: FunctionEvent;
-  readonly effects: Effects;
-  readonly key: string;
+/** What the contexts of all messages have in common. */
+export interface ContextParts {
   readonly stored: TestStore;
   readonly manifest: Manifest;
-  readonly seq: number;
   readonly fetch: Fetch;
   readonly secrets: Readonly<Record<string, string>>;
 }
 
+interface Invocation extends ContextParts {
+  readonly event: FunctionEvent;
+  readonly effects: Effects;
+  readonly key: string;
+  readonly seq: number;
+  /** Shared by messages that are handled at once. */
+  readonly spend?: Spend;
+}
+
 export function createContext(invocation: Invocation): FunctionContext {
   const { event, effects, manifest, seq } = invocation;
-  const spend = outputBudget(manifest);
+  const spend = invocation.spend ?? outputBudget(manifest);
   return {
     state: createState({
       stored: invocation.stored,
@@ -79,10 +85,10 @@ export function createInitContext(manifest: Manifest, effects: Pick<Effects, "lo
   return { env: manifest.env, function: { name: manifest.name, version: 1 }, log: createLog(effects) };
 }
 
-type Spend = (text: string | Uint8Array) => void;
+export type Spend = (text: string | Uint8Array) => void;
 
 /** Everything that one message publishes, emits and stores counts against one limit. */
-function outputBudget({ limits }: Manifest): Spend {
+export function outputBudget({ limits }: Manifest): Spend {
   let left = limits.outputBytes;
   return (text) => {
     left -= typeof text === "string" ? Buffer.byteLength(text) : text.length;

@@ -8,12 +8,14 @@ import { MillraceError, messageOf } from "../core/errors.ts";
 import { type FailureReport, reportedPayload } from "../core/failure-report.ts";
 import { SHARED_KEY } from "../core/state-value.ts";
 import type { Manifest } from "../core/manifest.ts";
+import { payloadKey, payloadPath } from "../core/payload-path.ts";
 import { topicParams, TopicTrie } from "../core/topic.ts";
 import { decodeLevel, type TriggerFilter } from "../core/trigger-topic.ts";
 import { filterOf } from "../core/trigger-filters.ts";
 import { kindOf } from "../core/triggers.ts";
 import { parseManifest } from "../runtime/build/manifest-file.ts";
-import { createContext, createInitContext, type Effects, type TestLog } from "./testing-context.ts";
+import { type Arrival, runBatch, sharing } from "./testing-batch.ts";
+import { createContext, createInitContext, type ContextParts, type Effects, type TestLog } from "./testing-context.ts";
 import { createFetch, type TestFetch, withGlobalFetch } from "./testing-fetch.ts";
 import {
   changeMessage,
@@ -30,7 +32,7 @@ import {
 import { expiresAt, storedOf, valueOf } from "../runtime/host/guest-stored.ts";
 import { type TestAnswer, testAnswer } from "./testing-answer.ts";
 import { applyChanges } from "./testing-state.ts";
-import type { Fetch, FunctionDefinition, FunctionEvent, StateValue } from "./index.ts";
+import type { BatchDefinition, Fetch, FunctionDefinition, FunctionEvent, StateValue } from "./index.ts";
 
 export type { TestAnswer } from "./testing-answer.ts";
 export { readRecording, type ReadRecordingOptions, type RecordedTestMessage } from "./testing-recording.ts";
@@ -66,6 +68,12 @@ export interface TestOptions {
 /** What one message did. */
 export type TestResult = Pick<Effects, "publishes" | "events" | "logs">;
 
+/** What the messages of a batch did together. */
+export interface TestBatchResult extends TestResult {
+  /** The ids of those that failed, in the order in which `batch` returned them. */
+  readonly failed: readonly string[];
+}
+
 export interface FunctionHarness {
   /**
    * Handles one message; the first one after `init`. State is kept for the next one; messages are handled one after the other, in the order of the calls.
@@ -79,6 +87,11 @@ export interface FunctionHarness {
    * @throws What the first handler threw that did.
    */
   sendAll(messages: Iterable<TestMessage> | AsyncIterable<TestMessage>): Promise<TestResult[]>;
+  /**
+   * Hands all of these messages to `batch` in one call, which a gateway does with what comes within `batch.window`.
+   * @throws What `init` or `batch` threw; a gateway would then hand the messages over one by one.
+   */
+  sendBatch(messages: readonly TestMessage[]): Promise<TestBatchResult>;
   /**
    * Handles a tick of a schedule of the function, which is not waited for.
    * @throws What the handler threw; Error when the function has no schedule of that name.
@@ -112,7 +125,7 @@ const ANY = "name: test\napi: 1\ntriggers:\n  - mqtt: '#'\npermissions:\n  publi
 /**
  * @throws MillraceError MANIFEST_INVALID; Error when `folder` has no function.yaml.
  */
-export function testFunction<T>(definition: FunctionDefinition<T>, options: TestOptions = {}): FunctionHarness {
+export function testFunction<T>(definition: FunctionDefinition<T> | BatchDefinition<T>, options: TestOptions = {}): FunctionHarness {
   return new Harness(definition, readManifest(options), options);
 }
 
@@ -123,7 +136,7 @@ function readManifest({ folder, manifest }: TestOptions): Manifest {
 }
 
 class Harness<T> implements FunctionHarness {
-  readonly #definition: FunctionDefinition<T>;
+  readonly #definition: FunctionDefinition<T> | BatchDefinition<T>;
   readonly #manifest: Manifest;
   readonly #filters: readonly TriggerFilter[];
   readonly #routes = new TopicTrie<TriggerFilter>();
@@ -140,7 +153,7 @@ class Harness<T> implements FunctionHarness {
   #ready = false;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(definition: FunctionDefinition<T>, manifest: Manifest, options: TestOptions) {
+  constructor(definition: FunctionDefinition<T> | BatchDefinition<T>, manifest: Manifest, options: TestOptions) {
     const { env, state, shared, fetch, secrets = {} } = options;
     this.#secrets = secrets;
     const isBare = options.folder === undefined && options.manifest === undefined;
@@ -174,7 +187,14 @@ class Harness<T> implements FunctionHarness {
   }
 
   #deliver(message: TestMessage, returned: (value: unknown) => void): Promise<TestResult> {
-    const run = (): Promise<TestResult> => this.#handle(message, returned);
+    return this.#inTurn(() => this.#handle(message, returned));
+  }
+
+  sendBatch(messages: readonly TestMessage[]): Promise<TestBatchResult> {
+    return this.#inTurn(() => this.#handleBatch(messages));
+  }
+
+  #inTurn<R>(run: () => Promise<R>): Promise<R> {
     const result = this.#last.then(run, run);
     this.#last = result;
     return result;
@@ -221,42 +241,88 @@ class Harness<T> implements FunctionHarness {
   }
 
   async #handle(message: TestMessage, returned: (value: unknown) => void): Promise<TestResult> {
+    const definition = this.#definition;
+    if ("batch" in definition && this.#manifest.batch !== undefined) return this.#handleBatch([message]);
+    if (!("handler" in definition)) throw new TypeError('the function has no handler, and its manifest no "batch"');
+    await this.#init();
+    const arrival = this.#arrive(message);
+    const { event, effects } = arrival;
+    try {
+      returned(await withGlobalFetch(this.#fetch, () => definition.handler(event, createContext({ ...arrival, ...this.#parts }))));
+    } catch (error) {
+      this.#fail(arrival, error);
+      throw error;
+    } finally {
+      this.#logs.push(...effects.logs);
+    }
+    this.#keep(effects);
+    const { publishes, events, logs } = effects;
+    return { publishes, events, logs };
+  }
+
+  async #handleBatch(messages: readonly TestMessage[]): Promise<TestBatchResult> {
+    const definition = this.#definition;
+    if (!("batch" in definition)) throw new TypeError("the function has no batch");
+    await this.#init();
+    const arrivals = messages.map((message) => this.#arrive(message));
+    const shares = sharing(arrivals);
+    try {
+      const { whole, failed } = await withGlobalFetch(this.#fetch, () => runBatch(shares, definition, this.#parts));
+      const done = shares.filter((share) => !failed.has(share));
+      for (const { effects } of done) this.#keep({ ...effects, state: [] });
+      if (done.length > 0) this.#keep(whole);
+      for (const [share, error] of failed) this.#fail(share, error);
+      this.#logs.push(...whole.logs, ...shares.flatMap(({ effects }) => effects.logs));
+      const all = done.length > 0 ? [...done.map(({ effects }) => effects), whole] : [];
+      return {
+        publishes: all.flatMap(({ publishes }) => publishes),
+        events: all.flatMap(({ events }) => events),
+        logs: [...whole.logs, ...shares.flatMap(({ effects }) => effects.logs)],
+        failed: [...failed.keys()].map(({ event }) => event.id),
+      };
+    } catch (error) {
+      const [only] = shares;
+      if (shares.length === 1 && only !== undefined) this.#fail(only, error);
+      throw error;
+    }
+  }
+
+  async #init(): Promise<void> {
     if (!this.#ready) await this.#definition.init?.(createInitContext(this.#manifest, { logs: this.#logs }));
     this.#ready = true;
+  }
+
+  #arrive(message: TestMessage): Arrival<T> {
     const seq = ++this.#seq;
-    const { name, key: wildcard = "" } = this.#manifest;
+    const { name } = this.#manifest;
     const index = this.#triggerOf(message.topic);
     const [trigger, filter] = [this.#manifest.triggers[index], this.#filters[index]];
     if (trigger === undefined || filter === undefined) throw new Error(`no trigger of function "${name}" matches topic "${message.topic}"`);
     const found = Object.entries(topicParams(filter, message.topic));
     const isRequest = "http" in trigger;
     const params = { ...Object.fromEntries(found.map(([at, value]) => [at, isRequest ? decodeLevel(value) : value])), ...message.params };
-    // A wildcard that stands for nothing orders nothing, so the topic takes its place.
-    const key = filter.keyOf?.(message.topic) ?? (params[wildcard] || message.topic);
     const event = createEvent<T>({ type: kindOf(trigger), message, seq, params, name });
     this.#newest = Math.max(this.#newest, event.time);
+    const key = filter.keyOf?.(message.topic) ?? this.#keyOf(event);
     const effects: Effects = { publishes: [], events: [], logs: [], state: [] };
-    const ctx = createContext({
-      event,
-      effects,
-      key,
-      stored: this.#state,
-      manifest: this.#manifest,
-      seq,
-      fetch: this.#fetch,
-      secrets: this.#secrets,
-    });
-    try {
-      returned(await withGlobalFetch(this.#fetch, () => this.#definition.handler(event, ctx)));
-    } catch (error) {
-      if (isPermanent(error) || event.attempt >= this.#manifest.retry.attempts) this.#giveUp({ event, key, error });
-      throw error;
-    } finally {
-      this.#logs.push(...effects.logs);
-    }
-    this.#commit(effects);
-    const { publishes, events, logs } = effects;
-    return { publishes, events, logs };
+    return { event, seq, key, effects };
+  }
+
+  get #parts(): ContextParts {
+    return { manifest: this.#manifest, stored: this.#state, fetch: this.#fetch, secrets: this.#secrets };
+  }
+
+  #keyOf({ params, mqtt, bytes }: FunctionEvent<T>): string {
+    const path = payloadPath(this.#manifest.key);
+    // A wildcard that stands for nothing orders nothing, so the topic takes its place.
+    if (path === undefined) return params[this.#manifest.key ?? ""] || mqtt.topic;
+    const found = payloadKey({ payload: bytes, properties: mqtt.properties }, path);
+    if ("problem" in found) throw new MillraceError("KEY_MISSING", found.problem);
+    return found.key;
+  }
+
+  #fail({ event, key }: Arrival<T>, error: unknown): void {
+    if (isPermanent(error) || event.attempt >= this.#manifest.retry.attempts) this.#giveUp({ event, key, error });
   }
 
   /** What `onFailure` of the manifest wants. */
@@ -281,7 +347,7 @@ class Harness<T> implements FunctionHarness {
     if (onFailure?.publish !== undefined) this.#publishes.push({ topic: onFailure.publish, payload: report, qos: 1, retain: false });
   }
 
-  #commit({ publishes, events, state }: Effects): void {
+  #keep({ publishes, events, state }: Effects): void {
     this.#publishes.push(...publishes);
     this.#events.push(...events);
     for (const change of state)

@@ -3,6 +3,7 @@ import type { IsolatedVmEngine } from "../../src/runtime/host/isolated-vm.ts";
 import { engineWith } from "../support/engine.ts";
 import { plainEngine } from "../support/plain-engine.ts";
 import { engineContract } from "./engine.contract.ts";
+import { engineBatchContract } from "./engine-batch.contract.ts";
 import { engineInitContract } from "./engine-init.contract.ts";
 import { engineLogsContract } from "./engine-logs.contract.ts";
 import { engineStateContract } from "./engine-state.contract.ts";
@@ -18,6 +19,7 @@ describe("isolated-vm, with isolates made ahead", () => {
   engineContract(() => engine);
   engineStateContract(() => engine);
   engineInitContract(() => engine);
+  engineBatchContract(() => engine);
   engineLogsContract(() => engine);
   engineTimersContract(() => engine);
   engineFetchContract(() => engine);
@@ -28,6 +30,7 @@ describe("isolated-vm, with nothing made ahead", () => {
   engineContract(() => engineWith(() => false));
   engineStateContract(() => engineWith(() => false));
   engineInitContract(() => engineWith(() => false));
+  engineBatchContract(() => engineWith(() => false));
 });
 
 /** It has no isolates, and so nothing of what engineLimitsContract describes. */
@@ -35,6 +38,7 @@ describe("the plain engine for tests", () => {
   engineContract(plainEngine);
   engineStateContract(plainEngine);
   engineInitContract(plainEngine);
+  engineBatchContract(plainEngine);
   engineLogsContract(plainEngine);
   engineTimersContract(plainEngine);
   engineFetchContract(plainEngine);

@@ -11,6 +11,7 @@ export const SPEC: LoadSpec = {
   triggers: [],
   publish: [],
   emit: ["*"],
+  batch: false,
   strict: true,
   memoryBytes: 32 * 2 ** 20,
   initMs: 1_000,

@@ -32,7 +32,11 @@ export interface FunctionPlan {
   /** The body of `async init(ctx)`. */
   readonly init?: string;
   /** The body of `async handler(event, ctx)`. */
-  readonly handler: string;
+  readonly handler?: string;
+  /** The body of `async batch(events, ctx)`, in the place of a handler. */
+  readonly batch?: string;
+  /** How many messages that gets, and how long they are waited for; 100 and 20 ms unless given. */
+  readonly window?: Manifest["batch"];
 }
 
 export interface TestFunction {
@@ -51,6 +55,7 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     triggers: [...triggers.map((mqtt) => ({ mqtt, durable: plan.volatile?.includes(mqtt) !== true })), ...(plan.also ?? [])],
     ...(key === undefined ? {} : { key }),
     order: plan.order,
+    batch: plan.batch === undefined ? undefined : (plan.window ?? { size: 100, windowMs: 20 }),
     idempotency: plan.idempotency,
     overflow: plan.overflow,
     outbox: plan.outbox,
@@ -65,7 +70,9 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     env: {},
   });
   const init = plan.init === undefined ? "" : `async init(ctx){${plan.init}\n},`;
-  const code = `${plan.prelude ?? ""};var __millrace={default:{${init}async handler(event,ctx){${plan.handler}\n}}};`;
+  const handle =
+    plan.batch === undefined ? `async handler(event,ctx){${plan.handler ?? ""}\n}` : `async batch(events,ctx){${plan.batch}\n}`;
+  const code = `${plan.prelude ?? ""};var __millrace={default:{${init}${handle}}};`;
   const bundle: Bundle = { manifest, code, sourceMap: "" };
   return { bundle, target: { name, version, digest: digestOf(encodeBundle(bundle)) } };
 }

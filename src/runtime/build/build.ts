@@ -4,6 +4,7 @@ import { rolldown, type OutputAsset, type OutputChunk, type RolldownLog } from "
 import type { Bundle } from "../../core/bundle.ts";
 import { MillraceError } from "../../core/errors.ts";
 import { buildError, fromLog, type Diagnostic } from "./diagnostics.ts";
+import type { Wanted } from "./definition.ts";
 import { inspectModules } from "./inspect.ts";
 import { parseManifestFile, type ParsedManifest } from "./manifest-file.ts";
 import { webGlobals } from "./globals.ts";
@@ -22,7 +23,8 @@ export async function buildFunction(directory: string): Promise<Bundle> {
   const { manifest, entry } = await readManifest(folder, directory);
   const input = join(folder, entry);
   await existingEntry(input, `${join(directory, MANIFEST_FILE)}: entry: "${entry}"`);
-  const { code, sourceMap } = await bundle(folder, input, directory);
+  const wanted = manifest.batch === undefined ? "handler" : "batch";
+  const { code, sourceMap } = await bundle({ input, wanted }, { folder, shown: directory });
   return { manifest, code, sourceMap };
 }
 
@@ -56,19 +58,21 @@ async function existingEntry(input: string, named: string): Promise<void> {
   throw new MillraceError("FILE_UNREADABLE", `${named} is not a file`);
 }
 
-async function bundle(folder: string, input: string, shown: string): Promise<{ code: string; sourceMap: string }> {
+async function bundle(
+  { input, wanted }: { input: string; wanted: Wanted },
+  at: { folder: string; shown: string },
+): Promise<{ code: string; sourceMap: string }> {
   const found: Diagnostic[] = [];
-  const at = { folder, shown };
   try {
     await using build = await rolldown({
       input,
-      cwd: folder,
+      cwd: at.folder,
       platform: "neutral",
       // A tsconfig.json somewhere above the folder would make the result depend on the machine.
       tsconfig: false,
       resolve: { mainFields: ["module", "main"], conditionNames: ["import", "default"] },
       transform: { target: "esnext", define: { "process.env.NODE_ENV": '"production"' }, inject: webGlobals(PART) },
-      plugins: [sdkPlugin(), inspectModules(input, (diagnostic) => found.push(diagnostic))],
+      plugins: [sdkPlugin(), inspectModules({ entry: input, wanted }, (diagnostic) => found.push(diagnostic))],
       onLog: (_level, log) => collect(log, found),
     });
     const { output } = await build.generate({

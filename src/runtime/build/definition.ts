@@ -1,6 +1,12 @@
 import type { ESTree } from "rolldown/utils";
 
-const WANTED = "the default export must be defineFunction({ handler(event, ctx) { … } })";
+const WANTED = {
+  handler: "the default export must be defineFunction({ handler(event, ctx) { … } })",
+  batch: "function.yaml has batch, so the default export must be defineFunction({ batch(events, ctx) { … } })",
+} as const;
+
+/** What a function must have: `batch` when its manifest says so. */
+export type Wanted = keyof typeof WANTED;
 
 interface Problem {
   readonly start: number;
@@ -11,11 +17,11 @@ interface Problem {
  * What is wrong with the default export of an entry module, as far as its text tells without running it. What only running would tell
  * (an imported definition, one that a function makes) is accepted here and checked when the isolate loads it.
  */
-export function definitionProblem(program: ESTree.Program): Problem | undefined {
+export function definitionProblem(program: ESTree.Program, wanted: Wanted): Problem | undefined {
   const found = defaultExport(program);
-  if (found === undefined) return { start: 0, problem: `nothing is exported as default: ${WANTED}` };
+  if (found === undefined) return { start: 0, problem: `nothing is exported as default: ${WANTED[wanted]}` };
   const value = argumentOf(resolved(found, program));
-  const problem = value === undefined ? undefined : problemOf(resolved(value, program), program);
+  const problem = value === undefined ? undefined : problemOf(resolved(value, program), program, wanted);
   return problem === undefined ? undefined : { start: found.start, problem };
 }
 
@@ -69,22 +75,22 @@ const NEVER_A_DEFINITION: ReadonlySet<string> = new Set([
   "ClassExpression",
 ]);
 
-function problemOf(node: Node, program: ESTree.Program): string | undefined {
-  if (NEVER_A_DEFINITION.has(node.type)) return WANTED;
+function problemOf(node: Node, program: ESTree.Program, wanted: Wanted): string | undefined {
+  if (NEVER_A_DEFINITION.has(node.type)) return WANTED[wanted];
   if (node.type !== "ObjectExpression" || node.properties.some(({ type }) => type === "SpreadElement")) return undefined;
-  let hasHandler = false;
+  let found = false;
   for (const property of node.properties) {
     if (property.type !== "Property" || property.computed) continue;
     const name = nameOf(property.key);
-    hasHandler ||= name === "handler";
+    found ||= name === wanted;
     if (!MEMBERS.has(name ?? "") || !isNeverCallable(resolved(property.value, program))) continue;
-    return name === "handler" ? `"handler" is not a function: ${WANTED}` : `"${name}" is not a function`;
+    return `"${name}" is not a function${name === wanted ? `: ${WANTED[wanted]}` : ""}`;
   }
-  return hasHandler ? undefined : `it has no "handler": ${WANTED}`;
+  return found ? undefined : `it has no "${wanted}": ${WANTED[wanted]}`;
 }
 
 /** What a definition may have beside other things, each a function. */
-const MEMBERS: ReadonlySet<string> = new Set(["handler", "init"]);
+const MEMBERS: ReadonlySet<string> = new Set(["handler", "batch", "init"]);
 
 function nameOf(key: Node): string | undefined {
   if (key.type === "Identifier") return key.name;

@@ -2,7 +2,7 @@ import { isBuiltin } from "node:module";
 import type { Plugin } from "rolldown";
 import { parseSync, type ESTree, type ParseResult } from "rolldown/utils";
 import { importProblem, type Diagnostic } from "./diagnostics.ts";
-import { definitionProblem } from "./definition.ts";
+import { definitionProblem, type Wanted } from "./definition.ts";
 
 const SCRIPT = /\.[cm]?[jt]sx?$/;
 
@@ -12,7 +12,7 @@ interface Spot {
 }
 
 /** Looks at each module as it was written, for what the bundler lets pass although no isolate could run it. */
-export function inspectModules(entry: string, report: (diagnostic: Diagnostic) => void): Plugin {
+export function inspectModules({ entry, wanted }: { entry: string; wanted: Wanted }, report: (diagnostic: Diagnostic) => void): Plugin {
   const modules = new Map<string, { readonly code: string; readonly parsed: ParseResult }>();
   return {
     name: "millrace-inspect",
@@ -22,7 +22,7 @@ export function inspectModules(entry: string, report: (diagnostic: Diagnostic) =
       // A module that does not parse is reported by the bundler itself, with its position.
       if (parsed.errors.length > 0) return undefined;
       modules.set(id, { code, parsed });
-      const spots = [...unknownImports(parsed, code), ...(id === entry ? definitionSpots(parsed.program) : [])];
+      const spots = [...unknownImports(parsed, code), ...(id === entry ? definitionSpots(parsed.program, wanted) : [])];
       for (const { start, problem } of spots) report({ file: id, ...positionOf(code, start), problem });
       return undefined;
     },
@@ -56,8 +56,8 @@ function isLiteral(text: string): boolean {
   return /^(["'])[^"'\\]*\1$/.test(text) || /^`[^`$\\]*`$/.test(text);
 }
 
-function definitionSpots(program: ESTree.Program): Spot[] {
-  const found = definitionProblem(program);
+function definitionSpots(program: ESTree.Program, wanted: Wanted): Spot[] {
+  const found = definitionProblem(program, wanted);
   return found === undefined ? [] : [found];
 }
 

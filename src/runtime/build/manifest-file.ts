@@ -3,7 +3,7 @@ import { MillraceError } from "../../core/errors.ts";
 import type { Manifest } from "../../core/manifest.ts";
 import { nearest, suggestion } from "../../core/nearest.ts";
 import { onFailureSchema, onFailureMistakes } from "./manifest-on-failure.ts";
-import { idempotencySchema, manifestFileSchema, NOT_YET, outboxSchema, type ManifestFile } from "./manifest-schema.ts";
+import { batchSchema, idempotencySchema, manifestFileSchema, NOT_YET, outboxSchema, type ManifestFile } from "./manifest-schema.ts";
 import { type Found, triggerMistakes } from "./trigger-mistakes.ts";
 import { normalizeTrigger, triggersSchema } from "./trigger-schema.ts";
 import { keyText, readYaml, type Mistake, type Path } from "./yaml-source.ts";
@@ -34,7 +34,8 @@ export function parseManifestFile(text: string, file: string): ParsedManifest {
   if (yaml.mistakes.length > 0) throw invalid(file, yaml.mistakes);
   const result = manifestFileSchema.safeParse(yaml.value, { reportInput: true, error: describeIssue });
   const found = [...schemaMistakes(result.error?.issues ?? []), ...triggerMistakes(yaml.value), ...envMistakes(yaml.value)];
-  if (result.data !== undefined) found.push(...limitMistakes(result.data), ...onFailureMistakes(result.data));
+  if (result.data !== undefined)
+    found.push(...limitMistakes(result.data), ...batchMistakes(result.data), ...onFailureMistakes(result.data));
   if (result.data === undefined || found.length > 0) {
     throw invalid(
       file,
@@ -58,6 +59,7 @@ function normalize(file: ManifestFile): Manifest {
     triggers,
     key,
     order,
+    batch,
     idempotency,
     overflow,
     outbox,
@@ -78,6 +80,7 @@ function normalize(file: ManifestFile): Manifest {
     triggers: triggers.map(normalizeTrigger),
     ...(key === "topic" ? {} : { key }),
     order,
+    ...(batch === undefined ? {} : { batch: { size: batch.size, windowMs: batch.window } }),
     ...(idempotency === undefined
       ? {}
       : { idempotency: { key: idempotency.key, windowMs: idempotency.window, entries: idempotency.entries } }),
@@ -169,6 +172,7 @@ function knownKeys(place: string): readonly string[] {
     "": shape,
     "triggers[]": triggersSchema.element.shape,
     limits: shape.limits.unwrap().shape,
+    batch: batchSchema.shape,
     idempotency: idempotencySchema.shape,
     "outbox[]": outboxSchema.unwrap().element.shape,
     retry: shape.retry.unwrap().shape,
@@ -176,6 +180,16 @@ function knownKeys(place: string): readonly string[] {
     permissions: shape.permissions.unwrap().shape,
   };
   return Object.keys(groups[place] ?? {});
+}
+
+/** Nobody could tell which of the callers in a batch gets what it returns. */
+function batchMistakes({ batch, triggers }: ManifestFile): Found[] {
+  if (batch === undefined) return [];
+  return triggers.flatMap(({ http, answer = "sync" }, index): Found[] => {
+    if (http === undefined || answer !== "sync") return [];
+    const problem = `with batch no request can be answered; write "answer: accepted" beside "http: ${http}", or leave batch out`;
+    return [{ path: ["triggers", index, "http"], problem }];
+  });
 }
 
 /** The record of zod leaves this one name out without a word. */

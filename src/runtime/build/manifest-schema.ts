@@ -33,12 +33,24 @@ const backoff = z
   });
 
 export const keySchema = z
-  .string({ error: 'must be the name of a wildcard or "topic"' })
+  .string({ error: 'must be the name of a wildcard, a path such as "data.id" or "topic"' })
+  .max(200)
   .prefault("topic")
   .meta({
     description:
-      "What orders the work and scopes the state: a named wildcard that every `mqtt` trigger has, and every `http` trigger as a parameter, or `topic`.",
-    examples: ["device"],
+      "What orders the work and scopes the state: a named wildcard that every `mqtt` trigger has, and every `http` trigger as a parameter, " +
+      "a path into the JSON or CBOR payload, or `topic`.",
+    examples: ["device", "data.id"],
+  });
+
+export const batchSchema = z
+  .strictObject({
+    size: z.int().min(1).max(256).prefault(100).meta({ description: "Messages that one call gets, at most. 1 to 256." }),
+    window: quantity(DURATION, "20ms", { min: "0ms", max: "60s" }, "How long the first message waits for others."),
+  })
+  .meta({
+    description: "Hands messages to `batch(events, ctx)` of the function, many at once, instead of one by one to its handler.",
+    examples: [{ size: 100, window: "20ms" }],
   });
 
 export const idempotencySchema = z
@@ -225,6 +237,7 @@ export const manifestFileSchema = z
       "strict",
       "`strict`: a message that waits for its retry holds back those behind it with the same key. `relaxed`: it does not.",
     ),
+    batch: batchSchema.optional(),
     idempotency: idempotencySchema.optional(),
     overflow: choice(
       OVERFLOWS,
@@ -264,5 +277,5 @@ export type ManifestFile = z.infer<typeof manifestFileSchema>;
 
 /** Keys of the design that later versions understand, by the path they stand at (`[]` for a list's items). */
 export const NOT_YET: Readonly<Record<string, readonly string[]>> = {
-  "": ["batch", "secrets"],
+  "": ["secrets"],
 };

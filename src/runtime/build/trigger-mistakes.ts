@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { type HttpRoute, isSameRoute, paramOf, readRoute } from "../../core/http-route.ts";
 import { suggestion } from "../../core/nearest.ts";
+import { PAYLOAD_PATH } from "../../core/payload-path.ts";
 import { parseTopicFilter } from "../../core/topic.ts";
 import type { TriggerSpec } from "../../core/triggers.ts";
 import { keySchema } from "./manifest-schema.ts";
@@ -87,7 +88,8 @@ function keyMistakes(key: string, filters: readonly Named[]): Found[] {
   }
   const shared = [...(filters[0]?.names.keys() ?? [])].filter((name) => filters.every(({ names }) => names.has(name)));
   if (shared.includes(key)) return [];
-  if (key.includes(".")) return [{ path: ["key"], problem: `a path such as "${key}" is not supported by this version of Millrace` }];
+  if (PAYLOAD_PATH.test(key)) return [];
+  if (key.includes(".")) return [{ path: ["key"], problem: `"${key}" is no path into the payload; such a path begins with "data."` }];
   const without = filters.find(({ names }) => !names.has(key));
   if (without === undefined) return [{ path: ["key"], problem: `no trigger has wildcards, so there is no "${key}"; leave key out` }];
   return [

@@ -32,6 +32,7 @@
  *                     · u16 n · n records to publish
  *         4 done, with an answer to a request   u16 status · u32 JSON [[name, value] …] of its headers · u32 body · then as with 0
  *         1 failed, to be retried · 2 failed for good   u32 JSON {code, name, message, stack} · u16 n · n logs
+ *         5 done as 0, together with those behind it up to the next 0: what is wanted for all of them is there
  *         3 deferred: an earlier message of the same key failed and waits for its retry. With strict order a guest answers so from the failure of a
  *           message that is not given up with it until a message resumes the key.
  *           A name with 0x8000 added to its length is of the state that all keys share.
@@ -75,6 +76,8 @@ export interface LoadSpec {
   readonly triggers: readonly GuestTrigger[];
   readonly publish: readonly string[];
   readonly emit: readonly string[];
+  /** Whether messages go to `batch` of the function, and not one by one to its handler. */
+  readonly batch: boolean;
   /** Whether a message that failed holds back those behind it with the same key. */
   readonly strict: boolean;
   readonly memoryBytes: number;

@@ -17,36 +17,54 @@ const SHARED = 0x8000;
 const WITH_FIELDS = 8;
 export const LEVELS = ["debug", "info", "warn", "error"] as const;
 
+/** What one call of a handler has used of its limits. */
+export interface Spent {
+  bytes: number;
+  emits: number;
+  publishes: number;
+  logLines: number;
+  logChars: number;
+}
+
+export function nothingSpent(): Spent {
+  return { bytes: 0, emits: 0, publishes: 0, logLines: 0, logChars: 0 };
+}
+
 /** What one message wants so far. Dropped as a whole when its handler throws; only the log stays. */
 export class Effects {
   /** Of the key of the message. */
-  readonly state = new Map<string, string | undefined>();
+  readonly state: Map<string, string | undefined>;
   /** Of the function. */
-  readonly shared = new Map<string, string | undefined>();
+  readonly shared: Map<string, string | undefined>;
+  readonly #spent: Spent;
   #logs = "";
   #logCount = 0;
-  #logChars = 0;
   #logsLeftOut = 0;
   #emits = "";
   #emitCount = 0;
   #publishes = "";
   #publishCount = 0;
-  #bytes = 0;
   readonly #bytesMax: number;
 
-  constructor(bytesMax: number) {
+  /** Messages that are handled in one call have their limits together, and those of one key what they write. */
+  constructor(bytesMax: number, spent = nothingSpent(), written: Partial<Pick<Effects, "state" | "shared">> = {}) {
     this.#bytesMax = bytesMax;
+    this.#spent = spent;
+    this.state = written.state ?? new Map<string, string | undefined>();
+    this.shared = written.shared ?? new Map<string, string | undefined>();
   }
 
   /** Takes a record to publish. */
   publish(record: string): void {
-    this.#spend(record.length, ++this.#publishCount);
+    this.#publishCount++;
+    this.#spend(record.length, ++this.#spent.publishes);
     this.#publishes += record;
   }
 
   /** Takes an event, already laid out. */
   emit(event: string): void {
-    this.#spend(event.length, ++this.#emitCount);
+    this.#emitCount++;
+    this.#spend(event.length, ++this.#spent.emits);
     this.#emits += event;
   }
 
@@ -57,30 +75,31 @@ export class Effects {
   }
 
   #spend(bytes: number, count: number): void {
-    this.#bytes += bytes;
-    if (this.#bytes > this.#bytesMax) throw new LimitError("LIMIT_OUTPUT", `one message produced more than ${this.#bytesMax} bytes`);
+    this.#spent.bytes += bytes;
+    if (this.#spent.bytes > this.#bytesMax) throw new LimitError("LIMIT_OUTPUT", `one message produced more than ${this.#bytesMax} bytes`);
     if (count > COUNT_MAX) throw new LimitError("LIMIT_OUTPUT", `one message produced more than ${COUNT_MAX} effects of a kind`);
   }
 
   /** `fields` are kept as they are when they are an object; anything else is more text. */
   log(level: number, values: readonly unknown[], fields?: unknown): void {
-    if (this.#logCount >= LOG_LINES_MAX || this.#logChars >= LOG_CHARS_MAX) {
+    if (this.#spent.logLines >= LOG_LINES_MAX || this.#spent.logChars >= LOG_CHARS_MAX) {
       this.#logsLeftOut++;
       return;
     }
     const object = fields === undefined ? undefined : jsonObject(fields);
     const text = (fields === undefined || object !== undefined ? values : [...values, fields]).map(printable).join(" ");
-    const room = Math.min(LOG_LINE_CHARS_MAX, LOG_CHARS_MAX - this.#logChars);
+    const room = Math.min(LOG_LINE_CHARS_MAX, LOG_CHARS_MAX - this.#spent.logChars);
     const missing = text.length - room;
     const line = missing <= 0 ? text : `${text.slice(0, room)} … (LIMIT_LOG: ${missing} more characters are left out)`;
-    this.#logChars += Math.min(text.length, room);
+    this.#spent.logLines++;
+    this.#spent.logChars += Math.min(text.length, room);
     if (object === undefined) {
       this.#line(level, line);
       return;
     }
     const fits = object.length <= room;
     this.#line(level, line, fits ? object : `{"LIMIT_LOG":"${object.length} characters of fields are left out"}`);
-    if (fits) this.#logChars += object.length;
+    if (fits) this.#spent.logChars += object.length;
   }
 
   #line(level: number, text: string, fields?: string): void {
@@ -109,11 +128,29 @@ export class Effects {
     return answer;
   }
 
-  encode(): string {
-    const state = encodeState(this.state, 0) + encodeState(this.shared, SHARED);
+  /** Takes over what was logged there, before its own. */
+  addLogs(other: Effects): void {
+    this.#logs = other.#logs + this.#logs;
+    this.#logCount += other.#logCount;
+    this.#logsLeftOut += other.#logsLeftOut;
+  }
+
+  /** Takes over what is published and emitted there, behind its own. */
+  addOutlets(other: Effects): void {
+    this.#emits += other.#emits;
+    this.#emitCount += other.#emitCount;
+    this.#publishes += other.#publishes;
+    this.#publishCount += other.#publishCount;
+  }
+
+  /** `joined`: it counts only with the next result that is not joined. Without `state` or `shared` what was written there goes with another message. */
+  encode({ joined = false, state: withState = true, shared: withShared = true } = {}): string {
+    const own = withState ? encodeState(this.state, 0) : "";
+    const shared = withShared ? encodeState(this.shared, SHARED) : "";
+    const count = (withState ? this.state.size : 0) + (withShared ? this.shared.size : 0);
     const events = u16(this.#emitCount) + this.#emits;
     const publishes = u16(this.#publishCount) + this.#publishes;
-    return `\0${this.encodeLogs()}${u16(this.state.size + this.shared.size)}${state}${events}${publishes}`;
+    return `${joined ? "\x05" : "\0"}${this.encodeLogs()}${u16(count)}${own}${shared}${events}${publishes}`;
   }
 }
 

@@ -23,6 +23,7 @@ const MODULES = [
   "guest-state",
   "guest-state-view",
   "guest-context",
+  "guest-batch",
   "guest",
   "guest-warm-up",
 ];

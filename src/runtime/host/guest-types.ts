@@ -16,6 +16,8 @@ export interface GuestOptions {
   readonly triggers: readonly GuestTrigger[];
   readonly publish: readonly string[];
   readonly emit: readonly string[];
+  /** Whether messages go to `batch` of the function, and not one by one to its handler. */
+  readonly batch: boolean;
   readonly strict: boolean;
   readonly wallMs: number;
   readonly outputBytes: number;

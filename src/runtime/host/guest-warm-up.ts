@@ -12,6 +12,7 @@ const OPTIONS: GuestOptions = {
   triggers: [{ kind: "mqtt", names: [["a", 0]] }],
   publish: ["#"],
   emit: ["*"],
+  batch: false,
   strict: true,
   wallMs: 1_000,
   outputBytes: 1_000,

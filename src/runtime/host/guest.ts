@@ -1,4 +1,5 @@
 import { encodeAnswer } from "./guest-answer.ts";
+import { type BatchOwner, DEFERRED, handleAll } from "./guest-batch.ts";
 import { calls } from "./guest-calls.ts";
 import { u16, u32 } from "./guest-codec.ts";
 import { Context, initContext } from "./guest-context.ts";
@@ -19,7 +20,8 @@ import type { GuestHost, GuestOptions, GuestRuntime } from "./guest-types.ts";
  * and text inside it is sliced, not decoded, as long as it is ASCII. The layouts are described in ../frames.ts.
  */
 interface Definition {
-  handler(event: GuestEvent, ctx: object): unknown;
+  handler?(event: GuestEvent, ctx: object): unknown;
+  batch?(events: readonly GuestEvent[], ctx: object): unknown;
   init?(ctx: object): unknown;
 }
 
@@ -28,11 +30,13 @@ interface Current {
   readonly startedAt: number;
   /** It is `init`, whose isolate the gateway does not know yet. */
   readonly isInit?: boolean;
+  /** Messages that are handled at once. */
+  readonly events: number;
 }
 
 /** Drives the handler. `exported` is what the bundle left behind. */
 export function createGuest(exported: unknown, options: GuestOptions, host: GuestHost): GuestRuntime {
-  const guest = new Guest(definitionOf(exported), options, host);
+  const guest = new Guest(definitionOf(exported, options.batch), options, host);
   installConsole((level, values) => guest.log(level, values));
   calls.attach({
     get busy(): boolean {
@@ -66,6 +70,8 @@ class Guest implements Omit<GuestRuntime, "answered"> {
   readonly #definition: Definition;
   readonly #options: GuestOptions;
   readonly #state: StateCache;
+  /** Undefined when messages are handled one by one. */
+  readonly #batch: BatchOwner | undefined;
   readonly #failedKeys = new Set<string>();
   #results = "";
   #count = 0;
@@ -78,6 +84,24 @@ class Guest implements Omit<GuestRuntime, "answered"> {
     this.#definition = definition;
     this.#options = options;
     this.#state = new StateCache(host);
+    this.#batch = options.batch ? this.#batchOwner() : undefined;
+  }
+
+  #batchOwner(): BatchOwner {
+    return {
+      parts: { options: this.#options, state: this.#state },
+      batch: (events, ctx) => this.#definition.batch?.(events, ctx),
+      admits: (event) => this.#admits(event),
+      waits: (key) => this.#failedKeys.has(key),
+      begin: (effects, events) => {
+        const startedAt = Date.now();
+        this.#current = { effects, startedAt, events };
+        return startedAt;
+      },
+      over: () => this.#over(),
+      fail: (error, event, effects) => this.#fail(error, event, effects),
+      add: (result) => this.#add(result),
+    };
   }
 
   start(batch: string): void {
@@ -124,7 +148,8 @@ class Guest implements Omit<GuestRuntime, "answered"> {
 
   salvage(): string {
     this.#cut = true;
-    const elapsed = this.#current === undefined ? 0 : Date.now() - this.#current.startedAt;
+    // Of several that are handled at once nobody is known to be the cause.
+    const elapsed = this.#current?.events === 1 ? Date.now() - this.#current.startedAt : 0;
     return u16(this.#count) + u32(Math.max(0, elapsed)) + this.#results;
   }
 
@@ -135,7 +160,7 @@ class Guest implements Omit<GuestRuntime, "answered"> {
   /** What it has logged, as the result of a message that wants nothing else. */
   async #init(): Promise<string> {
     const effects = new Effects(0);
-    this.#current = { effects, startedAt: Date.now(), isInit: true };
+    this.#current = { effects, startedAt: Date.now(), events: 1, isInit: true };
     try {
       await this.#definition.init?.(initContext(this.#options, effects));
       return effects.encode();
@@ -166,25 +191,38 @@ class Guest implements Omit<GuestRuntime, "answered"> {
       const loading = this.#state.load(keys);
       if (loading !== undefined) await loading;
     }
+    if (this.#batch !== undefined) {
+      await handleAll(events, this.#batch);
+      return this.#cut ? "" : this.#results;
+    }
     for (const event of events) {
       const handled = this.#handle(event);
       const result = typeof handled === "string" ? handled : await handled;
       if (this.#cut) return "";
-      this.#results += result;
-      this.#count++;
+      this.#add(result);
     }
     return this.#results;
   }
 
-  #handle(event: GuestEvent): string | Promise<string> {
+  #add(result: string): void {
+    this.#results += result;
+    this.#count++;
+  }
+
+  /** Whether the message may be handled now; otherwise it waits for the retry of an earlier one of its key. */
+  #admits(event: GuestEvent): boolean {
     if ((event.flags & 1) !== 0) this.#failedKeys.delete(event.key);
-    else if (this.#failedKeys.has(event.key)) return "\x03";
+    return !this.#failedKeys.has(event.key);
+  }
+
+  #handle(event: GuestEvent): string | Promise<string> {
+    if (!this.#admits(event)) return DEFERRED;
     const effects = new Effects(this.#options.outputBytes);
     const startedAt = Date.now();
-    this.#current = { effects, startedAt };
+    this.#current = { effects, startedAt, events: 1 };
     try {
       const parts = { options: this.#options, state: this.#state, startedAt };
-      const returned = this.#definition.handler(event, new Context(event, effects, parts));
+      const returned = this.#definition.handler?.(event, new Context(event, effects, parts));
       const isLater = isThenable(returned) || event.answers || effects.state.size + effects.shared.size > 0;
       if (isLater) return this.#settle(returned, event, effects);
       this.#over();
@@ -233,13 +271,23 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value;
 }
 
-function definitionOf(exported: unknown): Definition {
+function definitionOf(exported: unknown, batch: boolean): Definition {
   const found = typeof exported === "object" && exported !== null && "default" in exported ? exported.default : undefined;
-  if (typeof found !== "object" || found === null || !("handler" in found) || typeof found.handler !== "function") {
-    throw new TypeError("the entry has no default export made by defineFunction({ handler })");
+  if (batch && memberOf(found, "batch") === undefined) {
+    throw new TypeError("the entry has no default export made by defineFunction({ batch }), which function.yaml asks for");
   }
-  if ("init" in found && found.init !== undefined && typeof found.init !== "function") throw new TypeError('"init" is not a function');
+  if (!batch && memberOf(found, "handler") === undefined) {
+    const other = memberOf(found, "batch") === undefined ? "" : '; for a batch, function.yaml needs "batch"';
+    throw new TypeError(`the entry has no default export made by defineFunction({ handler })${other}`);
+  }
+  if (memberOf(found, "init") === undefined && Reflect.get(found as object, "init") !== undefined)
+    throw new TypeError('"init" is not a function');
   return found as Definition;
+}
+
+function memberOf(found: unknown, name: string): unknown {
+  const member: unknown = typeof found === "object" && found !== null ? Reflect.get(found, name) : undefined;
+  return typeof member === "function" ? member : undefined;
 }
 
 /** What a function finds beside the language itself, before its code runs. `seed` is for randomness, 64 hexadecimal digits. */

@@ -48,12 +48,23 @@ function ticking(version: number): TestFunction {
   });
 }
 
+/** Says in one event what came together; after a crash that may be something else. */
+function gathering(version: number): TestFunction {
+  return functionOf({
+    name: "gathering",
+    version,
+    idempotency: { key: "data.once", windowMs: 3_600_000, entries: 1_000 },
+    window: { size: 3, windowMs: 2 },
+    batch: `ctx.emit('gathered', events.map((event) => event.data.name), { subject: 'all' });`,
+  });
+}
+
 /** Does nothing; it is there to be removed. */
 function resting(version: number): TestFunction {
   return functionOf({ name: "resting", version, triggers: ["in/+k"], key: "k", handler: "" });
 }
 
-const FUNCTIONS: Readonly<Record<string, (version: number) => TestFunction>> = { counting, relayed, heard, ticking, resting };
+const FUNCTIONS: Readonly<Record<string, (version: number) => TestFunction>> = { counting, relayed, heard, ticking, gathering, resting };
 
 export function functionNamed(name: string, version: number): TestFunction {
   const make = FUNCTIONS[name];

@@ -21,6 +21,11 @@ export const VOLATILE_KEY = "v";
 const DRAIN_MS_MAX = 60_000;
 const CLOUD_MS = 5;
 
+/** What `counting`, `relayed` and `heard` say of messages that are on disk. */
+function told({ subject, type }: { readonly subject: string; readonly type: string }): boolean {
+  return subject !== VOLATILE_KEY && type !== LANE_TYPE && type !== "gathered" && type !== "ticked";
+}
+
 /** The inner part of a gateway (journal, functions, upload) with a world around it that remembers what it was told. */
 export class CrashGateway implements AsyncDisposable {
   readonly journal: Journal;
@@ -127,7 +132,9 @@ export class CrashGateway implements AsyncDisposable {
 
   /** Resolves when the cloud has what `counting` says of a message. */
   async stored(name: string): Promise<void> {
-    await until(() => Promise.resolve([...this.outside.cloud.values()].some(({ data }) => data.includes(name))));
+    await until(() =>
+      Promise.resolve([...this.outside.cloud.values()].some(({ type, data }) => type !== "gathered" && data.includes(name))),
+    );
   }
 
   /** Writes something behind everything that was submitted so far. */
@@ -138,7 +145,7 @@ export class CrashGateway implements AsyncDisposable {
   async #quiet(): Promise<boolean> {
     const { sent, cloud } = this.outside;
     const dead = await this.journal.deadLetters(undefined, 100);
-    const events = [...cloud.values()].filter(({ subject, type }) => subject !== VOLATILE_KEY && type !== LANE_TYPE && type !== "ticked");
+    const events = [...cloud.values()].filter(told);
     const counted = events.filter(({ type }) => type === "counted");
     const names = new Set(counted.map(({ data }) => (JSON.parse(data) as { name: string }).name));
     const seen = ({ kind, name }: Sent): boolean => (kind === "bad" ? dead.length > 0 : kind === "volatile" || names.has(name));

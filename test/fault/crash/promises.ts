@@ -50,6 +50,11 @@ export async function broken(gateway: CrashGateway, before: Outside): Promise<st
     const heard = events.filter((event) => event.type === "heard" && event.subject === key).map(({ data }) => String(data));
     expect(sameSet(heard, names), `key ${key}: heard ${heard.join(", ")}, state ${names.join(", ")}`);
   }
+  const gathered = events.filter(({ type }) => type === "gathered").flatMap(({ data }) => data as string[]);
+  for (const { name, kind } of sent) {
+    const times = gathered.filter((other) => other === name).length;
+    expect(times === 1 || kind === "volatile", `"${name}" is in ${times} of the events of batches`);
+  }
   await gateway.journal.expiry.step("probe", 1);
   const kept = (await gateway.journal.loadState("probe", "k")).map(({ name, value }) => `${name}=${value.toString()}`).join();
   expect(["", "b=2"].includes(kept), `of state that expires, ${JSON.stringify(kept)} is left`);

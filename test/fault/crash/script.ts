@@ -10,7 +10,7 @@ import type { Sent } from "./moments.ts";
  * while nothing behind them is synced yet.
  */
 export async function play(gateway: CrashGateway): Promise<void> {
-  for (const name of ["counting", "relayed", "heard", "ticking", "resting"]) await gateway.desire(name, 1);
+  for (const name of ["counting", "relayed", "heard", "ticking", "gathering", "resting"]) await gateway.desire(name, 1);
   gateway.runtime.begin();
   gateway.pass(1);
   await gateway.send(message("one", "a"));
@@ -129,7 +129,8 @@ async function trimming(gateway: CrashGateway, work: () => Promise<void>): Promi
 export async function goOn(gateway: CrashGateway): Promise<void> {
   const { sent, acknowledged, released } = gateway.outside;
   const open = [...sent];
-  for (const name of ["counting", "relayed", "heard", "ticking"]) if (!gateway.outside.desired.has(name)) await gateway.desire(name, 1);
+  for (const name of ["counting", "relayed", "heard", "ticking", "gathering"])
+    if (!gateway.outside.desired.has(name)) await gateway.desire(name, 1);
   for (const one of open.filter(({ kind }) => kind !== "volatile")) {
     if (!acknowledged.has(one.name)) await gateway.resend(one);
     if (one.packetId !== undefined && !released.has(one.name)) await gateway.release(one);

@@ -38,7 +38,7 @@ const numbers = (page: { results: readonly { events: readonly { data: unknown }[
 describe("a replay", () => {
   it("shows what each message would do, on top of what is stored and of the messages before, and changes nothing", async () => {
     const { core, replays } = await start();
-    await core.deploy(functionOf({ ...SUM, handler: SUM.handler.replace(/ctx\.publish.*/, "") }));
+    await core.deploy(functionOf({ ...SUM, handler: (SUM.handler ?? "").replace(/ctx\.publish.*/, "") }));
     await core.send("in/a", 10);
     await core.drained();
     const before = [core.journal.nextSeq, await core.events(), await core.journal.loadState("f", "a")];

@@ -46,6 +46,9 @@ describe("what is written down about manifests", async () => {
     const outbox = ["outbox", "outbox[].types", "outbox[].priority", "outbox[].ttl", "outbox[].overflow"];
     expect(rows).toEqual([
       ...top,
+      "batch",
+      "batch.size",
+      "batch.window",
       ...idempotency,
       "overflow",
       ...outbox,

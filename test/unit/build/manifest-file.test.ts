@@ -57,6 +57,7 @@ description: Something
 entry: lib/main.mts
 key: device
 order: relaxed
+batch: {size: 50, window: 1s}
 idempotency: {key: data.header.id, window: 1h, entries: 500}
 overflow: keep-latest
 outbox:
@@ -83,6 +84,7 @@ env: {HIGH: "80", EMPTY: ""}
         ],
         key: "device",
         order: "relaxed",
+        batch: { size: 50, windowMs: 1_000 },
         idempotency: { key: "data.header.id", windowMs: 3_600_000, entries: 500 },
         overflow: "keep-latest",
         outbox: [
@@ -146,7 +148,7 @@ env: {HIGH: "80", EMPTY: ""}
       "2: api: must be 1, the only contract version of this Millrace",
       '4: triggers[0].mqtt: topic filter "a#": level 1 "a#" mixes a wildcard with other text; "+" and "+name" stand alone, "#" too',
       '7: limits.cpu: "50 ms" is not a number with a unit (ms, s, m, h, d); try "50ms"',
-      "8: batch: is not supported by this version of Millrace",
+      "8: batch: must be a group of keys, not 0",
     ]);
   });
 
@@ -159,6 +161,8 @@ env: {HIGH: "80", EMPTY: ""}
     ["entry: ../other.ts", "entry: must be a .ts, .mts, .js or .mjs file inside the folder"],
     ["entry: /etc/passwd.ts", "entry: must be"],
     ["entry: index.py", "entry: must be"],
+    ["batch: {size: 257}", "batch.size: must be at most 256"],
+    ["batch: {window: 2m}", "batch.window: "],
     ["onFailure: {}", 'onFailure: needs "publish", "emit" or both'],
     ["onFailure: {publish: errors/+}", 'onFailure.publish: cannot publish to "errors/+"'],
     ["onFailure: {publish: $SYS/a}", 'topics that start with "$" belong to the broker'],
@@ -219,7 +223,8 @@ env: {HIGH: "80", EMPTY: ""}
     ["triggers:\n  - {schedule: every 1h, name: A}", "triggers[0].name: must be lower-case letters, digits and dashes"],
     ["triggers:\n  - mqt: a", 'triggers[0].mqt: is not a key of a manifest; did you mean "mqtt"?'],
     ["key: devise", 'key: trigger "sensors/+site/+device/temp" has no wildcard "+devise"; did you mean "device"?'],
-    ["key: data.id", 'key: a path such as "data.id" is not supported by this version of Millrace'],
+    ["key: header.id", 'key: "header.id" is no path into the payload; such a path begins with "data."'],
+    ["key: data..id", "key: "],
     ["triggers:\n  - mqtt: a/+topic\nkey: topic", 'give the wildcard "+topic" another name'],
     ["concurrency: 0", "concurrency: must be at least 1"],
     ["concurrency: 65", "concurrency: must be at most 64"],
@@ -273,7 +278,6 @@ env: {HIGH: "80", EMPTY: ""}
     ["env: {1A: x}", "env.1A: names have letters, digits and underscores and do not start with a digit"],
     ["env: {__proto__: x}", "env.__proto__: is not allowed as a name"],
     ["__proto__: {}", "1: __proto__: is not a key of a manifest"],
-    ["batch: {size: 100}", "batch: is not supported by this version of Millrace"],
     ["isolation: proces", 'isolation: "proces" is not known here; did you mean "process"?'],
   ])("refuses %j", (line, problem) => {
     const [key] = line.split(":");

@@ -23,7 +23,7 @@ describe("a backlog of large messages", () => {
       record: MEGABYTE,
     }));
     const table = new RouteTable([{ owner: {}, index: 0, filter: parseTopicFilter("a"), key: undefined, durable: true }]);
-    const route = (topic: string): Route<unknown> | undefined => table.match(topic)[0];
+    const route = ({ topic }: { topic: string }): Route<unknown> | undefined => table.match(topic)[0];
     const open: Item[] = [];
     let read = 0;
     let most = 0;

@@ -86,7 +86,7 @@ export class FeedWorld {
         looked(Math.floor((from + next) / 2));
         return next;
       },
-      route: (topic) => (this.feed === feed ? route(topic) : undefined),
+      route: ({ topic }) => (this.feed === feed ? route(topic) : undefined),
       offer: (item) => this.#offered(feed, item),
       pump: () => undefined,
       drops: (message) => this.#drops(message),
@@ -197,8 +197,9 @@ export class FeedWorld {
     const cursor = this.feed.cursor ?? this.#cursor;
     this.#stored = { cursor: cursor.encode(), settled: new Set(this.settled) };
     const old = cursor.aside.keys.size === 0 ? () => undefined : keyOf(cursor.aside.routing);
-    for (const { seq, topic } of this.messages) {
-      const aside = (cursor.aside.keys.get(old(topic) ?? "") ?? Infinity) <= seq;
+    for (const message of this.messages) {
+      const { seq } = message;
+      const aside = (cursor.aside.keys.get(old(message) ?? "") ?? Infinity) <= seq;
       if (this.wanted.has(seq) && !this.settled.has(seq) && cursor.isDone(seq) && !aside) this.#wrong.push(`${seq} counts as done`);
     }
   }

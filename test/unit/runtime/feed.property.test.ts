@@ -50,7 +50,7 @@ class World {
       head: () => this.messages.length + 1,
       next: async (from) => from,
       writeCursor: () => this.check(),
-      route: (topic) => routeOf(topic),
+      route: ({ topic }) => routeOf(topic),
       offer: (item) => this.open.push(item),
       pump: () => undefined,
       drops: () => false,

@@ -12,7 +12,7 @@ import type { GuestOptions, GuestRuntime } from "../../../src/runtime/host/guest
 import type { InstanceEvents, InstanceHandle, Loss } from "../../../src/runtime/guarded-host.ts";
 import { Idempotency, type MarkWrite, type Verdict } from "../../../src/runtime/idempotency.ts";
 import type { Item } from "../../../src/runtime/item.ts";
-import type { LaneOwner, Outcome } from "../../../src/runtime/lane-owner.ts";
+import type { LaneOwner, Outcome, Refusal } from "../../../src/runtime/lane-owner.ts";
 import { Lane } from "../../../src/runtime/lane.ts";
 import type { Route } from "../../../src/runtime/route.ts";
 import type { Trial } from "../../../src/runtime/trial.ts";
@@ -88,7 +88,7 @@ export class LaneWorld implements LaneOwner {
       head: () => this.messages.length + 1,
       next: async (from) => from,
       writeCursor: () => undefined,
-      route: (topic) => routeOf(topic),
+      route: ({ topic }) => routeOf(topic),
       offer: (item) => this.lane.offer(item),
       pump: () => this.lane.pump(),
       drops: ({ seq }) => {
@@ -261,11 +261,13 @@ export class LaneWorld implements LaneOwner {
     this.#feed.goOn(key);
   }
 
-  settle(outcomes: readonly Outcome[]): Item | undefined {
-    let refused: Item | undefined;
-    for (const { item, result, dead } of outcomes) {
+  wasParted(): void {}
+
+  settle(outcomes: readonly Outcome[]): Refusal | undefined {
+    let refused: Refusal | undefined;
+    for (const [index, { item, result, dead }] of outcomes.entries()) {
       if (!dead && result.status !== "done") continue;
-      if (result.status === "done" && result.effects.events.length > 0) refused = item;
+      if (result.status === "done" && result.effects.events.length > 0) refused = { taken: index + 1, item };
       if (!dead && refused === undefined) this.#idempotency?.done(item, this.#marks);
       if (refused === undefined || item.giveUp !== "never") this.#finish(item, dead || refused !== undefined ? "dead" : "done");
       if (refused !== undefined) break;
@@ -325,6 +327,7 @@ const OPTIONS: Omit<GuestOptions, "strict"> = {
   triggers: [{ kind: "mqtt", names: [] }],
   publish: [],
   emit: ["*"],
+  batch: false,
   wallMs: 1_000,
   outputBytes: 65_536,
   stateValueBytes: 65_536,

@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { encodeMessage } from "../../../src/core/message.ts";
 import { parseTopicFilter } from "../../../src/core/topic.ts";
-import { keyOf, laneOf, RouteTable, routingOf, type Trigger } from "../../../src/runtime/route.ts";
+import { keyed, keyOf, laneOf, type Routed, RouteTable, routingOf, type Trigger } from "../../../src/runtime/route.ts";
 
 function triggers(owner: string, key: string | undefined, ...filters: readonly string[]): Trigger<string>[] {
   return filters.map((filter, index) => ({ owner, index, key, durable: true, filter: parseTopicFilter(filter) }));
@@ -12,6 +13,10 @@ const show = (table: RouteTable<string>, topic: string): string[] =>
     .match(topic)
     .map(({ owner, index, key, keyBytes }) => `${owner} ${index} ${key} ${keyBytes.toString() || "-"}`)
     .toSorted();
+
+function messageOf(topic: string, text = ""): Routed {
+  return { topic, record: encodeMessage({ topic, payload: Buffer.from(text), qos: 1, retain: false, time: 1, source: "s", hops: 0 }) };
+}
 
 describe("routes", () => {
   it("say whether anything that they wake needs the message on disk", () => {
@@ -25,8 +30,24 @@ describe("routes", () => {
   it("come back from their text and give the same keys", () => {
     const filters = ["a/+device/x", "b/+device"].map((source) => parseTopicFilter(source));
     const byDevice = keyOf(routingOf(filters, "device"));
-    expect(["a/d1/x", "b/d2", "c"].map((topic) => byDevice(topic))).toEqual(["d1", "d2", undefined]);
-    expect(keyOf(routingOf(filters, undefined))("b/d2")).toBe("b/d2");
+    expect(["a/d1/x", "b/d2", "c"].map((topic) => byDevice(messageOf(topic)))).toEqual(["d1", "d2", undefined]);
+    expect(keyOf(routingOf(filters, undefined))(messageOf("b/d2"))).toBe("b/d2");
+    expect(keyOf(routingOf(filters, "data.id"))(messageOf("b/d2", '{"id":7}'))).toBe("7");
+  });
+
+  it("have the key that stands in the payload, or say why there is none", () => {
+    const [route] = new RouteTable(triggers("f", "data.id", "a")).match("a");
+    if (route === undefined) throw new Error("no route");
+    expect(keyed(route, messageOf("a", '{"id":"x"}'))).toEqual({
+      owner: "f",
+      index: 0,
+      durable: true,
+      key: "x",
+      keyBytes: Buffer.from("x"),
+    });
+    expect(keyed(route, messageOf("a", "{}"))).toMatchObject({ key: "", missing: "the payload has nothing under data.id" });
+    const [plain] = new RouteTable(triggers("f", undefined, "a")).match("a");
+    expect(plain === undefined ? undefined : keyed(plain, messageOf("a"))).toBe(plain);
   });
 
   it("wake each function once, through the first of its triggers that match, under its key", () => {

@@ -36,7 +36,7 @@ class SlowJournal {
   }
 }
 
-const route = (topic: string): Route<unknown> => ({
+const route = ({ topic }: { topic: string }): Route<unknown> => ({
   owner: undefined,
   index: 0,
   key: topic,
