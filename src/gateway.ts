@@ -15,6 +15,7 @@ import { Journal, type JournalOptions } from "./journal/journal.ts";
 import type { Consumers } from "./journal/keeper.ts";
 import { handIn } from "./runtime/hand-in.ts";
 import { hostGroups as capOfHosts, type MemoryCap } from "./runtime/host-groups.ts";
+import { Inspections } from "./runtime/inspections.ts";
 import { LogRing } from "./runtime/logs.ts";
 import { LogStore } from "./runtime/log-store.ts";
 import { Replays } from "./runtime/replays.ts";
@@ -54,6 +55,7 @@ interface Parts {
   readonly sync: Sync;
   readonly drops: Drops;
   readonly replays: Replays;
+  readonly inspections: Inspections;
   readonly history: UsageRecorder;
   readonly memoryCap: MemoryCap;
   readonly startedAt: string;
@@ -110,6 +112,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     drops,
     replays,
     memoryCap,
+    inspections: new Inspections((name) => runtime.deployed(name)),
     startedAt: new Date().toISOString(),
     closing: false,
   };
@@ -323,6 +326,7 @@ function httpParts(parts: Parts): HttpParts {
     },
     replays: parts.replays,
     calls: runtime.http,
+    inspect: (name, request) => parts.inspections.begin(name, request),
     history: parts.history,
     traces: traceSource(parts),
     handIn: (request, messages) =>

@@ -77,6 +77,9 @@ export const ERRORS = {
   CALL_REFUSED:
     "Only pages of the gateway's own address may call functions from a browser; other programs do not say where they come from.",
   CALL_DUPLICATE: "The function has handled a message with this idempotency key already.",
+  TOO_MANY_INSPECTIONS: "End another `millrace functions inspect` first; it ends with Ctrl-C.",
+  INSPECTION_REFUSED: "Run it on the gateway's machine, or forward its HTTP port and the debugger's with `ssh -L`.",
+  INSPECTION_ENDED: "What was under way has been handed out again or has come to its end; run `millrace functions inspect` again to go on.",
   BATCH_UNREADABLE: "A gateway's events were damaged on the link or are too large; nothing was acknowledged and they are sent again.",
   STORE_FAILED: "The control plane could not store it; nothing was acknowledged and the gateway sends it again.",
   INTERNAL_ERROR: "This is a defect of Millrace; the log of the process has the details. Please report it.",

@@ -48,6 +48,47 @@ export interface FunctionCalls {
   call(target: CallTarget & { readonly kind: "found" }, request: CallRequest, signal: AbortSignal): Promise<CallReply>;
 }
 
+/** Why an inspection is over: after the time that was asked for, because whoever asked has gone, or because the function does not go on as it was. */
+export interface InspectionEnd {
+  readonly why: "time" | "closed" | "taken";
+  readonly message: string;
+}
+
+/** A debugger. */
+interface InspectorClient {
+  /** A message of the DevTools protocol, in UTF-8; `taken` with its length is to follow when it is on its way. */
+  message(text: Buffer): void;
+  /** There will be no more messages. */
+  closed(reason: string): void;
+}
+
+export interface InspectorAttachment {
+  send(text: Uint8Array): void;
+  taken(bytes: number): void;
+  detach(): void;
+}
+
+/** A function whose isolates can be looked into. */
+export interface InspectedFunction {
+  readonly function: string;
+  readonly version: number;
+  /** Of its bundle. */
+  readonly digest: string;
+  readonly isolates: number;
+  /** To one of the isolates. The debugger before has to leave. Undefined when the isolate is just being made. */
+  attach(isolate: number, client: InspectorClient): InspectorAttachment | undefined;
+}
+
+interface InspectionRequest {
+  readonly forMs: number;
+  /** What is in the author's files, by their names in the source map. */
+  readonly sources: Readonly<Record<string, string>>;
+  /** Called once. */
+  ended(end: InspectionEnd): void;
+  /** Ends it when aborted. */
+  readonly signal: AbortSignal;
+}
+
 /** What functions have used, from a time in milliseconds since the epoch on, oldest first. */
 export interface UsageSource {
   hours(from: number): Promise<readonly HourTotals[]>;
@@ -92,6 +133,11 @@ export interface HttpParts {
   handIn(request: { readonly function: string; readonly version?: number | undefined }, messages: readonly Message[]): Promise<number>;
   readonly replays: ReplaySource;
   readonly calls: FunctionCalls;
+  /**
+   * Resolves when a debugger can attach. Rejects with FUNCTION_UNKNOWN, TOO_MANY_INSPECTIONS, FUNCTION_QUARANTINED, FUNCTION_LOAD_FAILED,
+   * INSPECTION_ENDED.
+   */
+  inspect(name: string, request: InspectionRequest): Promise<InspectedFunction>;
   readonly history: UsageSource;
   readonly traces: TraceSource;
 }

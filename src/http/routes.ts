@@ -6,6 +6,7 @@ import { suggestion } from "../core/nearest.ts";
 import { callRoutes, retryAfter } from "./call-routes.ts";
 import { body, failureOf } from "./failure.ts";
 import type { LogFollowers } from "./follow.ts";
+import { inspectRoutes, type InspectStreams } from "./inspect.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./metrics.ts";
 import type { JournalPages } from "./journal-pages.ts";
 import type { HttpParts } from "./parts.ts";
@@ -24,13 +25,14 @@ import { usageRoutes } from "./usage-routes.ts";
 
 interface RoutesDeps {
   readonly followers: LogFollowers;
+  readonly inspections: InspectStreams;
   readonly journal: JournalPages;
   readonly payloadBytesMax: number;
   readonly logger: Logger;
 }
 
 /** Every route of the gateway's local HTTP. */
-export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, logger }: RoutesDeps): Hono {
+export function routes(parts: HttpParts, { followers, inspections, journal, payloadBytesMax, logger }: RoutesDeps): Hono {
   const app = new Hono();
   app.get("/healthz", (c) => c.json({ status: "ok", program: "millrace gateway", gateway: parts.stats().gateway }));
   app.get("/readyz", (c) => (parts.ready() ? c.json({ status: "ready" }) : c.json({ status: "starting or stopping" }, 503)));
@@ -59,6 +61,7 @@ export function routes(parts: HttpParts, { followers, journal, payloadBytesMax, 
   });
   const traces = new TraceViews(parts);
   app.get("/v1/traces/:id", async (c) => c.json(await traces.find(c.req.param("id"), c.req.raw.signal)));
+  inspectRoutes(app, inspections);
   usageRoutes(app, parts.history);
   callRoutes(app, parts.calls, payloadBytesMax);
   replayRoutes(app, { replays: parts.replays, handIn: (request, messages) => parts.handIn(request, messages) }, payloadBytesMax);

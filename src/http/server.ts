@@ -5,6 +5,7 @@ import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { LogFollowers } from "./follow.ts";
+import { InspectStreams } from "./inspect.ts";
 import { JournalPages } from "./journal-pages.ts";
 import type { HttpParts } from "./parts.ts";
 import { routes } from "./routes.ts";
@@ -32,12 +33,19 @@ export interface HttpServer extends AsyncDisposable {
 export async function startHttp(options: HttpOptions, parts: HttpParts, deps: { logger: Logger }): Promise<HttpServer> {
   const followers = new LogFollowers(parts);
   const journal = new JournalPages(parts.journal);
-  const app = routes(parts, { followers, journal, payloadBytesMax: options.payloadBytesMax ?? 1024 ** 2, logger: deps.logger });
+  const inspections = new InspectStreams(parts);
+  const app = routes(parts, {
+    followers,
+    inspections,
+    journal,
+    payloadBytesMax: options.payloadBytesMax ?? 1024 ** 2,
+    logger: deps.logger,
+  });
   const server = createAdaptorServer({ fetch: app.fetch, serverOptions: { keepAlive: true } });
   if (!(server instanceof Server)) throw new Error("an HTTP/1 server was asked for");
   server.maxConnections = CONNECTIONS_MAX;
   const bound = await listen(server, options, "the gateway's HTTP");
-  const close = once(() => closeServer(server, [followers, journal]));
+  const close = once(() => closeServer(server, [followers, inspections, journal]));
   return { address: `http://${authority(bound)}`, close, [Symbol.asyncDispose]: close };
 }
 

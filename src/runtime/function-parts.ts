@@ -16,7 +16,7 @@ import type { Unwritten } from "./unwritten.ts";
 export interface FunctionParts<Owner> extends Inside {
   readonly gateway: string;
   readonly clock: Clock;
-  readonly hosts: Pick<HostPool, "load" | "hasRoom">;
+  readonly hosts: Pick<HostPool, "load" | "hasRoom" | "retire">;
   readonly journal: RuntimeJournal;
   /** What all of them have handled and the journal has not written. */
   readonly unwritten: Unwritten;

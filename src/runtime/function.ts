@@ -9,6 +9,7 @@ import type { FunctionParts } from "./function-parts.ts";
 import type { Fault, LoadSpec } from "./host/frames.ts";
 import type { InstanceEvents, InstanceHandle } from "./guarded-host.ts";
 import type { Place } from "./hosts.ts";
+import { Inspecting } from "./inspecting.ts";
 import { Idempotency, type Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import { Lane } from "./lane.ts";
@@ -31,6 +32,7 @@ import { FunctionVersion, loadSpec } from "./version.ts";
 export class DeployedFunction extends FunctionVersion implements LaneOwner {
   readonly starts = new Starts();
   readonly outside: FunctionOutside;
+  readonly inspecting: Inspecting;
   readonly #parts: FunctionParts<DeployedFunction>;
   readonly #lanes: readonly Lane[];
   readonly #unkeyed = new Unkeyed(this);
@@ -62,11 +64,9 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#spec = loadSpec(bundle, this.filters, { version: target.version, gateway: parts.gateway });
     this.#idempotency = manifest.idempotency === undefined ? undefined : new Idempotency(manifest.idempotency);
     this.outside = parts.outside.of(bundle);
-    const places = new Places(bundle, parts.sourceMaps);
-    this.#places = places;
+    const places = (this.#places = new Places(bundle, parts.sourceMaps));
     const redact = (text: string): string => this.outside.secrets.redact(text);
-    const about = { function: manifest.name, version: target.version, ring: parts.logs, drops: parts.drops };
-    this.#log = new FunctionLog({ ...about, places, redact });
+    this.#log = new FunctionLog({ function: manifest.name, version: target.version, ring: parts.logs, drops: parts.drops, places, redact });
     const journal = new PatientJournal(parts.journal, {
       clock: parts.clock,
       stopping: this.#stopping.signal,
@@ -96,6 +96,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       changed: () => queueMicrotask(() => this.#changed()),
       quarantined: (ms, fault) => this.#tellQuarantine(ms, fault),
     });
+    this.inspecting = new Inspecting({ bundle, log: this.#log, hosts: parts.hosts, changed: () => this.recover() });
     this.#lanes = Array.from({ length: manifest.concurrency }, (_, index) => new Lane(this, index < manifest.warm));
     this.#shedding = new Shedding({ overflow: manifest.overflow, journal, head: () => parts.head(), route });
     this.#feed = new Feed({
@@ -124,7 +125,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     return this.#settling.counters;
   }
   get place(): Place {
-    return this.#standing.place;
+    return this.inspecting.current?.place ?? this.#standing.place;
   }
   /** Why nothing of it runs for now. */
   get quarantine(): Fault | undefined {
@@ -188,6 +189,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   /** For a version that ran before and does not start now: it keeps its messages and tries again. */
   recover(): void {
     for (const lane of this.#lanes) lane.recover();
+    this.pump();
   }
 
   /** Takes up what the version before it remembered. */
@@ -207,6 +209,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   /** Finishes what is under way and hands over the cursor; whatever follows it is for the next version. */
   async stop(): Promise<Cursor | undefined> {
     this.#feed.stop();
+    this.inspecting.stop();
     this.#stopping.abort();
     this.#unkeyed.stop();
     this.#standing.close();
@@ -299,24 +302,23 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   async load(events: InstanceEvents, trial: Trial, owner: object): Promise<InstanceHandle> {
     await this.#standing.passed();
     const { hosts } = this.#parts;
-    let place = this.#standing.placeFor(trial, owner);
+    const inspection = trial === "none" ? this.inspecting.current : undefined;
+    let place = inspection?.place ?? this.#standing.placeFor(trial, owner);
     // Others may have taken the last one since; only who has asked for it has to wait then.
     const isPossible = place.kind !== "own" || !place.lasting || this.manifest.isolation === "process" || hosts.hasRoom(this.name);
     if (!isPossible) place = { kind: "probation" };
     const said: InstanceEvents["said"] = (logs) => logs.forEach((log) => this.#log.add(log));
     const all: InstanceEvents = { ...events, said, call: (call) => this.outside.answer(call) };
-    const handle = await withPlaces(hosts.load(this.#spec, all, place), this.#places);
+    const spec = inspection?.specOf(this.#spec) ?? this.#spec;
+    const handle = await withPlaces(hosts.load(spec, all, place), this.#places);
     this.#failing(undefined);
+    inspection?.loaded(handle);
     this.starts.add(handle.started);
     return handle;
   }
 
-  firstCall(ms: number): void {
-    this.starts.firstCall(ms);
-  }
-
   measured(count: number, wallMs: number, cpuMs: number): void {
-    this.#settling.usage.batch(count, wallMs, cpuMs);
+    if (this.inspecting.current === undefined) this.#settling.usage.batch(count, wallMs, cpuMs);
   }
 
   wasCut(): void {
@@ -334,6 +336,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   loadFailed(error: unknown): void {
     this.#log.add({ level: "error", message: messageOf(error) });
     this.#failing(messageOf(error));
+    this.inspecting.current?.failed(error);
   }
 
   #failing(error: string | undefined): void {

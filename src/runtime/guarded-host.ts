@@ -4,9 +4,10 @@ import { FairQueue, type FairTurns, type Gate } from "./fair-queue.ts";
 import { parseFault, parseKeys, parseStart, parseStartTimes } from "./host-answers.ts";
 import { HostProcess } from "./host-process.ts";
 import { HostRoom, type Tenant } from "./host-room.ts";
-import { type Fault, FRAME, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
+import { type Fault, FRAME, INSPECT_LIMITS, type LoadSpec, type StartTimes, u32 } from "./host/frames.ts";
 import type { HostGroup } from "./host-groups.ts";
 import { HostWatch, LOAD_MS_MAX, tooLarge } from "./host-watch.ts";
+import { InspectorPort } from "./inspector-port.ts";
 import { type AnswerCall, OpenCalls } from "./open-calls.ts";
 import { Owed } from "./owed.ts";
 import { refuseCalls } from "./outside.ts";
@@ -18,6 +19,9 @@ import { Turns } from "./turns.ts";
 const STEP_BACK = { start: 5, doubtful: 10 } as const;
 /** So many suspects are tried alone at once; more of them first go where the innocent ones are found quickly. */
 const SUSPECTS_ALONE_MAX = 2;
+
+/** No instance has this number. */
+const NOBODY = -1;
 
 /** What the death of a host means for an instance that was in it. */
 export interface Loss {
@@ -51,6 +55,8 @@ export interface InstanceEvents {
 /** An isolate in some host, as the gateway process sees it. */
 export interface InstanceHandle {
   readonly started: StartTimes;
+  /** Only in a host for inspection. */
+  readonly inspector?: InspectorPort | undefined;
   /** How many milliseconds of the host its function may take now, when it wants `wantedMs`; 0 when `turn` follows. */
   ask(wantedMs: number): number;
   /** Without `expectedMs` it is not known how long it will compute. */
@@ -70,6 +76,7 @@ interface Loaded extends Owed, Omit<Tenant, "deadlines"> {
   readonly events: InstanceEvents;
   readonly calls: OpenCalls;
   readonly loading: PromiseWithResolvers<StartTimes>;
+  readonly inspector: InspectorPort | undefined;
   usedAt: number;
 }
 
@@ -84,6 +91,8 @@ interface GuardedHostOptions {
   readonly gate: Gate;
   /** An instance that had nothing to do has made room for others. */
   readonly evicted: () => void;
+  /** Its isolates have an inspector, and take as long as they like. */
+  readonly inspector?: boolean;
   /** The process is gone; called before its instances are told. */
   died(host: GuardedHost, reason: string): void;
   /** The last instance is gone. */
@@ -150,15 +159,18 @@ export class GuardedHost {
 
   async #start({ delayMs, group }: GuardedHostOptions): Promise<HostProcess> {
     if (delayMs > 0) await new Promise<void>((resolve) => setTimeout(resolve, delayMs).unref());
-    const started = await HostProcess.start({
-      frame: (kind, id, body) => this.#receive(kind, id, body),
-      died: (reason) => this.#died(reason),
-      spawned: (pid) => {
-        // Before it takes anything: what it has by then stays with the gateway's group.
-        group?.enter(pid);
-        stepBack(pid, STEP_BACK.start);
+    const started = await HostProcess.start(
+      {
+        frame: (kind, id, body) => this.#receive(kind, id, body),
+        died: (reason) => this.#died(reason),
+        spawned: (pid) => {
+          // Before it takes anything: what it has by then stays with the gateway's group.
+          group?.enter(pid);
+          stepBack(pid, STEP_BACK.start);
+        },
       },
-    });
+      { inspector: this.#options.inspector === true },
+    );
     stepBack(started.pid, STEP_BACK.start); // Its threads, too.
     this.#process = started;
     this.#watch.pid = started.pid;
@@ -211,14 +223,19 @@ export class GuardedHost {
       answer: events.call ?? refuseCalls,
       send: (request, head, body) => this.#process?.send(FRAME.ANSWER, id, u32(request, head.length), head, body),
     });
-    return Object.assign(new Owed(LOAD_MS_MAX / 2), { events, calls, turns, loading, giveUp, usedAt: 0 });
+    const send = (kind: number, ...parts: readonly Uint8Array[]): number => this.#process?.send(kind, id, ...parts) ?? 0;
+    const inspector = this.#options.inspector === true ? new InspectorPort(send) : undefined;
+    return Object.assign(new Owed(LOAD_MS_MAX / 2), { events, calls, turns, loading, giveUp, inspector, usedAt: 0 });
   }
 
   #handle(id: number, instance: Loaded, { host, started }: { host: HostProcess; started: StartTimes }): InstanceHandle {
     return {
       started,
+      inspector: instance.inspector,
       ask: (wantedMs) => instance.turns.ask(wantedMs),
-      run: (batch, limits, items) => {
+      run: (batch, given, items) => {
+        const limits =
+          instance.inspector === undefined ? given : { ...given, timeoutMs: INSPECT_LIMITS.batchMs, wallMs: INSPECT_LIMITS.batchMs };
         instance.turns.begin(limits.expectedMs ?? 0);
         this.#watch.begin();
         instance.patienceMs = limits.timeoutMs;
@@ -240,6 +257,7 @@ export class GuardedHost {
     const instance = this.#instances.get(id);
     instance?.turns.part();
     instance?.calls.end();
+    instance?.inspector?.close("its isolate is gone");
     if (instance !== undefined) this.#room.leave(instance);
     queueMicrotask(() => this.#queue.serve()); // Not at once: who drops it may be in the middle of something.
     if (this.#instances.delete(id) && this.#instances.size === 0) this.#options.empty(this);
@@ -286,7 +304,15 @@ export class GuardedHost {
       instance.events.cut(body.readUInt32BE(0), cut);
     } else if (kind === FRAME.STUCK) {
       this.#kill({ fault: parseFault(body.toString()), culprit: id });
+    } else if (kind === FRAME.INSPECTED) {
+      if (instance.inspector === undefined) throw new RangeError("a host without an inspector speaks to a debugger");
+      instance.inspector.said(body);
     }
+  }
+
+  /** Ends it with whatever is under way, which is nobody's fault. */
+  retire(reason: string): void {
+    this.#kill({ fault: { code: "HOST_CRASHED", message: reason }, culprit: NOBODY });
   }
 
   #kill(sentence: { fault: Fault; culprit?: number }): void {
@@ -307,6 +333,7 @@ export class GuardedHost {
     this.#options.died(this, reason);
     for (const [instance, loss] of losses) {
       if (outside.has(instance)) continue;
+      instance.inspector?.close("its host process is gone");
       instance.loading.promise.catch(() => undefined); // Rejected only for the sake of a load that is waiting.
       const { code, message } = loss.fault;
       instance.loading.reject(new MillraceError("HOST_CRASHED", code === "HOST_CRASHED" ? message : `${code}: ${message}`));

@@ -20,8 +20,8 @@ export interface HostEvents {
 
 /** One host process, from its start to its end. It is not restarted: a new one takes its place. */
 export class HostProcess {
-  /** The same for all. */
-  static #program: string | undefined;
+  /** The same for all of a kind: with an inspector, and without one. */
+  static readonly #programs = new Map<boolean, string>();
   readonly #child: ChildProcess;
   readonly #pipe: Duplex;
   readonly #gone: Promise<void>;
@@ -60,7 +60,7 @@ export class HostProcess {
   }
 
   /** Resolves when the process answers. @throws MillraceError HOST_CRASHED when it never does */
-  static async start(events: HostEvents): Promise<HostProcess> {
+  static async start(events: HostEvents, { inspector }: { readonly inspector: boolean } = { inspector: false }): Promise<HostProcess> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const child = spawn(process.execPath, hostArguments(), { env: {}, cwd: "/", stdio: ["pipe", "ignore", "pipe", "pipe"] });
     child.once("error", (cause) => reject(new MillraceError("HOST_CRASHED", `a host process did not start: ${cause.message}`, { cause })));
@@ -68,7 +68,9 @@ export class HostProcess {
     if (child.pid === undefined) await promise;
     else events.spawned?.(child.pid);
     child.stdin?.on("error", () => undefined); // It has ended before it knew what to do; `died` says so.
-    child.stdin?.end((HostProcess.#program ??= hostProgram()));
+    const program = HostProcess.#programs.get(inspector) ?? hostProgram({ inspector });
+    HostProcess.#programs.set(inspector, program);
+    child.stdin?.end(program);
     const pipe = child.stdio[3];
     if (!(pipe instanceof Duplex)) throw new Error("a pipe of a child process is a duplex stream");
     const host = new HostProcess(child, pipe, {
@@ -86,8 +88,10 @@ export class HostProcess {
     return this.#child.pid ?? 0;
   }
 
-  send(kind: number, instance: number, ...parts: readonly Uint8Array[]): void {
+  /** Answers with how many bytes wait for the process to take them. */
+  send(kind: number, instance: number, ...parts: readonly Uint8Array[]): number {
     if (!this.#pipe.destroyed) writeFrame(this.#pipe, { kind, instance }, parts);
+    return this.#pipe.writableLength;
   }
 
   /** Ends a process that does not answer any more; `died` follows. */

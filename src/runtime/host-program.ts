@@ -17,16 +17,19 @@ const MODULES = [
   "init-failed",
   "isolated-vm",
   "makings",
-  "main",
+  "host",
 ];
+/** What comes to it in a host whose isolates a debugger can look into; nothing of it is in any other. */
+const INSPECTOR_MODULES = ["inspector", "inspectable"];
 
 /**
  * The modules of a host as one classic script, for a Node process to read from its standard input. Finding, reading and stripping them would
  * take such a process twice its time to start and, from source, 30 MB; and so it needs to read nothing but the engine.
  */
-export function hostProgram(): string {
+export function hostProgram({ inspector }: { readonly inspector: boolean } = { inspector: false }): string {
+  const names = inspector ? [...MODULES, ...INSPECTOR_MODULES, "main-inspected"] : [...MODULES, "main"];
   const guest = `modules["guest-script"] = { guestScript: () => ${JSON.stringify(guestScript())} };`;
-  return ['"use strict"; const modules = {};', guest, ...MODULES.map(linked)].join("\n");
+  return ['"use strict"; const modules = {};', guest, ...names.map(linked)].join("\n");
 }
 
 /** Understands the forms of import and export that oxfmt and the compiler write at the start of a line. */

@@ -18,12 +18,13 @@ const EMPTY_MS = 10_000;
 
 /**
  * Where an instance is made: with others of versions that have proved themselves (`shared`), with others of which nothing is known yet
- * (`probation`), with others that were at work when a host died (`suspects`), or in a host with nothing but instances of the same owner (`own`), for good
- * or only for a while.
+ * (`probation`), with others that were at work when a host died (`suspects`), in a host with nothing but instances of the same owner (`own`), for good or
+ * only for a while, or in one of an inspection, where a debugger can look into them (`inspected`).
  */
 export type Place =
   | { readonly kind: "shared" | "probation" | "suspects" }
-  | { readonly kind: "own"; readonly owner: unknown; readonly lasting: boolean };
+  | { readonly kind: "own"; readonly owner: unknown; readonly lasting: boolean }
+  | { readonly kind: "inspected"; readonly inspection: object };
 
 export interface HostPoolOptions {
   /** Shared hosts, at most. */
@@ -51,6 +52,7 @@ export class HostPool {
   readonly #logger: Logger;
   readonly #shared: GuardedHost[] = [];
   readonly #own: OwnHosts;
+  readonly #inspected = new Map<object, GuardedHost>();
   /** All that are running or being started. */
   readonly #hosts = new Set<GuardedHost>();
   readonly #emptied = new Map<GuardedHost, NodeJS.Timeout>();
@@ -112,13 +114,33 @@ export class HostPool {
   /** Waits for an own host when all of them are taken for a while. @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED, HOSTS_TAKEN */
   async load(spec: LoadSpec, events: InstanceEvents, place: Place = { kind: "probation" }): Promise<InstanceHandle> {
     for (;;) {
-      const host = place.kind === "own" ? await this.#own.of(place) : this.#common(place.kind);
+      const host = await this.#hostFor(place);
       if (this.#closing) throw new MillraceError("HOST_CRASHED", "the hosts are being stopped");
       clearTimeout(this.#emptied.get(host));
       this.#emptied.delete(host);
       const handle = await host.load(this.#nextId++, spec, events);
       if (handle !== undefined) return handle;
     }
+  }
+
+  #hostFor(place: Place): GuardedHost | Promise<GuardedHost> {
+    if (place.kind === "own") return this.#own.of(place);
+    return place.kind === "inspected" ? this.#inspectedHost(place.inspection) : this.#common(place.kind);
+  }
+
+  /** Not the spare one: that has no inspector. */
+  #inspectedHost(inspection: object): GuardedHost {
+    if (this.#closing) throw new MillraceError("HOST_CRASHED", "the hosts are being stopped");
+    const host = this.#inspected.get(inspection) ?? this.#start({ inspector: true });
+    this.#inspected.set(inspection, host);
+    return host;
+  }
+
+  /** Ends the host of an inspection; what is still under way in it is handed out again and nobody is charged with it. */
+  retire(inspection: object, reason: string): void {
+    const host = this.#inspected.get(inspection);
+    if (host?.size === 0) this.#release(host);
+    else host?.retire(reason);
   }
 
   /** The gate has opened. */
@@ -141,7 +163,7 @@ export class HostPool {
     return host;
   }
 
-  #take(kind: Place["kind"]): GuardedHost {
+  #take(kind: Exclude<Place["kind"], "inspected">): GuardedHost {
     if (this.#closing) throw new MillraceError("HOST_CRASHED", "the hosts are being stopped");
     clearTimeout(this.#spareTimer);
     const host = this.#spare ?? this.#start();
@@ -151,8 +173,9 @@ export class HostPool {
     return host;
   }
 
-  #start(): GuardedHost {
+  #start({ inspector }: { readonly inspector: boolean } = { inspector: false }): GuardedHost {
     const host = new GuardedHost({
+      inspector,
       delayMs: this.#stillborn === 0 ? 0 : backoffMs(this.#stillborn, RESTART_BACKOFF),
       memoryMax: this.#options.memoryMax,
       group: this.#group(),
@@ -202,6 +225,7 @@ export class HostPool {
     for (const kind of ["probation", "suspects"] as const) if (this.#single[kind] === host) delete this.#single[kind];
     if (this.#shared.includes(host)) this.#shared.splice(this.#shared.indexOf(host), 1);
     this.#own.forget(host);
+    for (const [inspection, its] of this.#inspected) if (its === host) this.#inspected.delete(inspection);
   }
 
   #empty(host: GuardedHost): void {

@@ -30,7 +30,7 @@ interface Made {
   heapBytes: number;
 }
 
-type InstanceOwner = Pick<LaneOwner, "load" | "loadFailed" | "loadState" | "killedHost" | "firstCall" | "place">;
+type InstanceOwner = Pick<LaneOwner, "load" | "loadFailed" | "loadState" | "killedHost" | "starts" | "place">;
 
 /** The isolate of a lane: made, listened to, moved to where it belongs, and made anew when it is lost. */
 export class Instance {
@@ -69,7 +69,7 @@ export class Instance {
   answered(usedMs: number): void {
     if (this.#made === undefined || this.#made.hasAnswered) return;
     this.#made.hasAnswered = true;
-    this.#owner.firstCall(usedMs);
+    this.#owner.starts.firstCall(usedMs);
   }
 
   /** Where it is on trial. */

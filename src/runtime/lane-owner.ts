@@ -35,8 +35,8 @@ export interface LaneOwner {
   /** On trial for `owner`, unless that is "none". Waits for as long as nothing of the function may run. */
   load(events: InstanceEvents, trial: Trial, owner: object): Promise<InstanceHandle>;
   /** An instance has handled its first batch, for which it has computed so long. */
-  firstCall(ms: number): void;
-  /** So many messages of a batch came to an end in `wallMs`, in which the isolate computed for `cpuMs`. */
+  readonly starts: { firstCall(ms: number): void };
+  /** So many messages of a batch came to an end in `wallMs`, in which the isolate computed for `cpuMs`. Not counted while somebody looks into it. */
   measured(count: number, wallMs: number, cpuMs: number): void;
   /** A batch had to be stopped. */
   wasCut(): void;
@@ -57,6 +57,8 @@ export interface LaneOwner {
   readonly cannotRead: boolean;
   /** A message that cannot be handled has to wait, because there is no room for it among the dead letters. */
   readonly lettersFull: boolean;
+  /** A debugger may be looking: isolates are to be there also when there is nothing to do. */
+  readonly inspecting: { readonly current: unknown };
   /** Nothing new is to be sent for now; `pump` follows when that has changed. */
   readonly held: boolean;
   /** Takes an item of a key that waits out of memory; it is offered again after `goOn`. False when that is not possible. */

@@ -26,7 +26,6 @@ export class Lane {
   readonly #underWay = new UnderWay();
   readonly #window: BatchWindow;
   readonly #instance: Instance;
-  /** Whether the isolate is there when there is nothing to do, too. */
   readonly #kept: boolean;
   readonly #idle: Idle;
   /** Sends nothing more and waits for what is under way. What was not handled is left to whoever reads the journal next. */
@@ -50,7 +49,7 @@ export class Lane {
       turn: () => this.pump(),
       giveUp: (evenKept) => {
         const isOfUse = owner.held ? !this.#underWay.isEmpty : this.#hasWork;
-        if (!isOfUse && (evenKept || !this.#kept)) this.#instance.drop();
+        if (!isOfUse && (evenKept || !this.#keeps)) this.#instance.drop();
       },
       cut: (id, cut) => this.#cut(id, cut),
       lost: (loss) => this.#lostHost(loss),
@@ -59,7 +58,7 @@ export class Lane {
     });
     this.#idle = new Idle({
       idleMs: owner.manifest.idleMs,
-      isBusy: () => this.#kept || this.#hasWork,
+      isBusy: () => this.#keeps || this.#hasWork,
       idle: () => this.#instance.drop(),
     });
     this.stop = once(async () => {
@@ -79,7 +78,12 @@ export class Lane {
 
   /** After `warm` has failed: makes the isolate as soon as it is needed and that succeeds; until then messages wait. */
   recover(): void {
-    if (this.#kept) this.#instance.recover();
+    if (this.#keeps) this.#instance.recover();
+  }
+
+  /** Whether the isolate is there when there is nothing to do, too. */
+  get #keeps(): boolean {
+    return this.#kept || this.#owner.inspecting.current !== undefined;
   }
 
   /** Of its isolate, when that was last looked at; undefined as long as it has none. */
@@ -243,7 +247,7 @@ export class Lane {
   /** A new isolate as soon as it is needed, and whatever was under way in the old one again. */
   #replace(): void {
     this.#requeue(this.#underWay.takeAll());
-    if (this.#kept || this.#queue.length > 0) this.#instance.replace(this.#trial);
+    if (this.#keeps || this.#queue.length > 0) this.#instance.replace(this.#trial);
     else this.#instance.drop();
   }
 

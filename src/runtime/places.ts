@@ -2,6 +2,7 @@ import type { SourceMap } from "node:module";
 import type { Bundle } from "../core/bundle.ts";
 import { MillraceError } from "../core/errors.ts";
 import { readSourceMap } from "../core/source-map.ts";
+import { scriptUrl } from "./inspection.ts";
 
 /** Decoded maps that are kept; each may take some megabytes. */
 const MAPS_MAX = 16;
@@ -43,7 +44,9 @@ export class Places {
   constructor(bundle: Bundle, maps: SourceMaps) {
     this.#bundle = bundle;
     this.#maps = maps;
-    this.#pattern = new RegExp(`(?<![\\w.-])${RegExp.escape(bundle.manifest.name)}\\.js:(\\d{1,9}):(\\d{1,9})`, "g");
+    const { name } = bundle.manifest;
+    const script = `(?:${RegExp.escape(scriptUrl(name))}|${RegExp.escape(`${name}.js`)})`;
+    this.#pattern = new RegExp(`(?<![\\w.-])${script}:(\\d{1,9}):(\\d{1,9})`, "g");
   }
 
   /** `text` with the frames of a stack in it as file, line and column of the author's; other text stays as it is. */

@@ -332,9 +332,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** What runs under this name. */
-  deployed(name: string): { readonly bundle: Bundle; readonly version: number } | undefined {
-    const found = this.#functions.get(name);
-    return found === undefined ? undefined : { bundle: found.bundle, version: found.version };
+  deployed(name: string): DeployedFunction | undefined {
+    return this.#functions.get(name);
   }
 
   /** Where the functions stand with a message that wakes them. */

@@ -21,6 +21,28 @@ import { ask, open, queryOf, type Remote, remote, unreachable } from "./http.ts"
 
 const clearedSchema = z.object({ deleted: z.int() });
 
+const inspectionEventSchema = z.discriminatedUnion("event", [
+  z.object({
+    event: z.literal("ready"),
+    function: z.string(),
+    version: z.int(),
+    digest: z.string(),
+    /** `127.0.0.1:9229` */
+    address: z.string(),
+    targets: z.array(z.object({ title: z.string(), webSocketDebuggerUrl: z.string(), devtoolsFrontendUrl: z.string() })),
+  }),
+  z.object({ event: z.literal("ended"), why: z.enum(["time", "closed", "taken"]), message: z.string() }),
+]);
+
+interface InspectionWish {
+  readonly forMs: number;
+  readonly port: number;
+  /** What is in the author's files, by their names in the source map. */
+  readonly sources: Readonly<Record<string, string>>;
+}
+
+export type InspectionEvent = z.infer<typeof inspectionEventSchema>;
+
 export const DEFAULT_GATEWAY = "http://127.0.0.1:8330";
 
 export interface LogFilter {
@@ -110,11 +132,15 @@ export class GatewayClient {
   async *followLogs(filter: LogFilter): AsyncGenerator<LogRecord, void, void> {
     const path = `/v1/logs${queryOf({ ...filter, follow: 1 })}`;
     const response = await open(this.#remote, { path, signal: this.#signal });
+    for await (const line of this.#lines(response)) yield parsed(line, logRecordSchema, "a log line");
+  }
+
+  async *#lines(response: Response): AsyncGenerator<string, void, void> {
     if (response.body === null) return;
     const source = Readable.fromWeb(response.body, { signal: this.#signal });
     try {
       for await (const line of createInterface({ input: source, crlfDelay: Number.POSITIVE_INFINITY })) {
-        if (line !== "") yield parseRecord(line);
+        if (line !== "") yield line;
       }
     } catch (error) {
       // A gateway that dies breaks the stream off.
@@ -122,6 +148,18 @@ export class GatewayClient {
     } finally {
       source.destroy();
     }
+  }
+
+  /** Inspects a function: says when a debugger can attach, and when it is over. Ends with the signal, or when the gateway breaks off. */
+  async *inspect(name: string, request: InspectionWish): AsyncGenerator<InspectionEvent, void, void> {
+    const response = await open(this.#remote, {
+      path: `/v1/functions/${encodeURIComponent(name)}/inspect`,
+      signal: this.#signal,
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(request),
+    });
+    for await (const line of this.#lines(response)) yield parsed(line, inspectionEventSchema, "a line about an inspection");
   }
 
   /** Of one function or all, at most `limit`, the newest of a function first. */
@@ -152,10 +190,10 @@ export class GatewayClient {
   }
 }
 
-function parseRecord(line: string): LogRecord {
+function parsed<T>(line: string, schema: z.ZodType<T>, what: string): T {
   try {
-    return logRecordSchema.parse(JSON.parse(line));
+    return schema.parse(JSON.parse(line));
   } catch (cause) {
-    throw new MillraceError("GATEWAY_UNREACHABLE", "the gateway sent a log line that this version does not understand", { cause });
+    throw new MillraceError("GATEWAY_UNREACHABLE", `the gateway sent ${what} that this version does not understand`, { cause });
   }
 }

@@ -19,9 +19,11 @@ export interface Blank {
 export class BlankMaker {
   readonly #source: string;
   readonly #stuck: (reason: string) => void;
+  readonly #inspector: boolean;
   #machineCode: MachineCode | undefined;
 
-  constructor(stuck: (reason: string) => void) {
+  constructor(stuck: (reason: string) => void, { inspector }: { readonly inspector: boolean } = { inspector: false }) {
+    this.#inspector = inspector;
     this.#source = `(() => {
 ${guestScript()}
 const collect = closeRealm();
@@ -39,7 +41,7 @@ return { create, warmUp, collect };
   /** For a function that waits for it: the host's thread does nothing else meanwhile. */
   now(memoryMb: number): Blank {
     const isolate = this.#isolate(memoryMb);
-    const context = isolate.createContextSync();
+    const context = isolate.createContextSync({ inspector: this.#inspector });
     context.global.setSync("__seed", seed());
     const script = isolate.compileScriptSync(this.#source, this.#compileOptions());
     this.#learn(script);
@@ -71,7 +73,7 @@ return { create, warmUp, collect };
   }
 
   #isolate(memoryMb: number): ivm.Isolate {
-    return new ivm.Isolate({ memoryLimit: memoryMb, onCatastrophicError: this.#stuck });
+    return new ivm.Isolate({ memoryLimit: memoryMb, onCatastrophicError: this.#stuck, inspector: this.#inspector });
   }
 
   #compileOptions(): { filename: string; cachedData?: MachineCode; produceCachedData?: boolean } {

@@ -17,6 +17,18 @@ export interface InstanceWays {
   callOff(request: number): void;
   /** The code computes for longer than it may and cannot be stopped; only the end of the process does that. */
   readonly stuck: (fault: Fault) => void;
+  /** What the isolate says to its debugger, in UTF-8. */
+  inspected?(session: number, text: Uint8Array): void;
+}
+
+/** The inspector of an isolate. Sessions are numbers that only grow; what comes for one that is over is left out. */
+export interface InstanceInspector {
+  attach(session: number): void;
+  detach(session: number): void;
+  dispatch(session: number, text: string): void;
+  /** The debugger has taken so many bytes of what it was told. */
+  taken(session: number, bytes: number): void;
+  dispose(): void;
 }
 
 /** One isolate running one version of one function. Handles one batch at a time. */
@@ -24,6 +36,8 @@ export interface Instance {
   readonly started: StartTimes;
   /** The result of `init`, laid out as that of a message; empty when the function has none. */
   readonly said: string;
+  /** Only in a host for inspection. */
+  readonly inspector?: InstanceInspector | undefined;
   /** `batch` and the results are byte strings, laid out as in frames.ts. Computing for longer than `timeoutMs` without a pause ends it. */
   run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome>;
   stateLoaded(request: number, entries: string): void;

@@ -9,6 +9,11 @@
  *                            at once, and that it has to be asked for again. The first key is never null.
  *                  UNLOAD    drop the isolate
  *                  ANSWER    u32 request · u32 length · JSON: what was asked for, or {error: {code, message}} · bytes: the answer to CALL
+ *                  ATTACH    u32 session: a debugger has come, in the place of the one before; this and the next three only to a host whose
+ *                            isolates have an inspector
+ *                  DETACH    u32 session: it has gone; the isolate is as before, and goes on if it was held
+ *                  INSPECT   u32 session · UTF-8: what the debugger says, in Chrome's DevTools protocol
+ *                  TAKEN     u32 session · u32 bytes of INSPECTED that the debugger has taken
  *                  PING      to be answered at once with PONG, by the thread that everything else in the host depends on
  *   to the gateway READY     the process has started
  *                  LOADED    JSON StartTimes as u32 length and text · the result of `init`, when there is one
@@ -22,6 +27,7 @@
  *                            been running · results of the finished ones. The isolate is gone.
  *                  STUCK     JSON {code, message}: the isolate cannot be stopped, so the host has to be killed
  *                  PONG      the answer to PING
+ *                  INSPECTED u32 session · UTF-8: what the isolate says to its debugger
  *
  * item:   u8 flags · u8 attempt · u8 trigger · u48 seq · u16 key bytes (0: the topic) · key · [u16 trace bytes · trace]
  *         · the record of the message as in core/message.ts
@@ -40,7 +46,8 @@
  *
  * A call belongs to the batch that is being handled: with its RESULT or CUT the gateway drops what is not answered.
  *
- * Back-pressure: the gateway has at most two batches of an instance under way, so neither side ever holds more than that.
+ * Back-pressure: the gateway has at most two batches of an instance under way, so neither side ever holds more than that. A host says no more to a
+ * debugger while `INSPECT_LIMITS.windowBytes` of it are not taken.
  */
 import type { GuestTrigger } from "./guest-types.ts";
 
@@ -51,6 +58,10 @@ export const FRAME = {
   UNLOAD: 4,
   PING: 5,
   ANSWER: 6,
+  ATTACH: 7,
+  DETACH: 8,
+  INSPECT: 9,
+  TAKEN: 10,
   READY: 16,
   LOADED: 17,
   FAILED: 18,
@@ -61,6 +72,21 @@ export const FRAME = {
   PONG: 23,
   CALL: 24,
   CALL_OFF: 25,
+  INSPECTED: 26,
+} as const;
+
+/** Whether a frame to a host comes from a debugger. */
+export function isForInspector(kind: number): boolean {
+  return kind >= FRAME.ATTACH && kind <= FRAME.TAKEN;
+}
+
+export const INSPECT_LIMITS = {
+  /** On their way to a debugger. */
+  windowBytes: 4 * 1024 * 1024,
+  /** One message of the DevTools protocol. */
+  messageBytes: 64 * 1024 * 1024,
+  /** For so long an isolate that a debugger looks into may take for a batch: longer than any inspection. */
+  batchMs: 24 * 3_600_000,
 } as const;
 
 const FRAME_HEADER_BYTES = 9;

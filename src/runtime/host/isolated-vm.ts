@@ -1,10 +1,10 @@
 import ivm from "isolated-vm";
 import { Alarm } from "./alarm.ts";
 import { Asks, ASKS_MAX } from "./asks.ts";
-import { BlankMaker } from "./blank.ts";
+import { type Blank, BlankMaker } from "./blank.ts";
 import { BlankPool } from "./blank-pool.ts";
 import { CodeCache } from "./code-cache.ts";
-import type { Engine, Instance, InstanceWays, RunOutcome } from "./engine.ts";
+import type { Engine, Instance, InstanceInspector, InstanceWays, RunOutcome } from "./engine.ts";
 import type { LoadSpec, StartTimes } from "./frames.ts";
 import type { GuestHost, GuestOptions } from "./guest-types.ts";
 import { InitFailed } from "./init-failed.ts";
@@ -35,11 +35,20 @@ export interface IsolatedVmOptions {
   readonly stuck: (reason: string) => void;
   /** Whether nobody waits for the process, so that isolates may be made ahead. */
   readonly quiet: () => boolean;
+  /** Isolates that a debugger can look into, in the place of others. */
+  readonly inspectable?: InspectableBlanks;
+}
+
+type Blanks = Pick<BlankPool, "take" | "size" | typeof Symbol.dispose>;
+
+interface InspectableBlanks extends Blanks {
+  inspect(blank: Blank, said: (session: number, text: Uint8Array) => void): InstanceInspector;
 }
 
 /** What every instance needs of its engine. */
 interface Parts {
-  readonly pool: BlankPool;
+  readonly pool: Blanks;
+  readonly inspectable: InspectableBlanks | undefined;
   readonly codes: CodeCache;
   readonly calls: UnstoppedCalls;
 }
@@ -48,9 +57,10 @@ interface Parts {
 export class IsolatedVmEngine implements Engine, Disposable {
   readonly #parts: Parts;
 
-  constructor({ stuck, quiet }: IsolatedVmOptions) {
+  constructor({ stuck, quiet, inspectable }: IsolatedVmOptions) {
     this.#parts = {
-      pool: new BlankPool({ maker: new BlankMaker(stuck), quiet }),
+      inspectable,
+      pool: inspectable ?? new BlankPool({ maker: new BlankMaker(stuck), quiet }),
       codes: new CodeCache(),
       calls: new UnstoppedCalls(),
     };
@@ -86,6 +96,8 @@ interface Made {
   readonly memoryMb: number;
   readonly calls: UnstoppedCalls;
   readonly stuck: InstanceWays["stuck"];
+  /** With it no call into the isolate may take place on the host's thread: the isolate may be held, and the thread is needed to let it go on. */
+  readonly inspector: InstanceInspector | undefined;
 }
 
 class IsolatedVmInstance implements Instance {
@@ -116,6 +128,7 @@ class IsolatedVmInstance implements Instance {
     const { isolate, context, collect } = blank;
     const asks = new Asks();
     const alarm = new Alarm();
+    const inspector = parts.inspectable?.inspect(blank, (session, text) => ways.inspected?.(session, text));
     try {
       const isolateMs = performance.now() - startedAt;
       const { script, cached } = await parts.codes.compile(isolate, spec.code, `${spec.name}.js`);
@@ -127,7 +140,7 @@ class IsolatedVmInstance implements Instance {
       ]);
       const [, guest] = await parts.calls.watch(loading, isolate, { timeoutMs: LOAD_TIMEOUT_MS, stuck: ways.stuck });
       for (const done of [script, blank.create, context]) done.release();
-      const made = { alarm, asks, guest, collect, memoryMb, calls: parts.calls, stuck: ways.stuck };
+      const made = { alarm, asks, guest, collect, memoryMb, calls: parts.calls, stuck: ways.stuck, inspector };
       const instance = new IsolatedVmInstance(isolate, made);
       if (guest.init.typeof === "function") await instance.#init(spec.initMs);
       const initMs = performance.now() - startedAt - isolateMs - compileMs;
@@ -135,10 +148,17 @@ class IsolatedVmInstance implements Instance {
       return instance;
     } catch (error) {
       alarm.stop();
-      if (!isolate.isDisposed) isolate.dispose();
+      if (!isolate.isDisposed) {
+        inspector?.dispose();
+        isolate.dispose();
+      }
       if (error instanceof InitFailed) throw error;
       throw new Error(loadErrorOf(error, { timeoutMs: LOAD_TIMEOUT_MS, memoryMb }), { cause: error });
     }
+  }
+
+  get inspector(): InstanceInspector | undefined {
+    return this.#made.inspector;
   }
 
   async #init(initMs: number): Promise<void> {
@@ -161,11 +181,15 @@ class IsolatedVmInstance implements Instance {
       this.#timeoutMs = timeout;
       this.#made.asks.begin();
       this.#made.alarm.hold();
-      if (this.#pace.quick) call.of.applySync(undefined, [...call.with], { timeout });
+      const mayBeHeld = this.inspector !== undefined;
+      if (this.#pace.quick && !mayBeHeld) call.of.applySync(undefined, [...call.with], { timeout });
       else await this.#watched(call.of.apply(undefined, [...call.with], { timeout }));
       const tookMs = performance.now() - startedAt;
       this.#pace.took(tookMs);
-      const results = this.#guest.take.applySync(undefined, [], { timeout: SALVAGE_TIMEOUT_MS });
+      const taking = { timeout: SALVAGE_TIMEOUT_MS };
+      const results: unknown = mayBeHeld
+        ? await this.#guest.take.apply(undefined, [], taking)
+        : this.#guest.take.applySync(undefined, [], taking);
       this.#made.alarm.release();
       const finished = typeof results === "string" ? results : await this.#finish(limits);
       const outcome: RunOutcome = typeof finished === "string" ? { done: true, results: finished, computedMs: computed.ms } : finished;
@@ -209,7 +233,8 @@ class IsolatedVmInstance implements Instance {
   /** @throws Error when the isolate is ended, because what is left without garbage is too much */
   async #lookAtMemory(): Promise<number> {
     this.#unlooked = 0;
-    const { used_heap_size: used, externally_allocated_size: external } = this.#isolate.getHeapStatisticsSync();
+    const looking = this.inspector === undefined ? this.#isolate.getHeapStatisticsSync() : await this.#isolate.getHeapStatistics();
+    const { used_heap_size: used, externally_allocated_size: external } = looking;
     const bytesMax = this.#made.memoryMb * 2 ** 20;
     if (used + external <= bytesMax) return used + external;
     await this.#watched(this.#made.collect.apply(undefined, [2 * bytesMax], { timeout: COLLECT_TIMEOUT_MS }), COLLECT_TIMEOUT_MS);
@@ -284,7 +309,9 @@ class IsolatedVmInstance implements Instance {
 
   dispose(): void {
     this.#made.alarm.stop();
-    if (!this.#isolate.isDisposed) this.#isolate.dispose();
+    if (this.#isolate.isDisposed) return;
+    this.inspector?.dispose();
+    this.#isolate.dispose();
   }
 }
 

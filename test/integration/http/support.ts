@@ -121,6 +121,10 @@ export class Parts implements HttpParts {
     },
   };
 
+  inspect(name: string): Promise<never> {
+    return Promise.reject(new MillraceError("FUNCTION_UNKNOWN", `no function "${name}"`));
+  }
+
   /** What was asked for: since when. */
   readonly asked: { kind: "hours" | "samples"; from: number }[] = [];
   readonly history: HttpParts["history"] = {

@@ -189,6 +189,7 @@ export class FunctionWorld {
       clock,
       hosts: {
         hasRoom: () => true,
+        retire: () => undefined,
         load: (...what) => (run.alive ? this.isolates.load(...what) : new Promise(() => undefined)),
       },
       journal: this.journal.open(() => run.alive),

@@ -24,7 +24,7 @@ const owner = {
   },
   loadFailed: () => void seen.push("failed"),
   killedHost: () => undefined,
-  firstCall: () => undefined,
+  starts: { firstCall: () => undefined },
   place: "shared",
   loadState: (keys: readonly string[]) => {
     seen.push(`read ${keys.join()}`);

@@ -53,6 +53,7 @@ export class LaneWorld implements LaneOwner {
   readonly name = "f";
   readonly place = "here";
   readonly isAwaited = (): boolean => false;
+  readonly inspecting = { current: undefined };
   held = false;
   /** Isolates on trial. */
   trials = 0;
@@ -211,9 +212,7 @@ export class LaneWorld implements LaneOwner {
     };
   }
 
-  firstCall(): void {
-    // Nothing becomes of it here.
-  }
+  readonly starts = { firstCall: (): void => undefined };
 
   measured(): void {
     // Nothing becomes of it here.
