@@ -30,7 +30,7 @@ const KINDS: readonly Kind[] = [
 /** From a publish at QoS 1 that wakes a function without an isolate until what the function publishes has arrived, through a whole gateway. */
 export async function wholeWay(children: Children, folder: string): Promise<Row[]> {
   const members = KINDS.flatMap((kind, index) => Array.from({ length: FUNCTIONS }, (_, n) => memberOf(kind, index, n)));
-  const crowd = await Crowd.prepare(members, children, join(folder, "whole-way"), false);
+  const crowd = await Crowd.prepare(members, children, join(folder, "whole-way"), { prove: false });
   const gateway = await crowd.start(undefined);
   try {
     const client = await connectAsync(gateway.ready["mqtt"] ?? "");

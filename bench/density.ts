@@ -58,7 +58,7 @@ interface Subject {
 
 async function measure({ name, members }: Subject, children: Children, folder: string): Promise<{ memory: Memory; rows: Row[] }> {
   process.stderr.write(`${name}: is deployed\n`);
-  const crowd = await Crowd.prepare(members, children, join(folder, `density-${name.replaceAll(/\W/g, "-")}`), false);
+  const crowd = await Crowd.prepare(members, children, join(folder, `density-${name.replaceAll(/\W/g, "-")}`), { prove: false });
   const startedAt = performance.now();
   const gateway = await crowd.start(undefined);
   const readyMs = performance.now() - startedAt;

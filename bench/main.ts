@@ -14,9 +14,11 @@ import { fairness } from "./fairness.ts";
 import { latency } from "./latency.ts";
 import { type BenchOptions, parseOptions } from "./options.ts";
 import { machine, type Report, table } from "./report.ts";
+import { observability } from "./observability.ts";
 import { reload } from "./reload.ts";
 import { restart } from "./restart.ts";
 import { state } from "./state.ts";
+import { rules } from "./rules.ts";
 import { throughput } from "./throughput.ts";
 import { wear } from "./wear.ts";
 import { windows } from "./windows.ts";
@@ -29,9 +31,11 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   drain,
   fairness,
   idle,
+  observability,
   reload,
   restart,
   state,
+  rules,
   wear,
   windows,
 };

@@ -1,9 +1,20 @@
-/** The few MQTT 3.1.1 packets that a load generator needs, by hand: a general client would be slower than the brokers it measures. */
+/** The few MQTT packets that a load generator needs, by hand: a general client would be slower than the brokers it measures. */
 export const TYPE = { CONNECT: 1, CONNACK: 2, PUBLISH: 3, PUBACK: 4, SUBSCRIBE: 8, SUBACK: 9 } as const;
 
-/** Clean session, no keep-alive. */
-export function encodeConnect(clientId: string): Buffer {
-  return packet(0x10, Buffer.concat([text("MQTT"), Buffer.from([4, 2, 0, 0]), text(clientId)]));
+/** Version 3.1.1, or 5 for who sends properties. Clean session, no keep-alive. */
+export function encodeConnect(clientId: string, version: 4 | 5): Buffer {
+  const properties = version === 5 ? [0] : [];
+  return packet(0x10, Buffer.concat([text("MQTT"), Buffer.from([version, 2, 0, 0, ...properties]), text(clientId)]));
+}
+
+/** The properties of a PUBLISH of version 5 that names a trace. */
+export function traceProperties(): Buffer<ArrayBuffer> {
+  const property = Buffer.concat([
+    Buffer.from([0x26]),
+    text("traceparent"),
+    text("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+  ]);
+  return Buffer.concat([Buffer.from([property.length]), property]);
 }
 
 /** One filter at QoS 1. */
@@ -34,16 +45,16 @@ export interface PublishBlock {
   readonly payloadAt: number;
 }
 
-/** A block with one packet for each topic. Topics must be equally long, payloads too. */
-export function publishBlock(topics: readonly string[], payloadOf: (index: number) => string): PublishBlock {
+/** A block with one packet for each topic. Topics must be equally long, payloads too. `properties` only in version 5. */
+export function publishBlock(topics: readonly string[], payloadOf: (index: number) => string, properties = Buffer.alloc(0)): PublishBlock {
   const packets = topics.map((topic, index) =>
-    packet(0x32, Buffer.concat([text(topic), Buffer.from([0, 0]), Buffer.from(payloadOf(index))])),
+    packet(0x32, Buffer.concat([text(topic), Buffer.from([0, 0]), properties, Buffer.from(payloadOf(index))])),
   );
   const packetBytes = packets[0]?.length ?? 0;
   if (packets.some(({ length }) => length !== packetBytes)) throw new Error("the packets of a block differ in size");
   const payloadBytes = Buffer.byteLength(payloadOf(0));
   const payloadAt = packetBytes - payloadBytes;
-  return { bytes: Buffer.concat(packets), count: packets.length, packetBytes, idAt: payloadAt - 2, payloadAt };
+  return { bytes: Buffer.concat(packets), count: packets.length, packetBytes, idAt: payloadAt - properties.length - 2, payloadAt };
 }
 
 /** `first` is the packet's first byte; its variable header starts at `start` of `bytes`, its payload ends at `end`. */

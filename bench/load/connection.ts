@@ -14,6 +14,8 @@ const READ_BYTES = 65_536;
 export interface Endpoint {
   readonly port: number;
   readonly clientId: string;
+  /** Of MQTT; 3.1.1 by default. */
+  readonly version?: 4 | 5;
 }
 
 export class Connection {
@@ -26,7 +28,8 @@ export class Connection {
     this.#socket = socket;
     const packets = new PacketReader((first, bytes, start, end) => {
       const reply = this.#replies.get(first >> 4);
-      if (reply !== undefined) reply(bytes[end - 1] ?? 255);
+      // In version 5 properties follow the code of a CONNACK.
+      if (reply !== undefined) reply(bytes[first >> 4 === TYPE.CONNACK ? start + 1 : end - 1] ?? 255);
       else reader.take(first, bytes, start, end);
     });
     this.#receive = (chunk) => {
@@ -57,7 +60,7 @@ export class Connection {
     }
     const connection = new Connection(socket, reader);
     receive = connection.#receive;
-    await connection.#request(encodeConnect(to.clientId), TYPE.CONNACK);
+    await connection.#request(encodeConnect(to.clientId, to.version ?? 4), TYPE.CONNACK);
     return connection;
   }
 

@@ -41,10 +41,19 @@ export async function generate(options: LoadOptions, tell: (type: "begin" | "end
 }
 
 function publisherOptions(options: LoadOptions, index: number): ConstructorParameters<typeof Publisher>[0] {
-  const { port, window, outstanding, rate, payloadBytes } = options;
+  const { port, window, outstanding, rate, payloadBytes, traced } = options;
   const topics = Array.from({ length: options.topics }, (_, topic) => `${options.prefix}/sensor-${String(topic).padStart(4, "0")}`);
   const mine = topics.filter((_, topic) => topic % options.publishers === index % options.topics);
-  return { port, clientId: `load-pub-${process.pid}-${index}`, topics: mine, window, outstanding, payloadBytes, paced: rate !== undefined };
+  return {
+    port,
+    clientId: `load-pub-${process.pid}-${index}`,
+    topics: mine,
+    window,
+    outstanding,
+    payloadBytes,
+    traced,
+    paced: rate !== undefined,
+  };
 }
 
 /** Sends what the clock says is due, by turns. A late tick catches up, so that a stall of the path cannot lower the rate. */

@@ -17,6 +17,8 @@ export const loadOptionsSchema = z.object({
   rate: z.number().positive().optional(),
   /** Of each payload; 72 at least, and by default. */
   payloadBytes: z.int().min(72).optional(),
+  /** Whether each message names a trace, in a property of MQTT 5. */
+  traced: z.boolean().optional(),
   warmUpMs: z.int().min(0),
   measureMs: z.int().min(1),
 });

@@ -1,4 +1,4 @@
-import { publishBlock, type PublishBlock, type TakePacket, TYPE } from "./codec.ts";
+import { publishBlock, type PublishBlock, type TakePacket, traceProperties, TYPE } from "./codec.ts";
 import { Connection } from "./connection.ts";
 
 /** Shared by the publishers and the subscriber of one run. */
@@ -36,6 +36,8 @@ export interface PublisherOptions {
   readonly window: number;
   readonly outstanding: number;
   readonly payloadBytes?: number | undefined;
+  /** Each message names a trace. */
+  readonly traced?: boolean | undefined;
   /** Sends only what `pump` is told is due, each message with the time of its write; otherwise as much as the bounds allow. */
   readonly paced: boolean;
 }
@@ -56,10 +58,14 @@ export class Publisher {
     this.#options = options;
     this.#flow = flow;
     // Topics repeated until a burst seldom meets the end of the block.
-    const { topics, payloadBytes = 0 } = options;
+    const { topics, payloadBytes = 0, traced = false } = options;
     const most = Math.max(1, Math.floor(BLOCK_BYTES_MAX / Math.max(1, payloadBytes * topics.length)));
     const repeats = Math.min(most, Math.ceil((2 * BURST_MAX) / topics.length));
-    this.#block = publishBlock(Array.from({ length: repeats }, () => topics).flat(), (index) => payloadOf(index % 10_000, payloadBytes));
+    this.#block = publishBlock(
+      Array.from({ length: repeats }, () => topics).flat(),
+      (index) => payloadOf(index % 10_000, payloadBytes),
+      traced ? traceProperties() : undefined,
+    );
   }
 
   get inFlight(): number {
@@ -76,7 +82,8 @@ export class Publisher {
     const chunkDone = (): void => {
       if (!this.#options.paced && this.room >= PIECE_MIN) this.pump(Infinity);
     };
-    this.#connection = await Connection.open(this.#options, { take: this.#acknowledged, chunkDone });
+    const version = this.#options.traced === true ? 5 : 4;
+    this.#connection = await Connection.open({ ...this.#options, version }, { take: this.#acknowledged, chunkDone });
   }
 
   close(): void {

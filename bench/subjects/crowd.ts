@@ -39,8 +39,16 @@ export interface Member {
   readonly filter: string;
   /** Where its results go; empty when it has none. */
   readonly out: string;
+  readonly env?: Readonly<Record<string, string>>;
   /** What its manifest says beside that. */
   readonly manifest?: Partial<Pick<Bundle["manifest"], "warm" | "idleMs" | "limits">>;
+}
+
+interface Preparation {
+  /** False where functions need not have proved that they can be trusted with others. */
+  readonly prove?: boolean;
+  /** The folder of the function that all of them are; bench/fair by default. */
+  readonly source?: string;
 }
 
 /** Messages that wait in the journal for functions when the gateway starts. */
@@ -67,20 +75,20 @@ export class Crowd {
   }
 
   /** Each function has proved itself, unless that is not needed. No gateway is running afterwards. */
-  static async prepare(members: readonly Member[], children: Children, folder: string, prove = true): Promise<Crowd> {
+  static async prepare(members: readonly Member[], children: Children, folder: string, how: Preparation = {}): Promise<Crowd> {
     const crowd = new Crowd(children, folder);
     const data = crowd.#prepared;
     mkdirSync(data, { recursive: true });
     const control = await startProgram(children, "control", controlFlags(join(folder, "control")));
     const linked = await startProgram(children, "gateway", gatewayFlags(data, control.ready["mqtt"] ?? ""));
-    const bundle = await buildFunction(FUNCTION);
+    const bundle = await buildFunction(how.source ?? FUNCTION);
     for (const member of members) await publishBundle(dressed(bundle, member), control.ready["http"] ?? "");
     await until(linked.ready, (functions) => functions.length === members.length && functions.every(({ state }) => state === "active"));
     await linked.stop();
     await control.stop();
-    if (!prove) return crowd;
-    const topics = members.map(({ filter }) => filter.replace("+", "sensor-0000"));
-    await fill(data, { topics, messages: members.length * PROOF_MESSAGES, turns: 0 });
+    if (how.prove === false) return crowd;
+    const topics = [...new Set(members.map(({ filter }) => filter.replace(/\+\w*/, "sensor-0000")))];
+    await fill(data, { topics, messages: topics.length * PROOF_MESSAGES, turns: 0 });
     const proving = await startProgram(children, "gateway", gatewayFlags(data, ""));
     await until(proving.ready, (functions) => functions.every(({ handled }) => handled >= PROOF_MESSAGES));
     await proving.stop();
@@ -126,8 +134,11 @@ export class Crowd {
   }
 }
 
-function dressed(bundle: Bundle, { name, filter, out, manifest }: Member): Bundle {
-  return { ...bundle, manifest: { ...bundle.manifest, ...manifest, name, triggers: [{ mqtt: filter, durable: true }], env: { OUT: out } } };
+function dressed(bundle: Bundle, { name, filter, out, env, manifest }: Member): Bundle {
+  return {
+    ...bundle,
+    manifest: { ...bundle.manifest, ...manifest, name, triggers: [{ mqtt: filter, durable: true }], env: { OUT: out, ...env } },
+  };
 }
 
 async function fill(data: string, { topics, messages, turns }: Backlog): Promise<void> {
