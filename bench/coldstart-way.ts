@@ -19,7 +19,15 @@ interface Kind {
   readonly starts: boolean;
 }
 
-const LIMITS = { cpuMs: 50, wallMs: 5_000, initMs: 2_000, outputBytes: 2 ** 20, stateValueBytes: 65_536, stateBytes: 2 ** 26, fetchBytes: 2 ** 20 };
+const LIMITS = {
+  cpuMs: 50,
+  wallMs: 5_000,
+  initMs: 2_000,
+  outputBytes: 2 ** 20,
+  stateValueBytes: 65_536,
+  stateBytes: 2 ** 26,
+  fetchBytes: 2 ** 20,
+};
 const KINDS: readonly Kind[] = [
   { name: "isolate ready", manifest: { idleMs: IDLE_MS }, starts: true },
   // An isolate with another memory limit than usual is never ready.

@@ -74,7 +74,7 @@ export interface LaneOwner {
 }
 
 /** The isolate has decided the same by the flags of the item. */
-export function isGivenUp({ giveUp }: Item, { status }: ItemResult): boolean {
+function isGivenUp({ giveUp }: Item, { status }: ItemResult): boolean {
   return (status === "retry" && giveUp === "always") || (status === "failed" && giveUp !== "never");
 }
 
@@ -85,4 +85,12 @@ export function isOneAbove(
 ): boolean {
   const { cpuMs, wallMs } = limits;
   return elapsedMs >= ({ LIMIT_CPU: cpuMs, LIMIT_WALL: wallMs / 2 }[fault.code] ?? Infinity);
+}
+
+/** What came of the items, as far as there are results. */
+export function outcomesOf(items: readonly Item[], results: readonly ItemResult[]): readonly Outcome[] {
+  return results.flatMap((result, index) => {
+    const item = items[index];
+    return item === undefined ? [] : [{ item, result, dead: isGivenUp(item, result) }];
+  });
 }

@@ -5,7 +5,7 @@ import type { Fault } from "./host/frames.ts";
 import { Idle } from "./idle.ts";
 import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
-import { isGivenUp, isOneAbove, type LaneOwner } from "./lane-owner.ts";
+import { isOneAbove, type LaneOwner, outcomesOf } from "./lane-owner.ts";
 import { BatchWindow } from "./batch-window.ts";
 import { giveUpOf, type Item, oldestOf, pushItem, togetherOf } from "./item.ts";
 import { isTriedIn, type Trial } from "./trial.ts";
@@ -264,11 +264,10 @@ export class Lane {
     if (!isInnocent) this.#owner.wasCut();
     const results = this.#read(batch, cut.results) ?? [];
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
-    const rest = batch.items.slice(finished.length);
     const wallMs = this.#underWay.learn(batch, finished.length, cut.elapsedMs);
     this.#owner.measured(triedOf(finished) + (isInnocent ? 0 : 1), wallMs, cut.fault.code === "LIMIT_WALL" ? 0 : cut.elapsedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, finished), () => {
-      this.#underWay.leave(rest);
+      this.#underWay.leave(batch.items.slice(finished.length));
       const refused = finished.length > 0 && this.#settle(batch.items, finished);
       if (isInnocent) this.#again();
       else this.#charge(batch, cut, refused);
@@ -333,10 +332,7 @@ export class Lane {
 
   /** True when the isolate has to be replaced, because one of the results was refused. The items behind that one are under way again. */
   #settle(items: readonly Item[], results: readonly ItemResult[]): boolean {
-    const outcomes = results.flatMap((result, index) => {
-      const item = items[index];
-      return item === undefined ? [] : [{ item, result, dead: isGivenUp(item, result) }];
-    });
+    const outcomes = outcomesOf(items, results);
     const refused = this.#owner.settle(outcomes);
     const taken = refused?.taken ?? outcomes.length;
     const untaken = items.slice(taken, results.length);
