@@ -82,7 +82,7 @@ describe("starting functions", () => {
     }
     expect(cuts).toBe(5);
     // The functions of the guest, its ways to the host and the context of each.
-    expect(Math.max(...handles)).toBeLessThanOrEqual(14);
+    expect(Math.max(...handles)).toBeLessThanOrEqual(18);
     engine[Symbol.dispose]();
     await eventually(() => expect(alive().length).toBe(0));
     expect(made.length).toBeGreaterThanOrEqual(300);
