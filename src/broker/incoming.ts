@@ -40,8 +40,8 @@ interface ReadingClient extends Client {
 /** Packets without a message of QoS 1 or 2 that may be under way before no more is read. */
 const OTHERS_MAX = 100;
 
-/** The CONNACK of the versions before 5 for a version that is not supported [MQTT-3.1.2-2], a client id that is no text, and anything else. */
-const OLD_CODES: Readonly<Record<number, number>> = { [REASON.unsupportedVersion]: 1, [REASON.clientIdInvalid]: 2 };
+/** The return code of a CONNACK before version 5 for a version that is not supported [MQTT-3.1.2-2]; nothing else of this is answered there. */
+const VERSION_REFUSED = 1;
 
 /** What a client may send at any time and what never has to wait for a message: its answers, and the question whether anybody is there. */
 const ANSWERS = new Set(["puback", "pubrec", "pubcomp", "pingreq"]);
@@ -209,9 +209,9 @@ class Incoming {
   #refuseConnect(error: ProtocolError): void {
     const { conn } = this.#client;
     const { reasonCode, version } = error;
-    const returnCode = OLD_CODES[reasonCode];
     if (version === 5) sendPacket({ cmd: "connack", sessionPresent: false, reasonCode }, conn, 5);
-    else if (version !== undefined && returnCode !== undefined) sendPacket({ cmd: "connack", sessionPresent: false, returnCode }, conn, 4);
+    else if (reasonCode === REASON.unsupportedVersion)
+      sendPacket({ cmd: "connack", sessionPresent: false, returnCode: VERSION_REFUSED }, conn, 4);
     this.#client.emit("error", error);
   }
 
