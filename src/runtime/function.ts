@@ -12,12 +12,12 @@ import type { Place } from "./hosts.ts";
 import { Inspecting } from "./inspecting.ts";
 import { Idempotency, type Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
-import { Lane } from "./lane.ts";
-import type { LaneOwner, Outcome, Refusal } from "./lane-owner.ts";
+import type { Outcome, Refusal } from "./lane-owner.ts";
+import { Lanes, type LanesOwner } from "./lanes.ts";
 import type { FunctionOutside } from "./outside.ts";
 import { PatientJournal } from "./patient-journal.ts";
 import { Places, withPlaces } from "./places.ts";
-import { keyed, laneOf, type Route, type Routed } from "./route.ts";
+import { keyed, type Route, type Routed } from "./route.ts";
 import { Settling } from "./settling.ts";
 import { type Pressure, Shedding } from "./shedding.ts";
 import { Standing } from "./standing.ts";
@@ -29,12 +29,12 @@ import type { Usage } from "./usage.ts";
 import { FunctionVersion, loadSpec } from "./version.ts";
 
 /** A version of a function at work: takes its messages from the journal, spreads them over lanes, commits what comes of them. */
-export class DeployedFunction extends FunctionVersion implements LaneOwner {
+export class DeployedFunction extends FunctionVersion implements LanesOwner {
   readonly starts = new Starts();
   readonly outside: FunctionOutside;
   readonly inspecting: Inspecting;
   readonly #parts: FunctionParts<DeployedFunction>;
-  readonly #lanes: readonly Lane[];
+  readonly #lanes: Lanes;
   readonly #unkeyed = new Unkeyed(this);
   readonly #feed: Feed;
   readonly #spec: LoadSpec;
@@ -97,7 +97,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       quarantined: (ms, fault) => this.#tellQuarantine(ms, fault),
     });
     this.inspecting = new Inspecting({ bundle, log: this.#log, hosts: parts.hosts, changed: () => this.recover() });
-    this.#lanes = Array.from({ length: manifest.concurrency }, (_, index) => new Lane(this, index < manifest.warm));
+    this.#lanes = new Lanes(this, manifest);
     this.#shedding = new Shedding({ overflow: manifest.overflow, journal, head: () => parts.head(), route });
     this.#feed = new Feed({
       name: manifest.name,
@@ -109,7 +109,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
       logger: parts.logger,
       head: () => parts.head(),
       route,
-      offer: (item) => (item.missing === undefined ? this.#lanes[laneOf(item.key, this.#lanes.length)] : this.#unkeyed)?.offer(item),
+      offer: (item) => (item.missing === undefined ? this.#lanes : this.#unkeyed).offer(item),
       next: (from, looked) => parts.next(this, from, looked),
       writeCursor: (cursor, least) => this.#settling.writeCursor(cursor, least),
       pump: () => this.pump(),
@@ -118,6 +118,9 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     });
   }
 
+  get behindMs(): number {
+    return this.#parts.behindMs;
+  }
   get gateway(): string {
     return this.#parts.gateway;
   }
@@ -163,20 +166,19 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED */
   async warm(): Promise<void> {
-    await Promise.all(this.#lanes.slice(0, Math.max(1, this.manifest.warm)).map((lane) => lane.warm()));
+    await this.#lanes.warm(this.manifest.warm);
   }
 
   /** Isolates that it has. */
   get instances(): number {
-    return this.#lanes.filter((lane) => lane.heapBytes !== undefined).length;
+    return this.#lanes.instances;
   }
   /** When the oldest message arrived that it has in memory and is not done with, in milliseconds since the epoch. */
   get oldest(): number | undefined {
-    const oldest = Math.min(...this.#lanes.map((lane) => lane.oldest));
-    return oldest === Infinity ? undefined : oldest;
+    return this.#lanes.oldest;
   }
   get heapBytes(): number {
-    return this.#lanes.reduce((sum, lane) => sum + (lane.heapBytes ?? 0), 0);
+    return this.#lanes.heapBytes;
   }
   get usage(): Usage {
     return this.#settling.usage;
@@ -188,7 +190,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   /** For a version that ran before and does not start now: it keeps its messages and tries again. */
   recover(): void {
-    for (const lane of this.#lanes) lane.recover();
+    this.#lanes.recover();
     this.pump();
   }
 
@@ -213,7 +215,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#stopping.abort();
     this.#unkeyed.stop();
     this.#standing.close();
-    await Promise.all(this.#lanes.map((lane) => lane.stop()));
+    await this.#lanes.stop();
     this.outside[Symbol.dispose]();
     await this.#settling.onDisk();
     return this.#feed.handOver();
@@ -236,13 +238,13 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   }
 
   pump(): void {
-    for (const lane of this.#lanes) lane.pump();
+    this.#lanes.pump();
     this.#unkeyed.pump();
   }
 
   /** There is room for dead letters again. */
   lettersFree(): void {
-    for (const lane of this.#lanes) lane.lettersFree();
+    this.#lanes.lettersFree();
     this.#unkeyed.pump();
   }
 
@@ -267,7 +269,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
 
   #release(item: Item): void {
     const mark = this.#idempotency?.release(item);
-    if (mark !== undefined) for (const lane of this.#lanes) lane.resume(mark);
+    if (mark !== undefined) this.#lanes.resume(mark);
   }
 
   goOn(key: string): void {
@@ -282,8 +284,8 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
   #purge(): void {
     const { cursor } = this.#feed;
     if (cursor === undefined) return;
-    for (const lane of [...this.#lanes, this.#unkeyed]) {
-      for (const item of lane.purge(({ message, key }) => this.#shedding.isStale(message, key))) {
+    for (const queue of [this.#lanes, this.#unkeyed]) {
+      for (const item of queue.purge(({ message, key }) => this.#shedding.isStale(message, key))) {
         this.#drops(item.message, item.key);
         this.#feed.dropped(item);
         this.#release(item);

@@ -3,7 +3,7 @@ import { MillraceError } from "../core/errors.ts";
 import type { InstanceEvents, InstanceHandle, Loss } from "./guarded-host.ts";
 import type { Fault } from "./host/frames.ts";
 import type { LaneOwner } from "./lane-owner.ts";
-import type { Trial } from "./trial.ts";
+import { isTriedIn, type Trial } from "./trial.ts";
 
 const LOAD_BACKOFF = { minMs: 10, maxMs: 10_000 };
 
@@ -78,13 +78,8 @@ export class Instance {
   }
 
   /** Whether it is where it does not belong (any more). */
-  get isMisplaced(): boolean {
+  get #isMisplaced(): boolean {
     return this.#made !== undefined && (this.#made.trial !== "none" || this.#made.place !== this.#owner.place);
-  }
-
-  /** Whether another one is ready to take its place. */
-  get hasNext(): boolean {
-    return this.#next?.handle !== undefined;
   }
 
   /** @throws MillraceError FUNCTION_LOAD_FAILED, HOST_CRASHED, HOSTS_TAKEN */
@@ -124,8 +119,26 @@ export class Instance {
     this.#unload();
   }
 
+  /**
+   * Sees to it that it is where it has to be for what comes next, which is to be tried so. False while nothing may be sent because of that; some of it waits
+   * until nothing is under way.
+   */
+  arrange(trial: Trial, isAtRest: boolean): boolean {
+    if (this.handle !== undefined && !isTriedIn(trial, this.trial)) {
+      if (isAtRest) this.replace(trial);
+      return false;
+    }
+    if (this.#next?.handle !== undefined) {
+      if (!isAtRest) return false;
+      this.#move();
+    } else if (this.#isMisplaced && trial === "none") {
+      this.#prepareNext();
+    }
+    return true;
+  }
+
   /** Makes another one where it belongs. `ready` follows. */
-  prepare(): void {
+  #prepareNext(): void {
     if (this.#next !== undefined || this.#retry !== undefined || this.#closed) return;
     const next: Made = { trial: "none", place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0 };
     this.#next = next;
@@ -151,7 +164,7 @@ export class Instance {
   }
 
   /** The one that was prepared takes over. Nothing may be under way. */
-  move(): void {
+  #move(): void {
     const next = this.#next;
     this.#next = undefined;
     this.#unload();

@@ -40,6 +40,12 @@ export interface Item {
 
 const GIVE_UP_FLAGS = { always: 2, never: 4, "for good": 0 } as const;
 const TRACED = 8;
+const FORGET = 16;
+
+/** Says with the first item of a batch that the isolate has to forget the state that it remembers. */
+export function pushForget([head]: readonly Uint8Array[]): void {
+  if (head !== undefined) head[0] = (head[0] ?? 0) | FORGET;
+}
 
 /** Adds what a host gets of an item, for which the trace of its message has to be looked for. */
 export function pushItem(parts: Uint8Array[], item: Item, handler: Handler): void {

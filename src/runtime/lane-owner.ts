@@ -1,10 +1,11 @@
 import type { Manifest } from "../core/manifest.ts";
-import type { ItemResult } from "./effects.ts";
+import { type ItemResult, tryDecode } from "./effects.ts";
 import type { InstanceEvents, InstanceHandle } from "./guarded-host.ts";
 import type { Fault } from "./host/frames.ts";
 import type { Verdict } from "./idempotency.ts";
-import type { Item } from "./item.ts";
+import { giveUpOf, type Item, pushForget, pushItem } from "./item.ts";
 import type { Trial } from "./trial.ts";
+import type { Batch } from "./under-way.ts";
 
 /** What became of an item. Deferred and waiting ones do not appear: they come again. */
 export interface Outcome {
@@ -57,8 +58,6 @@ export interface LaneOwner {
   readonly cannotRead: boolean;
   /** A message that cannot be handled has to wait, because there is no room for it among the dead letters. */
   readonly lettersFull: boolean;
-  /** A debugger may be looking: isolates are to be there also when there is nothing to do. */
-  readonly inspecting: { readonly current: unknown };
   /** Nothing new is to be sent for now; `pump` follows when that has changed. */
   readonly held: boolean;
   /** Takes an item of a key that waits out of memory; it is offered again after `goOn`. False when that is not possible. */
@@ -71,6 +70,39 @@ export interface LaneOwner {
   goOn(key: string): void;
   /** No instance could be made; the lane tries again. */
   loadFailed(error: unknown): void;
+}
+
+/** Undefined when the isolate has not kept to what it may say. With `strict` order some may wait for an earlier message. */
+export function readResults(batch: Batch, bytes: Buffer, strict: boolean): ItemResult[] | undefined {
+  const results = tryDecode(bytes, batch.items.length, strict);
+  // Without this an isolate could hold back the first message of a key for ever.
+  const isStuck = (item: Item): boolean => results?.[batch.items.indexOf(item)]?.status === "deferred";
+  return batch.resumed.some(isStuck) ? undefined : results;
+}
+
+/** What a host gets of a batch. It is decided now after which failure each of them is given up. */
+export function framed(items: readonly Item[], owner: LaneOwner, forgets: boolean): readonly Uint8Array[] {
+  const now = Date.now();
+  const parts: Uint8Array[] = [];
+  for (const item of items) {
+    item.giveUp = owner.lettersFull ? "never" : giveUpOf(item, owner.isAwaited(item.trigger), owner.manifest.retry, now);
+    pushItem(parts, item, owner);
+  }
+  if (forgets) pushForget(parts);
+  return parts;
+}
+
+/** What a lane needs of whoever has several of them. */
+export interface LaneTies {
+  /** Whether the isolate is there when there is nothing to do, too. */
+  isKept(): boolean;
+  /** Something has come back, and what could be sent was sent. */
+  wentOn(): void;
+}
+
+/** Whether a batch was stopped for something that none of its messages has done. */
+export function isInnocent({ code }: Fault, { cannotRead }: Pick<LaneOwner, "cannotRead">): boolean {
+  return code === "HOST_STARVED" || (code === "LIMIT_WALL" && cannotRead);
 }
 
 /** The isolate has decided the same by the flags of the item. */

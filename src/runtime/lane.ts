@@ -1,14 +1,13 @@
 import { backoffMs } from "../core/clock.ts";
 import { once } from "../core/lifecycle.ts";
-import { type ItemResult, triedOf, tryDecode } from "./effects.ts";
+import { type ItemResult, triedOf } from "./effects.ts";
 import type { Fault } from "./host/frames.ts";
 import { Idle } from "./idle.ts";
 import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
-import { isOneAbove, type LaneOwner, outcomesOf } from "./lane-owner.ts";
-import { BatchWindow } from "./batch-window.ts";
-import { giveUpOf, type Item, oldestOf, pushItem, togetherOf } from "./item.ts";
-import { isTriedIn, type Trial } from "./trial.ts";
+import { framed, isInnocent, isOneAbove, type LaneOwner, type LaneTies, outcomesOf, readResults } from "./lane-owner.ts";
+import { type Item, oldestOf } from "./item.ts";
+import { LaneQueue } from "./lane-queue.ts";
 import { type Batch, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -19,37 +18,39 @@ import { Waiting } from "./waiting.ts";
 export class Lane {
   readonly #owner: LaneOwner;
   readonly #strict: boolean;
-  readonly #queue: Item[] = [];
+  readonly queue: LaneQueue;
   readonly #waiting: Waiting;
   /** Keys whose retry is due and waits for messages of the key that are still under way. */
   readonly #due = new Set<string>();
   readonly #underWay = new UnderWay();
-  readonly #window: BatchWindow;
   readonly #instance: Instance;
-  readonly #kept: boolean;
+  readonly #ties: LaneTies;
   readonly #idle: Idle;
   /** Sends nothing more and waits for what is under way. What was not handled is left to whoever reads the journal next. */
   readonly stop: () => Promise<void>;
   #stopped = false;
   /** What is under way is a suspect, and nothing else is to be. */
   #trying = false;
-  #quiet: (() => void) | undefined;
+  /** Nothing is sent until nothing is under way, and this was called. */
+  #rested: (() => void) | undefined;
+  /** The isolate may remember state that has changed. */
+  #forgets = false;
 
-  constructor(owner: LaneOwner, kept: boolean) {
+  constructor(owner: LaneOwner, ties: LaneTies) {
     this.#owner = owner;
-    this.#kept = kept;
+    this.#ties = ties;
     this.#strict = owner.manifest.order === "strict";
     this.#waiting = new Waiting(this.#strict, {
       due: (item) => this.#retry(item),
       setAside: (item) => owner.setAside(item),
     });
-    this.#window = new BatchWindow(owner.manifest.batch, () => this.pump());
+    this.queue = new LaneQueue(owner.manifest.batch, () => this.pump());
     this.#instance = new Instance(owner, {
       result: (id, results, usedMs) => this.#result(id, results, usedMs),
       turn: () => this.pump(),
       giveUp: (evenKept) => {
         const isOfUse = owner.held ? !this.#underWay.isEmpty : this.#hasWork;
-        if (!isOfUse && (evenKept || !this.#keeps)) this.#instance.drop();
+        if (!isOfUse && (evenKept || !this.#ties.isKept())) this.#instance.drop();
       },
       cut: (id, cut) => this.#cut(id, cut),
       lost: (loss) => this.#lostHost(loss),
@@ -58,13 +59,13 @@ export class Lane {
     });
     this.#idle = new Idle({
       idleMs: owner.manifest.idleMs,
-      isBusy: () => this.#keeps || this.#hasWork,
+      isBusy: () => this.#ties.isKept() || this.#hasWork,
       idle: () => this.#instance.drop(),
     });
     this.stop = once(async () => {
       this.#stopped = true;
-      this.#window.stop();
-      if (!this.#underWay.isEmpty) await new Promise<void>((resolve) => (this.#quiet = resolve));
+      this.queue.stop();
+      await new Promise<void>((resolve) => this.rest(resolve));
       this.#waiting.clear();
       this.#idle.stop();
       this.#instance.close();
@@ -78,12 +79,7 @@ export class Lane {
 
   /** After `warm` has failed: makes the isolate as soon as it is needed and that succeeds; until then messages wait. */
   recover(): void {
-    if (this.#keeps) this.#instance.recover();
-  }
-
-  /** Whether the isolate is there when there is nothing to do, too. */
-  get #keeps(): boolean {
-    return this.#kept || this.#owner.inspecting.current !== undefined;
+    if (this.#ties.isKept()) this.#instance.recover();
   }
 
   /** Of its isolate, when that was last looked at; undefined as long as it has none. */
@@ -92,60 +88,81 @@ export class Lane {
   }
   /** When the oldest message arrived that is here, in milliseconds since the epoch; Infinity when there is none. */
   get oldest(): number {
-    return Math.min(oldestOf(this.#queue), oldestOf(this.#underWay.all()), this.#waiting.oldest);
+    return Math.min(this.queue.oldest, oldestOf(this.#underWay.all()), this.#waiting.oldest);
   }
 
-  /** How what comes next is to be tried. */
-  get #trial(): Trial {
-    return this.#queue[0]?.trial ?? "none";
+  /** For how long, in milliseconds, it is going to handle what queues up behind what it has under way; 0 while it does not have much of that. */
+  get behindMs(): number {
+    return this.#underWay.isFull ? this.#underWay.expectedWallMs(this.queue.length) : 0;
+  }
+
+  /** For how many milliseconds something was under way since this was asked last. */
+  takeBusyMs(): number {
+    return this.#underWay.takeBusyMs();
+  }
+
+  /** Of everything that is here. */
+  keys(): Set<string> {
+    return new Set([...this.waitingKeys(), ...this.queue.keys(), ...this.#underWay.all().map(({ key }) => key)]);
+  }
+
+  /** Of what does not simply queue up. */
+  waitingKeys(): Set<string> {
+    return new Set([...this.#waiting.keys(), ...this.#due]);
+  }
+
+  /** Sends nothing until nothing is under way; then calls `rested`, and goes on. */
+  rest(rested: () => void): void {
+    this.#rested = this.#underWay.isEmpty ? undefined : rested;
+    if (this.#underWay.isEmpty) rested();
+  }
+
+  /** Gets keys from another lane: what its isolate remembers of the state of keys may not be so any more. */
+  succeed(other: Lane): void {
+    this.#underWay.expectAs(other.#underWay);
+    this.#forgets = true;
+  }
+
+  /** Gives up the isolate, when there is nothing to do. */
+  retire(): void {
+    if (!this.#hasWork && !this.#ties.isKept()) this.#instance.drop();
   }
 
   get #hasWork(): boolean {
-    return this.#queue.length > 0 || !this.#underWay.isEmpty;
+    return this.queue.length > 0 || !this.#underWay.isEmpty;
   }
 
   offer(item: Item): void {
-    if (!this.#waiting.join(item)) this.#queue.push(item);
+    if (!this.#waiting.join(item)) this.queue.push(item);
   }
 
   /** Sends what can be sent. Called after offering, so that what arrives together travels together. */
   pump(): void {
     // Own hosts are few, and somebody else may be able to use it.
     if (this.#instance.trial !== "none" && this.#owner.held && this.#underWay.isEmpty) this.#instance.replace("none");
-    while (!this.#stopped && !this.#owner.held && this.#arrange() && this.#queue.length > 0 && !this.#underWay.isFull) {
+    while (
+      this.#maySend &&
+      this.#instance.arrange(this.queue.trial, this.#underWay.isEmpty) &&
+      this.queue.length > 0 &&
+      !this.#underWay.isFull
+    ) {
       const { handle } = this.#instance;
-      if (handle === undefined) return this.#instance.want(this.#trial);
-      if (!this.#underWay.isEmpty && (this.#trying || this.#queue[0]?.suspect === true)) return;
-      if (!this.#window.isOver(this.#queue)) return;
-      const freeMs = handle.ask(this.#underWay.expectedMs(this.#queue.length));
+      if (handle === undefined) return this.#instance.want(this.queue.trial);
+      if (!this.#underWay.isEmpty && (this.#trying || this.queue.first?.suspect === true)) return;
+      if (!this.queue.isReady) return;
+      const freeMs = handle.ask(this.#underWay.expectedMs(this.queue.length));
       if (freeMs === 0) return;
       const items = this.#take(freeMs);
       if (items.length > 0) this.#send(handle, items);
     }
   }
 
-  /** Sees to it that the isolate is where it has to be for what comes next. False while nothing may be sent because of that. */
-  #arrange(): boolean {
-    const instance = this.#instance;
-    if (instance.handle !== undefined && !isTriedIn(this.#trial, instance.trial)) {
-      if (this.#underWay.isEmpty) instance.replace(this.#trial);
-      return false;
-    }
-    if (instance.hasNext) {
-      if (!this.#underWay.isEmpty) return false;
-      instance.move();
-    } else if (instance.isMisplaced && this.#trial === "none") {
-      instance.prepare();
-    }
-    return true;
+  get #maySend(): boolean {
+    return !this.#stopped && this.#rested === undefined && !this.#owner.held;
   }
 
-  /** A suspect alone, or what stands before the next one. */
   #take(freeMs: number): Item[] {
-    // What one call of `batch` gets is for its author to say.
-    const fitting = this.#window.size ?? this.#underWay.fitting(this.#owner.manifest.limits.cpuMs, freeMs);
-    const items = this.#queue.splice(0, togetherOf(this.#queue, fitting));
-    this.#window.taken(items.length);
+    const items = this.queue.take(() => this.#underWay.fitting(this.#owner.manifest.limits.cpuMs, freeMs));
     return this.#owner.admits ? this.#admit(items) : items;
   }
 
@@ -165,8 +182,7 @@ export class Lane {
 
   /** Takes out what is not under way and `isStale`, and answers with it. */
   purge(isStale: (item: Item) => boolean): readonly Item[] {
-    const purged = this.#queue.filter((item) => isStale(item));
-    if (purged.length > 0) this.#queue.splice(0, Infinity, ...this.#queue.filter((item) => !isStale(item)));
+    const purged = this.queue.extract(isStale);
     const { items, keys } = this.#waiting.purge(isStale);
     for (const key of keys) this.#due.add(key);
     purged.push(...items);
@@ -183,7 +199,7 @@ export class Lane {
     const released = this.#stopped ? undefined : this.#waiting.unstall(mark);
     if (released === undefined) return;
     const { keys, items } = released;
-    this.#queue.unshift(...items);
+    this.queue.unshift(items);
     for (const key of keys) this.#due.add(key);
     // Not at once: whoever tells of it is in the middle of settling.
     queueMicrotask(() => this.#next());
@@ -195,28 +211,21 @@ export class Lane {
   }
 
   #send(handle: InstanceHandle, items: readonly Item[]): void {
-    const { lettersFull, manifest } = this.#owner;
-    const { limits, retry } = manifest;
-    const now = Date.now();
-    const parts: Uint8Array[] = [];
-    for (const item of items) {
-      item.giveUp = lettersFull ? "never" : giveUpOf(item, this.#owner.isAwaited(item.trigger), retry, now);
-      pushItem(parts, item, this.#owner);
-    }
+    const parts = framed(items, this.#owner, this.#forgets);
+    this.#forgets = false;
     this.#idle.busy();
     const { id } = this.#underWay.begin(items);
     this.#trying = items[0]?.suspect === true;
     for (const item of items) item.resume = false;
-    handle.run(id, { timeoutMs: limits.cpuMs * 2, wallMs: limits.wallMs, expectedMs: this.#underWay.expectedMs(items.length) }, parts);
+    handle.run(id, this.#underWay.limits(this.#owner.manifest.limits, items.length), parts);
   }
 
   #result(id: number, bytes: Buffer, usedMs: number): void {
     const batch = this.#underWay.answered(id);
     if (batch === undefined) return;
-    const results = this.#read(batch, bytes);
+    const results = readResults(batch, bytes, this.#strict);
     if (results?.length !== batch.items.length) {
-      this.#lost({ code: "FUNCTION_THREW", message: "the isolate gave an answer that cannot be read" }, batch.items.length === 1);
-      return;
+      return this.#lost({ code: "FUNCTION_THREW", message: "the isolate gave an answer that cannot be read" }, batch.items.length === 1);
     }
     // Its host has survived it.
     for (const item of batch.items) item.trial = "none";
@@ -229,15 +238,6 @@ export class Lane {
     });
   }
 
-  /** Undefined when the isolate has not kept to what it may say. */
-  #read(batch: Batch, bytes: Buffer): ItemResult[] | undefined {
-    // Nothing waits for an earlier message where order does not matter.
-    const results = tryDecode(bytes, batch.items.length, this.#strict);
-    // Without this an isolate could hold back the first message of a key for ever.
-    const isStuck = (item: Item): boolean => results?.[batch.items.indexOf(item)]?.status === "deferred";
-    return batch.resumed.some(isStuck) ? undefined : results;
-  }
-
   /** What is under way is left to whoever reads the journal next. */
   #leaveOff(): void {
     this.#underWay.takeAll();
@@ -247,7 +247,7 @@ export class Lane {
   /** A new isolate as soon as it is needed, and whatever was under way in the old one again. */
   #replace(): void {
     this.#requeue(this.#underWay.takeAll());
-    if (this.#keeps || this.#queue.length > 0) this.#instance.replace(this.#trial);
+    if (this.#ties.isKept() || this.queue.length > 0) this.#instance.replace(this.queue.trial);
     else this.#instance.drop();
   }
 
@@ -260,16 +260,16 @@ export class Lane {
   #cut(id: number, cut: { fault: Fault; finished: number; elapsedMs: number; results: Buffer }): void {
     const batch = this.#underWay.answered(id);
     if (batch === undefined) return;
-    const isInnocent = cut.fault.code === "HOST_STARVED" || (cut.fault.code === "LIMIT_WALL" && this.#owner.cannotRead);
-    if (!isInnocent) this.#owner.wasCut();
-    const results = this.#read(batch, cut.results) ?? [];
+    const innocent = isInnocent(cut.fault, this.#owner);
+    if (!innocent) this.#owner.wasCut();
+    const results = readResults(batch, cut.results, this.#strict) ?? [];
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
-    const wallMs = this.#underWay.learn(batch, finished.length, cut.elapsedMs);
-    this.#owner.measured(triedOf(finished) + (isInnocent ? 0 : 1), wallMs, cut.fault.code === "LIMIT_WALL" ? 0 : cut.elapsedMs);
+    const wallMs = this.#underWay.learn(batch, finished.length, cut.elapsedMs, cut.fault.code === "HOST_STARVED");
+    this.#owner.measured(triedOf(finished) + (innocent ? 0 : 1), wallMs, cut.fault.code === "LIMIT_WALL" ? 0 : cut.elapsedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, finished), () => {
       this.#underWay.leave(batch.items.slice(finished.length));
       const refused = finished.length > 0 && this.#settle(batch.items, finished);
-      if (isInnocent) this.#again();
+      if (innocent) this.#again();
       else this.#charge(batch, cut, refused);
     });
   }
@@ -306,9 +306,7 @@ export class Lane {
     if (first !== undefined) {
       first.suspect = true;
       this.#settle([first], [{ status: "retry", logs: [], error: { ...fault, name: "Error", stack: "" } }]);
-    } else {
-      for (const item of items) item.suspect = true;
-    }
+    } else for (const item of items) item.suspect = true;
     this.#replace();
     this.#next();
   }
@@ -320,7 +318,7 @@ export class Lane {
       if (this.#waiting.hasLine(item.key)) this.#line(item);
       else free.push(item);
     }
-    this.#queue.unshift(...free);
+    this.queue.unshift(free);
   }
 
   /** Where nothing else wakes the key, it goes on as soon as all of its messages that are under way have come back. */
@@ -363,11 +361,9 @@ export class Lane {
   }
 
   #holdBehind(key: string): void {
-    if (!this.#waiting.stops(key) || !this.#queue.some((other) => other.key === key)) return;
+    if (!this.#waiting.stops(key) || !this.queue.has(key)) return;
     // What was queued behind it must not overtake it.
-    for (const other of this.#queue.splice(0)) {
-      if (other.key !== key || !this.#waiting.join(other)) this.#queue.push(other);
-    }
+    this.queue.extract((other) => other.key === key && this.#waiting.join(other));
   }
 
   #retry(item: Item): void {
@@ -375,7 +371,7 @@ export class Lane {
       this.#due.add(item.key);
       this.#wake(item.key);
     } else {
-      this.#queue.unshift(item);
+      this.queue.unshift([item]);
     }
     this.pump();
   }
@@ -389,12 +385,13 @@ export class Lane {
     // The isolate may hold the key back.
     if (first !== undefined) first.resume = true;
     else this.#owner.goOn(key);
-    this.#queue.unshift(...items);
+    this.queue.unshift(items);
   }
 
   #next(): void {
     for (const key of this.#due) this.#wake(key);
-    if (this.#underWay.isEmpty && this.#quiet !== undefined) this.#quiet();
+    if (this.#rested !== undefined) this.rest(this.#rested);
     this.pump();
+    this.#ties.wentOn();
   }
 }

@@ -106,14 +106,6 @@ export function keyed<F>(route: Route<F>, { record }: Pick<Routed, "record">): R
   return "key" in found ? { ...rest, key: found.key, keyBytes: Buffer.from(found.key) } : { ...rest, missing: found.problem };
 }
 
-/** Spreads keys over `lanes` evenly and always the same way (FNV-1a). */
-export function laneOf(key: string, lanes: number): number {
-  if (lanes === 1) return 0;
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
-  return (hash >>> 0) % lanes;
-}
-
 /** What gives a message its key, as text that can be kept. */
 export function routingOf(filters: readonly TopicFilter[], key: string | undefined): string {
   return JSON.stringify({ filters: filters.map(({ source }) => source), ...(key === undefined ? {} : { key }) });

@@ -1,8 +1,10 @@
+import type { Manifest } from "../core/manifest.ts";
 import type { Item } from "./item.ts";
 
 /** Two batches under way keep an isolate busy while the answer to the first is on its way back. */
 const BATCHES_MAX = 2;
 const BATCH_ITEMS_MAX = 256;
+const PATIENCE_MAX = 8;
 
 export interface Batch {
   readonly id: number;
@@ -21,6 +23,15 @@ export class UnderWay {
   /** Until it is answered, from when the isolate had nothing else to do. */
   #wallMsPerItem = 0.05;
   #answeredAt = 0;
+  #busyMs = 0;
+  /** By how much batches get more time, after some that had no processor. */
+  #patience = 1;
+
+  /** Messages take as long as they did there. */
+  expectAs(other: UnderWay): void {
+    this.#msPerItem = other.#msPerItem;
+    this.#wallMsPerItem = other.#wallMsPerItem;
+  }
 
   get isEmpty(): boolean {
     return this.#batches.length === 0;
@@ -47,6 +58,26 @@ export class UnderWay {
     return Math.min(BATCH_ITEMS_MAX, Math.max(1, Math.floor(fitting)));
   }
 
+  /** For how many milliseconds something was under way since this was asked last, as far as it was answered. */
+  takeBusyMs(): number {
+    const busyMs = this.#busyMs;
+    this.#busyMs = 0;
+    return busyMs;
+  }
+
+  /** Until so many items are answered, from when the isolate has nothing else to do. */
+  expectedWallMs(items: number): number {
+    return items * this.#wallMsPerItem;
+  }
+
+  /**
+   * What a batch may take. It is stopped by the clock on the wall; later after one that had no processor in that time, because what computes without end has
+   * to be told from that.
+   */
+  limits({ cpuMs, wallMs }: Manifest["limits"], items: number): { timeoutMs: number; wallMs: number; expectedMs: number } {
+    return { timeoutMs: 2 * cpuMs * this.#patience, wallMs, expectedMs: this.expectedMs(items) };
+  }
+
   /** For how long so many items are going to compute. */
   expectedMs(items: number): number {
     return Math.min(BATCH_ITEMS_MAX, items) * this.#msPerItem;
@@ -68,10 +99,12 @@ export class UnderWay {
   }
 
   /** Learns from `count` items how long one takes; they have computed for `usedMs`, as their host has it. Answers with how long they took. */
-  learn(batch: Batch, count: number, usedMs: number): number {
+  learn(batch: Batch, count: number, usedMs: number, isStarved = false): number {
+    this.#patience = isStarved ? Math.min(PATIENCE_MAX, 2 * this.#patience) : 1;
     const now = performance.now();
     const passedMs = now - Math.max(batch.sentAt, this.#answeredAt);
     this.#answeredAt = now;
+    this.#busyMs += passedMs;
     this.#wallMsPerItem = average(this.#wallMsPerItem, passedMs / Math.max(1, count));
     this.#msPerItem = average(this.#msPerItem, Math.min(usedMs, passedMs) / Math.max(1, count));
     return passedMs;

@@ -49,6 +49,13 @@ export class Waiting {
     return oldest;
   }
 
+  /** Of everything that waits. */
+  keys(): Set<string> {
+    const keys = new Set(this.#keys.keys());
+    for (const { items } of this.#stalled.values()) for (const { key } of items) keys.add(key);
+    return keys;
+  }
+
   /** Holds an item back for `ms`. */
   hold(item: Item, ms: number): void {
     const timer = setTimeout(() => {

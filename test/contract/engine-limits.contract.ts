@@ -1,10 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { messageOf } from "../../src/core/errors.ts";
-import type { Engine } from "../../src/runtime/host/engine.ts";
+import type { Engine, RunOutcome } from "../../src/runtime/host/engine.ts";
 import { EngineBench, resultsOf } from "./engine-bench.ts";
 
 const LIMITS = { timeoutMs: 100, wallMs: 2_000 };
 const MEMORY = { memoryBytes: 16 * 2 ** 20 };
+
+/** Of a handler that does not end for the second of three messages; with more time when other programs have taken all of it. */
+async function cutOf(make: () => Engine, handler: string, limits: typeof LIMITS): Promise<Extract<RunOutcome, { done: false }>> {
+  using bench = await EngineBench.create(make(), { handler });
+  const outcome = await bench.outcome([{ topic: "in/a" }, { topic: "in/bad" }, { topic: "in/b" }], limits);
+  if (outcome.done) throw new Error("not cut");
+  return outcome.fault.code === "HOST_STARVED" ? cutOf(make, handler, { ...limits, timeoutMs: 2 * limits.timeoutMs }) : outcome;
+}
 
 /** What only an engine with real isolates does: it stops code that computes, bounds its memory, and leaves no way out. */
 export function engineLimitsContract(make: () => Engine): void {
@@ -17,12 +25,9 @@ export function engineLimitsContract(make: () => Engine): void {
       ["in what it throws", "throw { get message() { for (;;); } };"],
       ["and has no clock any more", "Date.now = () => { for (;;); }; for (;;);"],
     ])("%s is cut, and its instance is of no further use", async (_when, body) => {
-      using bench = await EngineBench.create(make(), {
-        handler: `if (event.params.k === 'bad') { ${body} } ctx.emit('k', event.params.k);`,
-      });
-      const outcome = await bench.outcome([{ topic: "in/a" }, { topic: "in/bad" }, { topic: "in/b" }], LIMITS);
-      if (outcome.done) throw new Error("not cut");
-      expect(outcome.fault).toMatchObject({ code: "LIMIT_CPU", message: expect.stringContaining("100 ms") });
+      const handler = `if (event.params.k === 'bad') { ${body} } ctx.emit('k', event.params.k);`;
+      const outcome = await cutOf(make, handler, LIMITS);
+      expect(outcome.fault).toMatchObject({ code: "LIMIT_CPU", message: expect.stringMatching(/ \d+00 ms/) });
       // A guest that cannot even say so any more has finished nothing, as far as anybody knows.
       expect(outcome.finished).toBe(body.includes("Date.now") ? 0 : 1);
       expect(resultsOf(outcome)).toHaveLength(outcome.finished);

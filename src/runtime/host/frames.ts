@@ -32,7 +32,8 @@
  * item:   u8 flags · u8 attempt · u8 trigger · u48 seq · u16 key bytes (0: the topic) · key · [u16 trace bytes · trace]
  *         · the record of the message as in core/message.ts
  *         flags: 1 resumes the key · 2 is given up when it fails · 4 is not even given up when it fails for good · 8 a trace follows the key:
- *         the traceparent that names the handling of this message, and after a line feed the tracestate if there is one
+ *         the traceparent that names the handling of this message, and after a line feed the tracestate if there is one · 16 on the first item of a
+ *         batch: forget the state of all keys before anything else
  * result: u8 status
  *         0 done      u16 n · n logs · u16 n · n × (u16 name · u32 value, 0xFFFFFFFF deletes) · u16 n · n × (u16 type · u16 subject · u32 data)
  *                     · u16 n · n records to publish

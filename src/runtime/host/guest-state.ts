@@ -125,6 +125,14 @@ export class StateCache {
     this.#bytes -= state.bytes;
   }
 
+  /** Forgets every key; what is asked for still is of no use when it comes. To be called between batches. */
+  forget(): void {
+    this.#keys.clear();
+    this.#asked.clear();
+    this.#bytes = 0;
+    for (const waiting of this.#loading.values()) waiting.keys.length = 0;
+  }
+
   /** Forgets the keys that were loaded first; they are in the database. */
   shrink(): void {
     for (const [key, { bytes }] of this.#keys) {

@@ -180,6 +180,8 @@ class Guest implements Omit<GuestRuntime, "answered"> {
       events.push(event);
       at = event.end;
     }
+    // Some keys were another isolate's meanwhile.
+    if (((events[0]?.flags ?? 0) & 16) !== 0) this.#state.forget();
     if (this.#state.used) {
       this.#state.shrink();
       const keys = events.map((event) => event.key);

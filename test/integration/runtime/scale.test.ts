@@ -3,6 +3,8 @@ import { Core } from "../../support/core.ts";
 import { functionOf } from "../../support/functions.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
+const COUNT_HANDLER =
+  "const n = ((await ctx.state.get('n')) ?? 0) + 1; ctx.state.set('n', n); ctx.emit('seen', n, { subject: event.topic });";
 const COUNT = { handler: "const n = ((await ctx.state.get('n')) ?? 0) + 1; ctx.state.set('n', n); ctx.emit('seen', [event.data, n]);" };
 
 it("a function without messages has no isolate after a while, and one as soon as there is a message; its state stays", async () => {
@@ -30,6 +32,28 @@ it("as many isolates as are to be kept warm are there at once, and stay", async 
   await core.drained();
   await vi.waitUntil(() => core.stats("f").instances === 2);
   expect(core.stats("f").handled).toBe(32);
+});
+
+it("a backlog brings more isolates, up to `concurrency`, and they go when there is little to do; keys stay in order, with their state", async () => {
+  await using core = await Core.temporary();
+  const waits = "await new Promise((go) => setTimeout(go, event.data.ms));";
+  await core.deploy(functionOf({ handler: waits + COUNT_HANDLER, concurrency: 4, idleMs: 200, limits: { cpuMs: 100 } }));
+  const keys = Array.from({ length: 16 }, (_, n) => `in/${n}`);
+  await core.send("in/0", { ms: 0 });
+  await core.drained();
+  expect(core.stats("f").instances).toBe(1);
+  for (let n = 0; n < 10; n++) await Promise.all(keys.map((key) => core.send(key, { ms: 20, n })));
+  await vi.waitUntil(() => core.stats("f").instances === 4, 10_000);
+  await vi.waitUntil(async () => {
+    for (const key of keys) await core.send(key, { ms: 0 });
+    await core.drained();
+    return core.stats("f").instances === 1;
+  }, 20_000);
+  for (const key of keys) {
+    const counts = (await core.events("seen")).filter(({ subject }) => subject === key).map(({ data }) => data);
+    expect(counts.length).toBeGreaterThan(10);
+    expect(counts).toEqual(Array.from({ length: counts.length }, (_, n) => n + 1));
+  }
 });
 
 it("a version that does not load does not take over from one that has no isolate", async () => {

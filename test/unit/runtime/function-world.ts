@@ -201,6 +201,7 @@ export class FunctionWorld {
       drops: new Drops(),
       pendingMax,
       memory: new PendingBytes(2 ** 20),
+      behindMs: 0.001,
       head: () => this.journal.messages.length + 1,
       next: async (_owner, from) => from,
       held: () => this.held || !run.alive,

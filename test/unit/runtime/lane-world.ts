@@ -53,7 +53,6 @@ export class LaneWorld implements LaneOwner {
   readonly name = "f";
   readonly place = "here";
   readonly isAwaited = (): boolean => false;
-  readonly inspecting = { current: undefined };
   held = false;
   /** Isolates on trial. */
   trials = 0;
@@ -77,7 +76,7 @@ export class LaneWorld implements LaneOwner {
   constructor(plan: Omit<FunctionPlan, "handler">) {
     this.manifest = functionOf({ ...plan, handler: "" }).bundle.manifest;
     this.#idempotency = this.manifest.idempotency === undefined ? undefined : new Idempotency(this.manifest.idempotency);
-    this.lane = new Lane(this, this.manifest.warm > 0);
+    this.lane = new Lane(this, { isKept: () => this.manifest.warm > 0, wentOn: () => undefined });
     this.#feed = new Feed({
       name: "f",
       routing: "r",

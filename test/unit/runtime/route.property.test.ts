@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
-import { laneOf, RouteTable, type Trigger } from "../../../src/runtime/route.ts";
+import { RouteTable, type Trigger } from "../../../src/runtime/route.ts";
 import { parseTopicFilter } from "../../../src/core/topic.ts";
 
 /** MQTT 5, 4.7, word for word and slow. */
@@ -64,15 +64,5 @@ it("wakes each function once, through the first of its triggers that matches, un
       }
     }),
     { numRuns: 500 },
-  );
-});
-
-it("puts a key into the same lane every time, and one that there is", () => {
-  fc.assert(
-    fc.property(fc.string({ unit: "binary" }), fc.integer({ min: 1, max: 64 }), (key, lanes) => {
-      const lane = laneOf(key, lanes);
-      expect(Number.isInteger(lane) && lane >= 0 && lane < lanes).toBe(true);
-      expect(laneOf(key, lanes)).toBe(lane);
-    }),
   );
 });

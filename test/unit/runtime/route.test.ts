@@ -1,8 +1,7 @@
-import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encodeMessage } from "../../../src/core/message.ts";
 import { parseTopicFilter } from "../../../src/core/topic.ts";
-import { keyed, keyOf, laneOf, type Routed, RouteTable, routingOf, type Trigger } from "../../../src/runtime/route.ts";
+import { keyed, keyOf, type Routed, RouteTable, routingOf, type Trigger } from "../../../src/runtime/route.ts";
 
 function triggers(owner: string, key: string | undefined, ...filters: readonly string[]): Trigger<string>[] {
   return filters.map((filter, index) => ({ owner, index, key, durable: true, filter: parseTopicFilter(filter) }));
@@ -71,27 +70,5 @@ describe("routes", () => {
     const before = show(table, "in/x");
     for (let i = 0; i < 25_000; i++) table.match(`in/${i}`);
     expect(show(table, "in/x")).toEqual(before);
-  });
-});
-
-describe("the lane of a key", () => {
-  it("is always the same, and one of the lanes", () => {
-    fc.assert(
-      fc.property(fc.string(), fc.integer({ min: 1, max: 64 }), (key, lanes) => {
-        const lane = laneOf(key, lanes);
-        expect(lane).toBe(laneOf(key, lanes));
-        expect(lane >= 0 && lane < lanes && Number.isInteger(lane)).toBe(true);
-      }),
-    );
-  });
-
-  it("spreads keys evenly", () => {
-    const counts = Array.from({ length: 8 }, () => 0);
-    for (let i = 0; i < 8_000; i++) {
-      const lane = laneOf(`device-${i}`, 8);
-      counts[lane] = (counts[lane] ?? 0) + 1;
-    }
-    expect(Math.min(...counts)).toBeGreaterThan(800);
-    expect(Math.max(...counts)).toBeLessThan(1_200);
   });
 });
