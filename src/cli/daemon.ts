@@ -1,3 +1,4 @@
+import { flushCompileCache } from "node:module";
 import { backoffMs, type Clock, systemClock } from "../core/clock.ts";
 import { MillraceError } from "../core/errors.ts";
 import { aborted } from "../core/lifecycle.ts";
@@ -37,6 +38,8 @@ export interface DaemonRun {
 export async function runDaemon(io: CommandIo & { readonly json: boolean }, run: DaemonRun): Promise<number> {
   let daemon: Daemon | undefined = await started(io.signal, run);
   if (!io.signal.aborted) io.stdout(readyLine(run.title, daemon, io.json));
+  // Not at the end of the process: a power cut has none. Where nothing is new nothing is written.
+  flushCompileCache();
   while (daemon !== undefined) {
     const failures = await ended(io.signal, daemon, run);
     if (failures.length === 0) return 0;

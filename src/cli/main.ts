@@ -7,6 +7,9 @@ if (Number(process.versions.node.split(".")[0]) < NODE_MAJOR_MIN) {
   process.exit(1);
 }
 
+const { keepCompiled } = await import("./compile-cache.ts");
+keepCompiled(process.env);
+
 const { isatty } = await import("node:tty");
 const { EXIT, describe, runProgram } = await import("./program.ts");
 
