@@ -110,6 +110,7 @@ export class RawClient implements AsyncDisposable {
   readonly #ended: Promise<void>;
   closed = false;
   sessionPresent = false;
+  connack: Packet | undefined;
   /** Called for every packet as it comes in. */
   onPacket: (packet: Packet) => void = () => undefined;
 
@@ -122,6 +123,7 @@ export class RawClient implements AsyncDisposable {
       this.onPacket(packet);
     });
     socket.on("data", (chunk: Buffer) => void packets.parse(chunk));
+    socket.setMaxListeners(0); // Each wait listens.
     socket.on("error", () => undefined); // A broker that closes is what some tests wait for.
     this.#ended = new Promise((resolve) => {
       socket.on("close", () => {
@@ -140,12 +142,14 @@ export class RawClient implements AsyncDisposable {
       /** Seconds, of version 5. */
       expiry?: number;
       /** Further ones, of version 5. */
-      properties?: { receiveMaximum?: number; maximumPacketSize?: number };
-      will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean };
+      properties?: { receiveMaximum?: number; maximumPacketSize?: number; topicAliasMaximum?: number };
+      /** Seconds; 0 by default. */
+      keepalive?: number;
+      will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean; properties?: { willDelayInterval?: number } };
     },
   ): Promise<RawClient> {
     const { hostname, port } = new URL(address);
-    const { id, clean = true, version = 4, expiry = clean ? 0 : 1_000, properties = {}, will } = options;
+    const { id, clean = true, version = 4, expiry = clean ? 0 : 1_000, properties = {}, keepalive = 0, will } = options;
     const socket = connectSocket({ host: hostname, port: Number(port), noDelay: true });
     await once(socket, "connect");
     const client = new RawClient(socket, version);
@@ -155,11 +159,12 @@ export class RawClient implements AsyncDisposable {
       protocolId: "MQTT",
       protocolVersion: version,
       clean,
-      keepalive: 0,
+      keepalive,
       ...(version === 5 ? { properties: { ...properties, sessionExpiryInterval: expiry } } : {}),
       ...(will === undefined ? {} : { will }),
     });
     const connack = await client.next("connack");
+    client.connack = connack;
     client.sessionPresent = connack.cmd === "connack" && connack.sessionPresent;
     return client;
   }
