@@ -118,7 +118,8 @@ export class Broker implements AsyncDisposable {
       forwardTogether(client, {
         queueOf: (connected) => store.queueOf(connected),
         emitter,
-        redeliver: (packet) => store.shared.redeliver(packet),
+        // While the broker closes, all of them go.
+        redeliver: (packet) => (aedes.closed ? undefined : void store.shared.redeliver(packet)),
       });
     });
     const end = Promise.withResolvers<void>();

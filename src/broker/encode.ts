@@ -1,8 +1,10 @@
 import { createRequire } from "node:module";
+import type { Writable } from "node:stream";
 import { amendConnack } from "./connack.ts";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
 import type { Aliased } from "./topic-aliases.ts";
 import { amendPubcomp } from "./unknown-ids.ts";
+import { encodeInOrder } from "./user-properties.ts";
 
 /** The identifier of the property (MQTT 5, 3.3.2.3.4). */
 const TOPIC_ALIAS = 0x23;
@@ -55,6 +57,8 @@ export function installPacketEncoder(): void {
         return true; // The engine would publish the message only after a drain, and not at all when there is none.
       }
     }
+    const inOrder = packet.cmd === "publish" && options?.protocolVersion === 5 ? encodeInOrder(packet, generate5) : undefined;
+    if (inOrder !== undefined) return (stream as Writable).write(inOrder);
     if (packet.cmd === "connack") amendConnack(packet, stream);
     else if (packet.cmd === "pubcomp") amendPubcomp(packet, stream);
     return writeToStream(packet, stream, options);
@@ -70,7 +74,12 @@ export function sendPacket(packet: Packet, stream: object, protocolVersion: numb
 
 /** Bytes of the packet on the wire. @throws when it cannot be encoded */
 export function sizeOf(packet: Packet, protocolVersion: number): number {
-  return library.generate(packet, { protocolVersion }).length;
+  const inOrder = protocolVersion === 5 ? encodeInOrder(packet, generate5) : undefined;
+  return (inOrder ?? library.generate(packet, { protocolVersion })).length;
+}
+
+function generate5(packet: Packet): Buffer {
+  return library.generate(packet, { protocolVersion: 5 });
 }
 
 /** Whether it is surely one that `encodePublish` takes. */
@@ -81,7 +90,8 @@ export function fitsShort({ topic, payload }: { readonly topic: string; readonly
 /** MQTT 5, 3.3. False, and nothing written, when it is not one of the simple ones. */
 export function encodePublish(packet: PublishFields, version: number, outgoing: Outgoing, aliased?: Aliased): boolean {
   const { payload, messageId, qos = 0 } = packet;
-  const { topic, alias } = aliased ?? { topic: packet.topic, alias: 0 };
+  const topic = aliased === undefined ? packet.topic : aliased.topic;
+  const alias = aliased === undefined ? 0 : aliased.alias;
   if (typeof topic !== "string" || !Buffer.isBuffer(payload) || (version === 5 && typeof packet.properties === "object")) return false;
   if (qos > 0 && typeof messageId !== "number") return false;
   const topicBytes = Buffer.byteLength(topic);

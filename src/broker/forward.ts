@@ -59,7 +59,7 @@ export interface ForwardParts {
   /** What is being emitted, and how often subscriptions have changed. */
   readonly emitter: { readonly emission: Emission | undefined; readonly changes: number };
   /** Gives a message to another member of its group. */
-  redeliver(packet: SharedPacket): Promise<void>;
+  redeliver(packet: SharedPacket): void;
 }
 
 /** What is sent to a client. */
@@ -129,7 +129,7 @@ export class Forwarder {
     // Whoever waits for what is left of it goes on.
     client.conn.once("close", () => {
       this.#run();
-      for (const packet of this.#shared.values()) void parts.redeliver(packet);
+      for (const packet of this.#shared.values()) parts.redeliver(packet);
       this.#shared.clear();
     });
   }
@@ -203,7 +203,7 @@ export class Forwarder {
     this.#silence = undefined;
     this.#backlog.drain((packet) => {
       if (!this.#isConnected) {
-        if (packet.source !== undefined) void this.#parts.redeliver(packet.source);
+        if (packet.source !== undefined) this.#parts.redeliver(packet.source);
         return true;
       }
       if (this.#isFull(packet)) return false;
@@ -280,7 +280,7 @@ export class Forwarder {
 
   #encode(packet: Publish, topic: string, alias: number): void {
     const version = this.#version;
-    if (encodePublish(packet, version, this.#outgoing, { topic, alias })) this.#outgoing.written();
+    if (encodePublish(packet, version, this.#outgoing, alias === 0 ? undefined : { topic, alias })) this.#outgoing.written();
     else sendPacket(alias === 0 ? packet : { ...packet, topic, properties: { topicAlias: alias } }, this.#client.conn, version);
   }
 
@@ -299,13 +299,13 @@ export class Forwarder {
 
 function granted(message: Forwarded, { qos, retained, identifiers }: Grant, group: string | undefined): Forwarded {
   const { properties } = message;
-  return {
+  const given = {
     ...message,
-    ...(group === undefined ? {} : { source: message as SharedPacket }),
     qos: Math.min(message.qos, qos),
     retain: message.retain && retained,
     properties: identifiers === undefined ? properties : { ...properties, subscriptionIdentifier: identifiers },
   };
+  return group === undefined ? given : { ...given, source: message as SharedPacket };
 }
 
 /** A packet that is larger than its client accepts is not sent, as if it had been [MQTT-3.1.2-24], [MQTT-3.1.2-25]. */

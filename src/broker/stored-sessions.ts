@@ -78,7 +78,8 @@ export class StoredSessions extends AsyncLevelPersistence {
 
   /** The writes that put a copy into the queue of each session, once however many of its subscriptions match. */
   protected copiesFor(subscriptions: readonly StoredSubscription[], packet: StoredPacket): readonly SessionWrite[] {
-    const shared = this.shared.choices(packet).flatMap((choice) => (choice.isKept ? [copyForMember(choice)] : []));
+    const shared =
+      this.shared.size === 0 ? [] : this.shared.choices(packet).flatMap((choice) => (choice.isKept ? [copyForMember(choice)] : []));
     const clients = new Set<string>();
     for (const { clientId, nl } of subscriptions) if (nl !== true || clientId !== packet.clientId) clients.add(clientId);
     if (clients.size === 0) return shared;

@@ -105,6 +105,8 @@ export async function connectClient(address: string, options: IClientOptions = {
 /** A client that speaks in single packets, so that a test can send and leave out what a library would not. */
 export class RawClient implements AsyncDisposable {
   readonly received: Packet[] = [];
+  /** Everything that has come, as it was on the wire. */
+  readonly chunks: Buffer[] = [];
   readonly socket: Socket;
   readonly #version: 4 | 5;
   readonly #ended: Promise<void>;
@@ -122,7 +124,10 @@ export class RawClient implements AsyncDisposable {
       this.received.push(packet);
       this.onPacket(packet);
     });
-    socket.on("data", (chunk: Buffer) => void packets.parse(chunk));
+    socket.on("data", (chunk: Buffer) => {
+      this.chunks.push(chunk);
+      packets.parse(chunk);
+    });
     socket.setMaxListeners(0); // Each wait listens.
     socket.on("error", () => undefined); // A broker that closes is what some tests wait for.
     this.#ended = new Promise((resolve) => {
