@@ -17,7 +17,7 @@ import { readInOrder } from "./incoming.ts";
 import { KnownTopics } from "./known-topics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
-import { dropAlias, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
+import { dropForeign, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
 import { REASON } from "./reasons.ts";
 import { Room } from "./room.ts";
 import { SessionEnds } from "./session-ends.ts";
@@ -262,7 +262,7 @@ export class Broker implements AsyncDisposable {
       return;
     }
     this.counters.received++;
-    dropAlias(packet);
+    dropForeign(packet);
     const wake = intake.matches(packet.topic);
     // A will has no packet id, whatever its QoS.
     const sent =

@@ -121,6 +121,16 @@ describe("a will that waits", () => {
   });
 });
 
+it("how long a will was to wait is no property of its message (MQTT 5, 3.3.2.3)", async () => {
+  await using other = await RawClient.connect(broker.address, { id: "other", version: 5 });
+  other.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "will", qos: 0 }] });
+  await other.next("suback");
+  const will = { topic: "will", payload: Buffer.from("gone"), qos: 0, retain: false, properties: { willDelayInterval: 1 } } as const;
+  const client = await RawClient.connect(broker.address, { id: "a", version: 5, will });
+  client.socket.destroy();
+  expect(await other.next("publish")).not.toHaveProperty("properties.willDelayInterval");
+});
+
 describe("a packet id that is not known", () => {
   it("of a PUBREL is answered as such to a version 5 client (MQTT 5, 3.7.2.1)", async () => {
     await using client = await RawClient.connect(broker.address, { id: "a", version: 5 });
