@@ -92,10 +92,11 @@ export class TopicEmitter {
     return this;
   }
 
-  /** Hands a message to the member that was chosen for it, if it is connected. */
-  hand(choice: Choice): void {
+  /** Hands a message to the member that was chosen for it, if it is connected. Resolves when the next one may come. */
+  hand(choice: Choice): Promise<void> {
     const listener = this.#shared.listenerOf(choice);
-    if (listener !== undefined) call([{ listener, emission: { packet: choice.packet, shared: choice.key } }], this, nothing);
+    if (listener === undefined) return Promise.resolve();
+    return new Promise((resolve) => call([{ listener, emission: { packet: choice.packet, shared: choice.key } }], this, () => resolve()));
   }
 
   #callsFor(packet: StoredPacket): readonly Call[] {

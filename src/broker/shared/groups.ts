@@ -25,8 +25,8 @@ export interface SharedOutlet {
   number(): number;
   /** Resolves when the copy is in the member's queue. */
   keep(choice: Choice): Promise<void>;
-  /** Hands the message to the member, if it is connected. */
-  hand(choice: Choice): void;
+  /** Hands the message to the member, if it is connected. Resolves when others may follow, see `Backlog`. */
+  hand(choice: Choice): Promise<void>;
 }
 
 const NOTHING: readonly never[] = [];
@@ -121,16 +121,18 @@ export class SharedGroups {
 
   /**
    * Chooses another member for a message that the one it was for cannot get any more. Of QoS 2 that must not be one that was sent [MQTT-4.8.2-5].
-   * `except` is the id of a client whose session has ended. Never rejects: the database tells of a disk that refuses a write.
+   * `except` is the id of a client whose session has ended. Resolves when others may follow, and never rejects:
+   * the database tells of a disk that refuses a write.
    */
   async redeliver(packet: SharedPacket, except?: string): Promise<void> {
     const group = this.#groups.get(packet.shared);
     const choice = group === undefined ? undefined : this.#choose(group, packet, except);
     if (choice === undefined) return;
-    const kept = choice.isKept ? this.#outlet?.keep(choice) : undefined;
-    if (kept === undefined) return this.#outlet?.hand(choice);
-    await kept.then(
-      () => this.#outlet?.hand(choice),
+    const outlet = this.#outlet;
+    if (!choice.isKept) return outlet?.hand(choice);
+    // What waits in a queue need not be waited for.
+    await outlet?.keep(choice).then(
+      () => void outlet.hand(choice),
       () => undefined,
     );
   }

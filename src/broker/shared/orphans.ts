@@ -1,5 +1,5 @@
-import { SessionShelf, type ShelfParts } from "../session-shelf.ts";
-import type { SharedGroups } from "./groups.ts";
+import { type QueuedPacket, type SentIds, SessionShelf, type ShelfParts } from "../session-shelf.ts";
+import type { SharedGroups, SharedPacket } from "./groups.ts";
 
 /** How many are read at once. */
 const READ_MAX = 256;
@@ -15,14 +15,18 @@ export async function passOn(client: string, parts: ShelfParts, groups: SharedGr
   let from: string | undefined = shelf.first;
   while (from !== undefined) {
     const packets = await shelf.read(from, READ_MAX);
-    for (const packet of packets) {
-      if (packet.cmd !== "publish") continue;
-      const { number, next: _, messageId, shared, messageExpiry, properties, ...message } = packet;
-      const isTaken = message.qos === 2 && (sent.has(number) || messageId !== undefined);
-      if (shared === undefined || isTaken || (messageExpiry ?? Infinity) <= Date.now()) continue;
-      const rest = { ...(properties === undefined ? {} : { properties }), ...(messageExpiry === undefined ? {} : { messageExpiry }) };
-      await groups.redeliver({ ...message, ...rest, qos: message.qos === 2 ? 2 : 1, dup: false, shared }, client);
-    }
+    // No more is read than members that are connected can take.
+    await Promise.all(packets.flatMap((packet) => orphanOf(packet, sent) ?? []).map((orphan) => groups.redeliver(orphan, client)));
     from = packets.length < READ_MAX ? undefined : packets.at(-1)?.next;
   }
+}
+
+/** The message, if it is from a group and another member may get it. */
+function orphanOf(packet: QueuedPacket, sent: SentIds): SharedPacket | undefined {
+  if (packet.cmd !== "publish") return undefined;
+  const { number, next: _, messageId, shared, messageExpiry, properties, ...message } = packet;
+  const isTaken = message.qos === 2 && (sent.has(number) || messageId !== undefined);
+  if (shared === undefined || isTaken || (messageExpiry ?? Infinity) <= Date.now()) return undefined;
+  const rest = { ...(properties === undefined ? {} : { properties }), ...(messageExpiry === undefined ? {} : { messageExpiry }) };
+  return { ...message, ...rest, qos: message.qos === 2 ? 2 : 1, dup: false, shared };
 }
