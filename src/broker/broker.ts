@@ -12,11 +12,13 @@ import { installPacketDecoder } from "./decode.ts";
 import { installPacketEncoder } from "./encode.ts";
 import { Engine } from "./engine.ts";
 import { forwardTogether } from "./forward.ts";
+import { noteConnect } from "./handshake.ts";
 import { readInOrder } from "./incoming.ts";
 import { KnownTopics } from "./known-topics.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
-import { dropAlias, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
+import { dropForeign, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
+import { REASON } from "./reasons.ts";
 import { Room } from "./room.ts";
 import { SessionEnds } from "./session-ends.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
@@ -113,7 +115,12 @@ export class Broker implements AsyncDisposable {
       holdWrites(socket);
       const client = aedes.handle(socket);
       readInOrder(client, options.inflightMax, this.#room);
-      forwardTogether(client, { queueOf: (connected) => store.queueOf(connected), emitter });
+      forwardTogether(client, {
+        queueOf: (connected) => store.queueOf(connected),
+        emitter,
+        // While the broker closes, all of them go.
+        redeliver: (packet) => (aedes.closed ? undefined : void store.shared.redeliver(packet)),
+      });
     });
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {
@@ -134,21 +141,15 @@ export class Broker implements AsyncDisposable {
     const store = await SessionStore.open(options, intake.ledger, logger);
     installPacketEncoder();
     installPacketDecoder();
-    const emitter = new TopicEmitter();
+    const emitter = new TopicEmitter(store.shared);
     const aedes = new Engine(engineOptions(options), { emitter, store });
     const clear = async (client: string): Promise<void> => {
       await Promise.all([intake.ledger.clear(client), store.clear(client)]);
     };
-    const broker = new Broker(
-      {
-        aedes,
-        emitter,
-        store,
-        open: new OpenMessages({ clear, has: (client) => store.has(client) }, options, logger),
-        ends: new SessionEnds(store, logger),
-      },
-      options,
-    );
+    const ends = new SessionEnds(store, logger);
+    const has = (client: string): boolean => ends.has(client) || store.has(client);
+    const open = new OpenMessages({ clear, has, endWill: (client) => aedes.endWill(client) }, options, logger);
+    const broker = new Broker({ aedes, emitter, store, open, ends }, options);
     broker.#guard(options, intake, logger);
     await aedes.listen();
     await broker.#ends.follow(aedes, Date.now());
@@ -203,7 +204,8 @@ export class Broker implements AsyncDisposable {
   #guard(options: BrokerOptions, intake: Intake, logger: Logger): void {
     const aedes = this.#aedes;
     const admitted = new Set<Client>();
-    aedes.preConnect = (client, _packet, callback) => {
+    aedes.preConnect = (client, packet, callback) => {
+      noteConnect(client, packet);
       const full = admitted.size >= options.clientsMax;
       if (full) {
         this.counters.refused++;
@@ -228,6 +230,7 @@ export class Broker implements AsyncDisposable {
         logger.debug({ client: client.id, error: messageOf(error) }, "a client failed");
       });
     }
+    aedes.on("keepaliveTimeout", (client) => client.disconnect({ reasonCode: REASON.keepAliveTimeout })); // [MQTT-3.1.2-22]
     this.#open.follow(aedes);
     const engine: EventEmitter = aedes; // Its types do not name this event.
     engine.on("error", (error) => logger.error({ error: messageOf(error) }, "the session store could not be read or written"));
@@ -247,12 +250,19 @@ export class Broker implements AsyncDisposable {
       return;
     }
     const problem = this.#topics.problem(packet.topic) ?? payloadProblem(packet, options.payloadBytesMax);
+    if (problem !== undefined && client !== null && client.version !== 5 && packet.topic.startsWith("$")) {
+      // It would come back with the same message each time; the standard allows to acknowledge what is not taken [MQTT-3.3.5-2].
+      this.counters.refused++;
+      Object.defineProperty(packet, DUPLICATE, { value: true });
+      callback();
+      return;
+    }
     if (problem !== undefined) {
       callback(new Error(`topic "${packet.topic.slice(0, 100)}": ${problem}`));
       return;
     }
     this.counters.received++;
-    dropAlias(packet);
+    dropForeign(packet);
     const wake = intake.matches(packet.topic);
     // A will has no packet id, whatever its QoS.
     const sent =

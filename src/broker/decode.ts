@@ -3,12 +3,14 @@ import { createRequire } from "node:module";
 import { topicNameProblem } from "./filters.ts";
 import { REASON } from "./reasons.ts";
 import { TopicTexts } from "./topic-texts.ts";
+import { keepNames, namesInDisorder } from "./user-properties.ts";
 import { malformed, ProtocolError, protocolError } from "./wire-reader.ts";
 import { checkPacket, publishFlagsProblem } from "./wire-rules.ts";
 
 /** What is used of the library's parser. */
 interface Parser {
   parse(chunk: Buffer): number;
+  prependOnceListener(event: "packet", listener: (packet: object) => void): unknown;
   emit(event: "packet", packet: ShortPacket): boolean;
   emit(event: "error", error: Error): boolean;
   readonly settings: { readonly protocolVersion?: number };
@@ -148,7 +150,9 @@ class Decoder {
       this.#parser.emit("packet", packet);
       return;
     }
-    checkPacket(bytes, place, version);
+    const names = namesInDisorder(checkPacket(bytes, place, version));
+    // Before those who take the packet.
+    if (names !== undefined) this.#parser.prependOnceListener("packet", (parsed) => keepNames(parsed, names));
     this.#parse(bytes.subarray(place.start, place.end));
   }
 

@@ -1,4 +1,8 @@
 import { TopicTrie } from "../core/topic.ts";
+import type { StoredPacket } from "./copies.ts";
+import { isSharedKey } from "./filters.ts";
+import type { Listener } from "./shared/group.ts";
+import type { Choice, SharedGroups } from "./shared/groups.ts";
 
 interface Packet {
   readonly topic: string;
@@ -7,10 +11,19 @@ interface Packet {
 /** A packet on its way to everybody whose subscriptions match. */
 export interface Emission {
   readonly packet: Packet;
+  /** Of a packet on its way to one member of a group: the group's key. */
+  readonly shared: string | undefined;
 }
 
 type Done = (error?: Error) => void;
-type Listener = (packet: Packet, done: Done) => void;
+
+/** What is called, and what for. */
+interface Call {
+  readonly listener: Listener;
+  readonly emission: Emission;
+}
+
+function nothing(): void {}
 
 const CACHE_TOPICS_MAX = 10_000;
 
@@ -25,9 +38,15 @@ export class TopicEmitter {
   emission: Emission | undefined;
   /** Grows with every change of the subscriptions. */
   changes = 0;
+  readonly #shared: SharedGroups;
+
+  constructor(shared: SharedGroups) {
+    this.#shared = shared;
+  }
 
   on(filter: string, listener: Listener, done?: () => void): this {
-    this.#listeners.add({ levels: filter.split("/") }, listener);
+    if (isSharedKey(filter)) this.#shared.listen(filter, listener);
+    else this.#listeners.add({ levels: filter.split("/") }, listener);
     this.#known.clear();
     this.changes++;
     if (done !== undefined) setImmediate(done);
@@ -35,7 +54,8 @@ export class TopicEmitter {
   }
 
   removeListener(filter: string, listener: Listener, done?: () => void): this {
-    this.#listeners.remove({ levels: filter.split("/") }, listener);
+    if (isSharedKey(filter)) this.#shared.leave(filter, listener);
+    else this.#listeners.remove({ levels: filter.split("/") }, listener);
     this.#known.clear();
     this.changes++;
     if (done !== undefined) setImmediate(done);
@@ -44,18 +64,21 @@ export class TopicEmitter {
 
   /** Whether anybody connected wants messages with this topic. */
   wants(topic: string): boolean {
-    return this.#match(topic).length > 0;
+    return this.#match(topic).length > 0 || this.#shared.wants(topic);
   }
 
   /** `done` is called when every listener is done with the packet. */
-  emit(packet: Packet, done: Done = () => undefined): this {
+  emit(packet: Packet, done: Done = nothing): this {
     const listeners = this.#match(packet.topic);
+    const emission = { packet, shared: undefined };
+    const shared = this.#shared.size === 0 ? undefined : this.#callsFor(packet as StoredPacket);
     const [only] = listeners;
-    const emission = { packet };
-    this.emission = emission;
-    if (only === undefined) {
+    if (shared !== undefined && shared.length > 0) {
+      call([...listeners.map((listener) => ({ listener, emission })), ...shared], this, done);
+    } else if (only === undefined) {
       done();
     } else if (listeners.length === 1) {
+      this.emission = emission;
       only(packet, done);
     } else {
       let left = listeners.length;
@@ -69,6 +92,23 @@ export class TopicEmitter {
     return this;
   }
 
+  /** Hands a message to the member that was chosen for it, if it is connected. Resolves when the next one may come. */
+  hand(choice: Choice): Promise<void> {
+    const listener = this.#shared.listenerOf(choice);
+    if (listener === undefined) return Promise.resolve();
+    return new Promise((resolve) => call([{ listener, emission: { packet: choice.packet, shared: choice.key } }], this, () => resolve()));
+  }
+
+  #callsFor(packet: StoredPacket): readonly Call[] {
+    return this.#shared.choices(packet).flatMap((choice) => {
+      const listener = this.#shared.listenerOf(choice);
+      if (listener !== undefined) return [{ listener, emission: { packet: choice.packet, shared: choice.key } }];
+      // It has gone while copies were being made; a session that has one gets it when its client is back.
+      if (!choice.isKept) void this.#shared.redeliver(choice.packet);
+      return [];
+    });
+  }
+
   close(done: () => void): void {
     setImmediate(done);
   }
@@ -80,5 +120,15 @@ export class TopicEmitter {
     if (this.#known.size >= CACHE_TOPICS_MAX) this.#known.clear();
     this.#known.set(topic, found);
     return found;
+  }
+}
+
+function call(calls: readonly Call[], emitter: { emission: Emission | undefined }, done: Done): void {
+  let left = calls.length;
+  for (const { listener, emission } of calls) {
+    emitter.emission = emission;
+    listener(emission.packet, () => {
+      if (--left === 0) done();
+    });
   }
 }

@@ -1,11 +1,19 @@
 import { createRequire } from "node:module";
+import type { Writable } from "node:stream";
+import { amendConnack } from "./connack.ts";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
+import type { Aliased } from "./topic-aliases.ts";
+import { amendPubcomp } from "./unknown-ids.ts";
+import { encodeInOrder } from "./user-properties.ts";
+
+/** The identifier of the property (MQTT 5, 3.3.2.3.4). */
+const TOPIC_ALIAS = 0x23;
 
 export type Packet = PublishFields & {
   readonly cmd: string;
-  readonly reasonCode?: unknown;
+  reasonCode?: unknown;
   readonly returnCode?: number;
-  readonly sessionPresent?: boolean;
+  sessionPresent?: boolean;
 };
 
 interface PublishFields {
@@ -49,6 +57,10 @@ export function installPacketEncoder(): void {
         return true; // The engine would publish the message only after a drain, and not at all when there is none.
       }
     }
+    const inOrder = packet.cmd === "publish" && options?.protocolVersion === 5 ? encodeInOrder(packet, generate5) : undefined;
+    if (inOrder !== undefined) return (stream as Writable).write(inOrder);
+    if (packet.cmd === "connack") amendConnack(packet, stream);
+    else if (packet.cmd === "pubcomp") amendPubcomp(packet, stream);
     return writeToStream(packet, stream, options);
   };
   short.short = true;
@@ -62,7 +74,12 @@ export function sendPacket(packet: Packet, stream: object, protocolVersion: numb
 
 /** Bytes of the packet on the wire. @throws when it cannot be encoded */
 export function sizeOf(packet: Packet, protocolVersion: number): number {
-  return library.generate(packet, { protocolVersion }).length;
+  const inOrder = protocolVersion === 5 ? encodeInOrder(packet, generate5) : undefined;
+  return (inOrder ?? library.generate(packet, { protocolVersion })).length;
+}
+
+function generate5(packet: Packet): Buffer {
+  return library.generate(packet, { protocolVersion: 5 });
 }
 
 /** Whether it is surely one that `encodePublish` takes. */
@@ -71,12 +88,14 @@ export function fitsShort({ topic, payload }: { readonly topic: string; readonly
 }
 
 /** MQTT 5, 3.3. False, and nothing written, when it is not one of the simple ones. */
-export function encodePublish(packet: PublishFields, version: number, outgoing: Outgoing): boolean {
-  const { topic, payload, messageId, qos = 0 } = packet;
+export function encodePublish(packet: PublishFields, version: number, outgoing: Outgoing, aliased?: Aliased): boolean {
+  const { payload, messageId, qos = 0 } = packet;
+  const topic = aliased === undefined ? packet.topic : aliased.topic;
+  const alias = aliased === undefined ? 0 : aliased.alias;
   if (typeof topic !== "string" || !Buffer.isBuffer(payload) || (version === 5 && typeof packet.properties === "object")) return false;
   if (qos > 0 && typeof messageId !== "number") return false;
   const topicBytes = Buffer.byteLength(topic);
-  const length = 2 + topicBytes + (qos > 0 ? 2 : 0) + (version === 5 ? 1 : 0) + payload.length;
+  const length = 2 + topicBytes + (qos > 0 ? 2 : 0) + (version === 5 ? 1 : 0) + (alias > 0 ? 3 : 0) + payload.length;
   if (length > SHORT_BYTES_MAX) return false;
   let at = outgoing.reserve(length + (length < 128 ? 2 : 3));
   const { bytes } = outgoing;
@@ -94,7 +113,12 @@ export function encodePublish(packet: PublishFields, version: number, outgoing: 
     bytes[at++] = Number(messageId) >> 8;
     bytes[at++] = Number(messageId);
   }
-  if (version === 5) bytes[at++] = 0;
+  if (version === 5) bytes[at++] = alias > 0 ? 3 : 0;
+  if (alias > 0) {
+    bytes[at++] = TOPIC_ALIAS;
+    bytes[at++] = alias >> 8;
+    bytes[at++] = alias;
+  }
   bytes.set(payload, at);
   return true;
 }

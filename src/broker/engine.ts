@@ -1,7 +1,10 @@
 import { Aedes, type AedesOptions, type Client, type PublishPacket } from "aedes";
 import { type StoredPacket, storedOf } from "./copies.ts";
 import type { TopicEmitter } from "./emitter.ts";
+import { filterOfKey, isSharedKey } from "./filters.ts";
+import { forwarderOf } from "./forward.ts";
 import { originOf } from "./packet.ts";
+import type { Member } from "./shared/group.ts";
 import { DUPLICATE, type SessionStore } from "./session-store.ts";
 
 type Done = (error?: Error) => void;
@@ -15,6 +18,8 @@ function nothing(): void {}
 export class Engine extends Aedes {
   readonly #emitter: TopicEmitter;
   readonly #store: SessionStore;
+  /** By the timer. */
+  readonly #waitingWills = new WeakMap<object, readonly [Client, object]>();
 
   constructor(options: AedesOptions, parts: { emitter: TopicEmitter; store: SessionStore }) {
     super({ ...options, mq: parts.emitter, persistence: parts.store });
@@ -26,8 +31,61 @@ export class Engine extends Aedes {
     this.handle = (...args) => {
       const client = handle(...args);
       Reflect.set(client, "subscriptions", Object.create(null));
+      client.conn.once("close", () => parts.store.shared.forget(client));
       return client;
     };
+    this.#noteWills();
+    this.#askForGroups();
+    parts.store.shared.connect({
+      number: () => this.#nextNumber(),
+      keep: (choice) => parts.store.keep(choice),
+      hand: (choice) => parts.emitter.hand(choice),
+    });
+  }
+
+  /**
+   * Whoever sets the hook is asked for the filter of a shared subscription as for any other: what counts is which messages the client gets. The client
+   * joins the group when it may, before the engine subscribes.
+   */
+  #askForGroups(): void {
+    let hook = this.authorizeSubscribe;
+    const asking: typeof hook = (client, subscription, callback) => {
+      const key = subscription.topic;
+      if (!isSharedKey(key)) return hook(client, subscription, callback);
+      hook(client, { ...subscription, topic: filterOfKey(key) }, (error, granted) => {
+        const forwarder = client === null ? undefined : forwarderOf(client);
+        if (granted && forwarder !== undefined) this.#store.shared.join(key, { client: client as unknown as Member["client"], forwarder });
+        callback(error, granted ? { ...granted, topic: key } : granted);
+      });
+    };
+    const set = (next: typeof hook): void => {
+      hook = next;
+    };
+    Object.defineProperty(this, "authorizeSubscribe", { get: () => asking, set });
+  }
+
+  /** Publishes the will of a session that ends before its client is back, if it waits for that. */
+  endWill(id: string): void {
+    const timers = Reflect.get(this, "delayedWills") as ReadonlyMap<string, object>;
+    const timer = timers.get(id);
+    const waiting = timer === undefined ? undefined : this.#waitingWills.get(timer);
+    if (waiting === undefined) return;
+    for (const [name, ...args] of [
+      ["clearDelayedWill", id],
+      ["publishWill", ...waiting],
+    ] as const)
+      Reflect.apply(Reflect.get(this, name) as (...args: readonly unknown[]) => void, this, args);
+  }
+
+  /** Notes who a will that waits is from, which only the engine's timer knows. */
+  #noteWills(): void {
+    const schedule = Reflect.get(this, "scheduleWill") as (client: Client, will: object, seconds: number) => void;
+    const timers = Reflect.get(this, "delayedWills") as ReadonlyMap<string, object>;
+    Reflect.set(this, "scheduleWill", (client: Client, will: object, seconds: number) => {
+      schedule.call(this, client, will, seconds);
+      const timer = timers.get(client.id);
+      if (timer !== undefined) this.#waitingWills.set(timer, [client, will]);
+    });
   }
 
   /** The next place in the queues. */

@@ -13,6 +13,23 @@ export function sharedFilter(text: string): SharedFilter | undefined {
   return end < 0 ? { group: text.slice(SHARE.length), filter: "" } : { group: text.slice(SHARE.length, end), filter: text.slice(end + 1) };
 }
 
+/** Before the name of the group in what the protocol engine is given for a shared subscription. No client can have U+0000 in a filter [MQTT-1.5.4-2]. */
+const SHARE_KEY = "\0share/";
+
+/** A filter as the protocol engine and the stored sessions have it: the engine would refuse one that begins with `$share/`. */
+export function keyOfFilter(text: string): string {
+  return text.startsWith(SHARE) ? SHARE_KEY + text.slice(SHARE.length) : text;
+}
+
+export function isSharedKey(key: string): boolean {
+  return key.startsWith(SHARE_KEY);
+}
+
+/** What messages have to match: of a shared subscription the filter behind the name of its group. */
+export function filterOfKey(key: string): string {
+  return isSharedKey(key) ? key.slice(key.indexOf("/", SHARE_KEY.length) + 1) : key;
+}
+
 /** Why the text is no topic filter (MQTT 5, 4.7.1 and 4.8.2), or undefined when it is one. */
 export function filterProblem(text: string): string | undefined {
   const shared = sharedFilter(text);

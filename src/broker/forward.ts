@@ -2,9 +2,11 @@ import type { Client } from "aedes";
 import { Backlog } from "./backlog.ts";
 import { asError } from "./copies.ts";
 import type { Emission } from "./emitter.ts";
-import { encodePublish, sendPacket, sizeOf } from "./encode.ts";
+import { encodePublish, type Packet, sendPacket, sizeOf } from "./encode.ts";
 import { type Grant, Grants, type Subscribed } from "./grants.ts";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
+import type { SharedPacket } from "./shared/groups.ts";
+import { TopicAliases } from "./topic-aliases.ts";
 
 type Done = () => void;
 
@@ -24,6 +26,10 @@ export interface Forwarded {
   /** A kept message that is sent because of a new subscription has none. */
   readonly brokerId: string | null;
   readonly brokerCounter: number;
+  /** When it need not be sent any more, in ms since 1970. */
+  readonly messageExpiry?: number;
+  /** The message that was chosen for the client as a member of a group. */
+  readonly source?: SharedPacket;
 }
 
 /** What is used of the protocol engine's client beside its public members. */
@@ -41,6 +47,8 @@ interface ForwardingClient extends Client {
 
 /** The queue of a session that is stored. */
 interface Queue {
+  readonly isFree: boolean;
+  knows(id: number): boolean;
   offer(packet: Forwarded): void;
   sendKept(packet: Forwarded, done: Done): void;
 }
@@ -50,13 +58,24 @@ export interface ForwardParts {
   queueOf(client: object): Queue | undefined;
   /** What is being emitted, and how often subscriptions have changed. */
   readonly emitter: { readonly emission: Emission | undefined; readonly changes: number };
+  /** Gives a message to another member of its group. */
+  redeliver(packet: SharedPacket): void;
 }
+
+/** What is sent to a client. */
+type Publish = Packet & { readonly topic: string };
+
+/** What an alias for its topic adds to a packet, and to the length of its properties. */
+const ALIAS_BYTES = 4;
 
 /** Messages that a client may have without an acknowledgement; one of version 5 may want fewer (Receive Maximum, MQTT 5, 3.1.2.11.3). */
 export const UNACKNOWLEDGED_MAX = 16_384;
 
 /** A client that has as much as it may, and acknowledges nothing of it for so long, is cut off; as one whose socket takes nothing. */
 const SILENT_MS_MAX = 60_000;
+
+/** Messages of QoS 0 that wait for a client before a group looks for another. */
+const WAITING_FOR_GROUP_MAX = 1_000;
 
 const FORWARDER = Symbol("forwarder");
 
@@ -93,6 +112,9 @@ export class Forwarder {
   #isWaiting = false;
   /** Packet ids that the client has not acknowledged. */
   readonly #sent = new Set<number>();
+  /** Of those, messages of QoS 1 that another member of a group may get instead. */
+  readonly #shared = new Map<number, SharedPacket>();
+  readonly aliases = new TopicAliases();
   /** Runs while it has as many as it may. */
   #silence: NodeJS.Timeout | undefined;
 
@@ -105,7 +127,24 @@ export class Forwarder {
       () => parts.emitter.changes,
     );
     // Whoever waits for what is left of it goes on.
-    client.conn.once("close", () => this.#run());
+    client.conn.once("close", () => {
+      this.#run();
+      for (const packet of this.#shared.values()) parts.redeliver(packet);
+      this.#shared.clear();
+    });
+  }
+
+  /** Whether the client is there to get messages of shared subscriptions. */
+  get isReady(): boolean {
+    return this.#client.connackSent && this.#isConnected;
+  }
+
+  /** Whether a message would be sent to it at once, or with few others. */
+  hasRoom(qos: number): boolean {
+    if (this.#outgoing.isFull) return false;
+    if (qos === 0) return this.#backlog.length < WAITING_FOR_GROUP_MAX;
+    const queue = this.#queue;
+    return queue === undefined ? this.#sent.size + this.#backlog.length < this.#unacknowledgedMax : queue.isFree;
   }
 
   /**
@@ -118,9 +157,13 @@ export class Forwarder {
     const isFirst = emission !== this.#emission;
     this.#emission = emission;
     const message = emission?.packet as Forwarded | undefined;
-    const grant = isFirst && message !== undefined ? this.grants.of(message.topic, message.clientId === this.#client.id) : undefined;
+    const grant = isFirst && message !== undefined ? this.#grantOf(message, emission?.shared) : undefined;
     if (message === undefined || grant === undefined) setImmediate(done);
-    else this.#give(granted(message, grant), done);
+    else this.#give(granted(message, grant, emission?.shared), done);
+  }
+
+  #grantOf({ topic, clientId }: Forwarded, group: string | undefined): Grant | undefined {
+    return group === undefined ? this.grants.of(topic, clientId === this.#client.id) : this.grants.ofKey(group);
   }
 
   #give(packet: Forwarded, done: Done): void {
@@ -159,7 +202,10 @@ export class Forwarder {
     clearTimeout(this.#silence);
     this.#silence = undefined;
     this.#backlog.drain((packet) => {
-      if (!this.#isConnected) return true;
+      if (!this.#isConnected) {
+        if (packet.source !== undefined) this.#parts.redeliver(packet.source);
+        return true;
+      }
       if (this.#isFull(packet)) return false;
       this.#write(packet);
       return true;
@@ -174,7 +220,16 @@ export class Forwarder {
 
   /** Whether the client has as many messages without an acknowledgement as it may [MQTT-3.3.4-9]. */
   get #hasAll(): boolean {
-    return this.#sent.size >= Math.min(this.#client.receiveMaximum, UNACKNOWLEDGED_MAX);
+    return this.#sent.size >= this.#unacknowledgedMax;
+  }
+
+  get #unacknowledgedMax(): number {
+    return Math.min(this.#client.receiveMaximum, UNACKNOWLEDGED_MAX);
+  }
+
+  /** Whether the client was sent a message with this packet id, and has not acknowledged it. */
+  knows(id: number): boolean {
+    return this.#sent.has(id) || this.#queue?.knows(id) === true;
   }
 
   #wait(): void {
@@ -186,6 +241,7 @@ export class Forwarder {
 
   /** The client sent PUBACK or PUBCOMP, or refused a message with PUBREC. */
   acknowledged(id: number): void {
+    if (this.#shared.size > 0) this.#shared.delete(id);
     if (!this.#sent.delete(id) || this.#silence === undefined) return;
     this.#run();
   }
@@ -196,18 +252,41 @@ export class Forwarder {
   }
 
   #write(packet: Forwarded): void {
-    const client = this.#client;
-    const { _wireVersion } = client;
-    const version = _wireVersion ?? 4;
-    if (packet.qos > 0) packet.messageId = this.#takeId();
+    const { messageExpiry, source } = packet;
+    const left = messageExpiry === undefined ? 1 : Math.ceil((messageExpiry - Date.now()) / 1_000);
+    if (left <= 0) return; // [MQTT-3.3.2-5]
+    const id = packet.qos > 0 ? this.#takeId() : undefined;
+    packet.messageId = id;
+    const sent = messageExpiry === undefined ? packet : { ...packet, properties: { ...packet.properties, messageExpiryInterval: left } };
     try {
-      if (!fits(packet, client.maximumPacketSize, version)) return;
-      if (packet.messageId !== undefined) this.#sent.add(packet.messageId);
-      if (encodePublish(packet, version, this.#outgoing)) this.#outgoing.written();
-      else sendPacket(packet, client.conn, version);
+      if (!fits(sent, this.#client.maximumPacketSize, this.#version)) return;
+      if (id !== undefined) this.#sent.add(id);
+      if (id !== undefined && packet.qos === 1 && source !== undefined) this.#shared.set(id, source);
+      this.send(sent);
     } catch (error) {
-      client.emit("error", asError(error));
+      this.#client.emit("error", asError(error));
     }
+  }
+
+  /** Writes a PUBLISH, with an alias for its topic if the client has allowed one. @throws when it cannot be encoded */
+  send(packet: Publish): void {
+    const { conn, maximumPacketSize } = this.#client;
+    if (!this.aliases.areAllowed) return this.#encode(packet, packet.topic, 0);
+    const mayGrow = (): boolean => maximumPacketSize === undefined || sizeOf(packet, 5) + ALIAS_BYTES <= maximumPacketSize;
+    const { topic, alias } = this.aliases.of(packet.topic, mayGrow);
+    if (packet.properties === undefined || alias === 0) return this.#encode(packet, topic, alias);
+    sendPacket({ ...packet, topic, properties: { ...packet.properties, topicAlias: alias } }, conn, 5);
+  }
+
+  #encode(packet: Publish, topic: string, alias: number): void {
+    const version = this.#version;
+    if (encodePublish(packet, version, this.#outgoing, alias === 0 ? undefined : { topic, alias })) this.#outgoing.written();
+    else sendPacket(alias === 0 ? packet : { ...packet, topic, properties: { topicAlias: alias } }, this.#client.conn, version);
+  }
+
+  get #version(): number {
+    const { _wireVersion: version } = this.#client;
+    return version ?? 4;
   }
 
   #takeId(): number {
@@ -218,14 +297,15 @@ export class Forwarder {
   }
 }
 
-function granted(message: Forwarded, { qos, retained, identifiers }: Grant): Forwarded {
+function granted(message: Forwarded, { qos, retained, identifiers }: Grant, group: string | undefined): Forwarded {
   const { properties } = message;
-  return {
+  const given = {
     ...message,
     qos: Math.min(message.qos, qos),
     retain: message.retain && retained,
     properties: identifiers === undefined ? properties : { ...properties, subscriptionIdentifier: identifiers },
   };
+  return group === undefined ? given : { ...given, source: message as SharedPacket };
 }
 
 /** A packet that is larger than its client accepts is not sent, as if it had been [MQTT-3.1.2-24], [MQTT-3.1.2-25]. */

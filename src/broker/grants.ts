@@ -56,6 +56,12 @@ export class Grants {
     return grant;
   }
 
+  /** Of one subscription, by its key: that of a group counts by itself. */
+  ofKey(key: string): Grant | undefined {
+    const subscribed = this.#subscriptions()[key];
+    return subscribed === undefined ? undefined : together([subscribed]);
+  }
+
   #refresh(): void {
     const changes = this.#changes();
     if (changes === this.#seen) return;

@@ -4,8 +4,9 @@ import { forwarderOf } from "./forward.ts";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
 import { PACKET_BYTES, type Room } from "./room.ts";
 import { sendPacket } from "./encode.ts";
+import { ReceiveWindow } from "./receive-window.ts";
 import { REASON } from "./reasons.ts";
-import { allAsSent } from "./subscriptions-as-sent.ts";
+import { allAsSent, nameGroups } from "./subscriptions-as-sent.ts";
 import { malformed, ProtocolError, protocolError } from "./wire-reader.ts";
 
 type Done = (error?: Error) => void;
@@ -73,6 +74,7 @@ class Incoming {
   /** What the packet that the engine is being given is to call. */
   #next: Done = this.#otherDone;
   #state: "new" | "connecting" | "ready" | "refused" = "new";
+  readonly #window: ReceiveWindow;
   #messages = 0;
   #others = 0;
   /** What it has taken of the room. */
@@ -89,6 +91,7 @@ class Incoming {
   constructor(client: ReadingClient, messagesMax: number, room: Room) {
     this.#client = client;
     this.#messagesMax = messagesMax;
+    this.#window = new ReceiveWindow(messagesMax);
     this.#outgoing = outgoingOf(client.conn);
     this.#room = room;
     const { _parser: parser, _nextBatch: read, conn } = client;
@@ -122,6 +125,7 @@ class Incoming {
   #take(packet: Packet): void {
     // A message that the client refuses is done with [MQTT-4.3.3-4]; the engine says so only of sessions that are stored.
     if (packet.cmd === "pubrec" && (packet.reasonCode ?? 0) >= 0x80) forwarderOf(this.#client)?.acknowledged(packet.messageId ?? 0);
+    else if (packet.cmd === "pubrec" && this.#answerUnknown(packet)) return;
     const problem = this.#problem(packet);
     if (problem !== undefined) return this.#refuse(problem);
     const waits = this.#state === "refused" || this.#held.length > 0 || !this.#mayPass(packet);
@@ -130,9 +134,19 @@ class Incoming {
     else this.#hold(packet);
   }
 
+  /** A PUBREC for what the client was not sent, or has acknowledged, is answered with that (MQTT 5, 3.6.2.1); before version 5 there is no way to. */
+  #answerUnknown({ messageId = 0 }: Packet): boolean {
+    const client = this.#client;
+    if (client.version !== 5 || !client.connackSent || forwarderOf(client)?.knows(messageId) !== false) return false;
+    sendPacket({ cmd: "pubrel", messageId, reasonCode: REASON.packetIdNotFound }, client.conn, 5);
+    return true;
+  }
+
   /** What a client may not send at this point. */
-  #problem({ cmd, properties }: Packet): ProtocolError | undefined {
+  #problem({ cmd, qos, messageId = 0, properties }: Packet): ProtocolError | undefined {
     if (this.#state === "new") return undefined;
+    if (cmd === "pubrel") this.#window.release(messageId);
+    if (qos === 2 && cmd === "publish" && this.#client.version === 5 && !this.#window.take(messageId)) return this.#tooMany;
     if (cmd === "connect") return protocolError("there is a second CONNECT"); // [MQTT-3.1.0-2]
     if (cmd === "auth") return protocolError("there is an AUTH, and no authentication that asks for it"); // [MQTT-4.12.0-6]
     const { _connectSessionExpiryInterval: seconds } = this.#client;
@@ -165,13 +179,15 @@ class Incoming {
   #pass(packet: Packet): void {
     if (this.#state === "new") this.#state = "connecting";
     if (packet.cmd === "subscribe") allAsSent(packet);
+    else if (packet.cmd === "unsubscribe") nameGroups(packet);
     const message = isMessage(packet);
     const bytes = Math.max(PACKET_BYTES, packet.payload?.length ?? 0);
     if (message) this.#messages++;
     else this.#others++;
     this.#bytes += bytes;
     this.#room.take(bytes);
-    if (bytes > PACKET_BYTES) this.#next = (error) => this.#done(error, message, bytes);
+    if (packet.qos === 2 && message) this.#next = (error) => this.#doneOnce(packet, error, bytes);
+    else if (bytes > PACKET_BYTES) this.#next = (error) => this.#done(error, message, bytes);
     else this.#next = message ? this.#messageDone : this.#otherDone;
     this.#hand(packet);
   }
@@ -185,8 +201,11 @@ class Incoming {
     this.#held.push(packet);
     if (isMessage(packet)) this.#heldMessages++;
     // None of these has been answered, so more of them than the client was told it may have is its own fault [MQTT-3.3.4-9].
-    if (this.#state === "ready" && this.#client.version === 5 && this.#heldMessages > this.#messagesMax)
-      this.#refuse(new ProtocolError(REASON.receiveMaximumExceeded, `more than ${this.#messagesMax} messages without an answer`));
+    if (this.#state === "ready" && this.#client.version === 5 && this.#heldMessages > this.#messagesMax) this.#refuse(this.#tooMany);
+  }
+
+  get #tooMany(): ProtocolError {
+    return new ProtocolError(REASON.receiveMaximumExceeded, `more than ${this.#messagesMax} messages without an answer`);
   }
 
   /** Closes the connection, and says why where the version has a way to [MQTT-4.13.1-1]. */
@@ -213,6 +232,12 @@ class Incoming {
     else if (reasonCode === REASON.unsupportedVersion)
       sendPacket({ cmd: "connack", sessionPresent: false, returnCode: VERSION_REFUSED }, conn, 4);
     this.#client.emit("error", error);
+  }
+
+  /** One that was refused is not open any more; the engine says so on the packet. */
+  #doneOnce(packet: Packet, error: Error | undefined, bytes: number): void {
+    if (Reflect.get(packet, "_notAuthorized") === true) this.#window.release(packet.messageId ?? 0);
+    this.#done(error, true, bytes);
   }
 
   #done(error: Error | undefined, message: boolean, bytes: number): void {

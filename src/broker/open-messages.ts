@@ -1,6 +1,7 @@
 import type { Aedes, Client } from "aedes";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
+import { noteResumed } from "./connack.ts";
 import { Receives } from "./receives.ts";
 import { Resends } from "./resends.ts";
 
@@ -8,8 +9,10 @@ import { Resends } from "./resends.ts";
 interface Ledger {
   /** Resolves when no packet id of a QoS 2 message is left, and nothing waits for the client, also after a crash. */
   clear(client: string): Promise<void>;
-  /** Whether the client has a session that messages wait for. */
+  /** Whether the client has a session that outlives a connection. */
   has(client: string): boolean;
+  /** Publishes the will of a session that ends, if it was to wait for the client. */
+  endWill(client: string): void;
 }
 
 /** "Session taken over" (MQTT 5, 3.14.2.1). */
@@ -67,12 +70,16 @@ export class OpenMessages {
     const startsAnew = Reflect.get(client, "_cleanStart") === true || (before !== undefined && endsWithConnection(before));
     if (!startsAnew) {
       await this.#ending.get(client.id);
+      if (!this.#ledger.has(client.id)) return;
+      noteResumed(client);
       // To the engine a session that is to end with this connection has nothing stored, also one that is resumed.
-      if (client.clean && this.#ledger.has(client.id)) Reflect.set(client, "clean", false);
+      if (client.clean) Reflect.set(client, "clean", false);
       return;
     }
     // It must not take messages any more when its packet ids are forgotten.
     if (before !== undefined) await new Promise<void>((ended) => before.disconnect({ reasonCode: TAKEN_OVER }, ended));
+    // The will is due when the session ends, if not before (MQTT 5, 3.1.3.2.2).
+    this.#ledger.endWill(client.id);
     await this.#clear(client.id);
   }
 

@@ -14,10 +14,14 @@ export function originOf(packet: object): string | undefined {
   return Reflect.get(packet, ORIGIN) as string | undefined;
 }
 
-/** An alias is its connection's; the engine leaves its name without a value, which a stored packet must not have, as it could not be sent. */
-export function dropAlias(packet: PublishPacket): void {
-  if (packet.properties === undefined || !("topicAlias" in packet.properties)) return;
-  const { topicAlias: _, ...properties } = packet.properties;
+/**
+ * Takes off what is not part of a message. An alias is its connection's; the engine leaves its name without a value, which a stored packet must not have, as it
+ * could not be sent. How long a will waits is the broker's to know (MQTT 5, 3.1.3.2.2), and no property of a PUBLISH.
+ */
+export function dropForeign(packet: PublishPacket): void {
+  const { properties: all } = packet;
+  if (all === undefined || !("topicAlias" in all || "willDelayInterval" in all)) return;
+  const { topicAlias: _, willDelayInterval: __, ...properties } = all as typeof all & { willDelayInterval?: unknown };
   if (Object.keys(properties).length > 0) packet.properties = properties;
   else delete packet.properties;
 }

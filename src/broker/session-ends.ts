@@ -16,9 +16,12 @@ interface Shelf {
   ends(): AsyncIterable<SessionEnd>;
 }
 
+/** The interval of a session that does not expire (MQTT 5, 3.1.2.11.2). */
+const NEVER_SECONDS = 0xff_ff_ff_ff;
+
 /**
- * Lets sessions end in time also when the gateway was restarted while their clients were away; the engine's timers end with the process. After a
- * crash a session that was connected counts as left at the next start.
+ * Knows which sessions there are, and lets them end in time also when the gateway was restarted while their clients were away; the engine's timers
+ * end with the process. After a crash a session that was connected counts as left at the next start.
  */
 export class SessionEnds {
   readonly #shelf: Shelf;
@@ -39,11 +42,12 @@ export class SessionEnds {
   async follow(aedes: Aedes, now: number): Promise<void> {
     const schedule = Reflect.get(aedes, "scheduleSessionExpiry") as (this: Aedes, session: object) => void;
     for await (const { id, seconds, since = now } of this.#shelf.ends()) {
+      this.#sessions.set(id, undefined);
+      this.#write(() => this.#shelf.storeEnd({ id, seconds, since }));
+      if (seconds >= NEVER_SECONDS) continue;
       const left = Math.max(0.001, (since - now) / 1_000 + seconds);
       // What the engine uses of a client that is gone. What waits in its queue goes when the session is said to have expired.
       schedule.call(aedes, { id, version: 5, clean: false, sessionExpiryInterval: left, emptyOutgoingQueue: (done: () => void) => done() });
-      this.#sessions.set(id, undefined);
-      this.#write(() => this.#shelf.storeEnd({ id, seconds, since }));
     }
     aedes.on("client", (client) => this.#begun(client));
     aedes.on("clientDisconnect", (client) => {
@@ -60,9 +64,14 @@ export class SessionEnds {
     await this.#last;
   }
 
+  /** Whether the client has a session, with a connection or without. */
+  has(id: string): boolean {
+    return this.#sessions.has(id);
+  }
+
   /** Before version 5 a session ends with its connection or never. One that is resumed to end with it has to end after a crash too. */
   #begun(client: Client): void {
-    if (client.version !== 5 || client.clean) return this.#forget(client.id);
+    if (client.clean) return this.#forget(client.id);
     this.#sessions.set(client.id, client);
     this.#keep(client, undefined);
   }

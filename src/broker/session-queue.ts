@@ -102,7 +102,7 @@ export class SessionQueue {
     const { brokerCounter: number } = packet;
     if (this.#state === "live") {
       if (number > this.#readTo && this.#hasRoom) return this.#send(packet, number);
-      if (this.#knows(number)) return;
+      if (this.#isSent(number)) return;
       this.#from = this.#shelf.keyOf(number);
       this.#state = "reading";
       void this.#guarded(() => this.#read());
@@ -147,11 +147,21 @@ export class SessionQueue {
     return this.#sent.size < this.#unacknowledgedMax && !this.#outgoing.isFull;
   }
 
+  /** Whether a message would be sent at once. */
+  get isFree(): boolean {
+    return this.#state === "live" && this.#hasRoom;
+  }
+
+  /** Whether a message with this packet id was sent and not acknowledged. */
+  knows(id: number): boolean {
+    return this.#ids.has(id);
+  }
+
   get #mayHold(): boolean {
     return this.#isReading && this.#held.length < HELD_MAX;
   }
 
-  #knows(number: number): boolean {
+  #isSent(number: number): boolean {
     return this.#sent.has(number) || this.#settled.has(number);
   }
 
@@ -208,7 +218,7 @@ export class SessionQueue {
       const { brokerCounter: number } = packet;
       if (number > this.#readTo) {
         this.#send(packet, number);
-      } else if (!this.#knows(number)) {
+      } else if (!this.#isSent(number)) {
         // Sent and acknowledged before, or written after a later one was read. What follows must not overtake it.
         this.#held = held.slice(at);
         return false;
@@ -224,7 +234,7 @@ export class SessionQueue {
   #resume(packet: QueuedPacket): void {
     const { number } = packet;
     this.#readTo = Math.max(this.#readTo, number);
-    if (this.#knows(number)) return;
+    if (this.#isSent(number)) return;
     const known = this.#earlier.get(number) ?? packet.messageId;
     this.#earlier.delete(number);
     if (packet.cmd === "pubrel") {
@@ -238,7 +248,8 @@ export class SessionQueue {
       if (known !== undefined) this.#ids.delete(known);
       return this.#shelf.forget(number, known);
     }
-    const grant = forwarderOf(this.#client)?.grants.of(packet.topic, false);
+    const grants = forwarderOf(this.#client)?.grants;
+    const grant = packet.shared === undefined ? grants?.of(packet.topic, false) : grants?.ofKey(packet.shared);
     // Its subscription may be gone, or one of QoS 0 by now, which is not what the message is in the queue for.
     const qos = Math.min(packet.qos, grant?.qos || packet.qos);
     const retain = packet.retain && grant?.retained === true;
@@ -276,8 +287,10 @@ export class SessionQueue {
     const client = this.#client;
     if (this.#isOver) return;
     const { _wireVersion: version } = client;
+    const { cmd, topic } = packet;
     try {
-      sendPacket(packet, client.conn, version ?? 4);
+      if (cmd === "publish" && typeof topic === "string") forwarderOf(client)?.send({ ...packet, topic });
+      else sendPacket(packet, client.conn, version ?? 4);
     } catch (error) {
       client.emit("error", asError(error));
     }

@@ -30,6 +30,8 @@ const entry = z.discriminatedUnion("cmd", [
       .number()
       .nullish()
       .transform((value) => value ?? undefined),
+    /** The group that the message is from. */
+    shared: z.string().optional(),
   }),
   z.object({ ...place.shape, cmd: z.literal("pubrel"), messageId: z.number() }),
 ]);

@@ -11,8 +11,11 @@ import { receiveOf } from "./receives.ts";
 import { describeFailure, openSessionDatabase, type SessionDatabase } from "./session-database.ts";
 import type { SessionQueue } from "./session-queue.ts";
 import { SessionQueues } from "./session-queues.ts";
+import type { ShelfParts } from "./session-shelf.ts";
 import { StoredSessions } from "./stored-sessions.ts";
+import { passOn } from "./shared/orphans.ts";
 import type { StoredSubscription } from "./subscription-index.ts";
+import { noteUnknownRelease } from "./unknown-ids.ts";
 
 interface PacketReference {
   readonly cmd?: string;
@@ -74,6 +77,7 @@ export class SessionStore extends StoredSessions {
   readonly #sync: LogSync;
   readonly #isSynced: boolean;
   readonly #unwanted = new Set<string>();
+  readonly #shelves: ShelfParts;
   readonly #queues: SessionQueues;
   /** By client id: what a client sends over one connection must not be overtaken by what it sends over the next. */
   readonly #looked = new InOrder();
@@ -91,7 +95,8 @@ export class SessionStore extends StoredSessions {
     this.#files = files;
     this.#sync = sync;
     this.#isSynced = isSynced;
-    this.#queues = new SessionQueues({ database, writes: this.writes, gateway });
+    this.#shelves = { database, writes: this.writes, gateway };
+    this.#queues = new SessionQueues(this.#shelves);
     this.failed = failed;
     this.failed.catch(() => (this.#broken = true));
   }
@@ -178,7 +183,7 @@ export class SessionStore extends StoredSessions {
     const generation = this.#generation;
     const subscriptions = super.wanting(topic);
     // Not at once: whoever asked goes on after that, and must not be overtaken by a later packet that need not ask.
-    if (subscriptions.length === 0) setImmediate(() => this.#remember(topic, generation));
+    if (subscriptions.length === 0 && !this.shared.keeps(topic)) setImmediate(() => this.#remember(topic, generation));
     return subscriptions;
   }
 
@@ -284,7 +289,12 @@ export class SessionStore extends StoredSessions {
     const isOpen =
       packet.cmd === "pubrel" && (this.#ledger.has(client.id, packet.messageId ?? 0) || this.#releasing.has(idOf(client, packet)));
     if (isOpen) return Promise.resolve(packet);
-    return this.#looked.after(client.id, super.incomingGetPacket(client, packet));
+    const found = this.#looked.after(client.id, super.incomingGetPacket(client, packet));
+    if (packet.cmd !== "pubrel") return found;
+    return found.catch((error: unknown) => {
+      noteUnknownRelease(client, packet.messageId ?? 0);
+      throw error;
+    });
   }
 
   /**
@@ -308,6 +318,7 @@ export class SessionStore extends StoredSessions {
    */
   async clear(client: string): Promise<void> {
     try {
+      await passOn(client, this.#shelves, this.shared);
       if (!(await this.clearSession(client))) return;
       this.#sync.written();
       await this.secure();

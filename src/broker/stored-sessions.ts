@@ -6,7 +6,9 @@ import { codec } from "./codec.ts";
 import type { StoredPacket } from "./copies.ts";
 import type { SessionDatabase } from "./session-database.ts";
 import type { SessionEnd } from "./session-ends.ts";
+import { isSharedKey } from "./filters.ts";
 import { padded, queueKey } from "./session-shelf.ts";
+import type { Choice, SharedGroups } from "./shared/groups.ts";
 import { type SessionWrite, SessionWrites } from "./session-writes.ts";
 import { type StoredSubscription, SubscriptionIndex } from "./subscription-index.ts";
 
@@ -54,7 +56,12 @@ export class StoredSessions extends AsyncLevelPersistence {
     return this.#index.has(client);
   }
 
-  /** Those that get copies. */
+  /** Who shares subscriptions. */
+  get shared(): SharedGroups {
+    return this.#index.shared;
+  }
+
+  /** Those that get copies; of shared subscriptions see `shared`. */
   protected wanting(topic: string): readonly StoredSubscription[] {
     return this.#index.match(topic);
   }
@@ -71,12 +78,20 @@ export class StoredSessions extends AsyncLevelPersistence {
 
   /** The writes that put a copy into the queue of each session, once however many of its subscriptions match. */
   protected copiesFor(subscriptions: readonly StoredSubscription[], packet: StoredPacket): readonly SessionWrite[] {
+    const shared =
+      this.shared.size === 0 ? [] : this.shared.choices(packet).flatMap((choice) => (choice.isKept ? [copyForMember(choice)] : []));
     const clients = new Set<string>();
     for (const { clientId, nl } of subscriptions) if (nl !== true || clientId !== packet.clientId) clients.add(clientId);
-    if (clients.size === 0) return [];
+    if (clients.size === 0) return shared;
     const value = codec.encode(copyOf(packet));
     const { brokerId, brokerCounter } = packet;
-    return Array.from(clients, (client) => ({ type: "put", key: queueKey(client, brokerId, brokerCounter), value }));
+    const copies = Array.from(clients, (client) => ({ type: "put", key: queueKey(client, brokerId, brokerCounter), value }) as const);
+    return shared.length === 0 ? copies : [...copies, ...shared];
+  }
+
+  /** Writes the message into the queue of the member that was chosen for it. */
+  async keep(choice: Choice): Promise<void> {
+    await this.writes.write(copyForMember(choice));
   }
 
   /** Whether the packet id of a client's QoS 2 message is here. */
@@ -112,13 +127,20 @@ export class StoredSessions extends AsyncLevelPersistence {
     for await (const bytes of this.#database.values({ gte: "expiry:", lt: "expiry;" })) yield sessionEnd.parse(codec.decode(bytes));
   }
 
+  /** Nothing that was kept is sent for a shared subscription (MQTT 5, 4.8.2). */
   override createRetainedStreamCombi(patterns: readonly string[]): Readable {
-    return Readable.from(withoutNulls(super.createRetainedStreamCombi(patterns)));
+    const own = patterns.filter((pattern) => !isSharedKey(pattern));
+    return own.length === 0 ? Readable.from([]) : Readable.from(withoutNulls(super.createRetainedStreamCombi(own)));
   }
 }
 
 function endKey(id: string): string {
   return `expiry:${encodeURIComponent(id)}`;
+}
+
+function copyForMember({ clientId, packet }: Choice): SessionWrite {
+  const value = codec.encode({ ...copyOf(packet), shared: packet.shared });
+  return { type: "put", key: queueKey(clientId, packet.brokerId, packet.brokerCounter), value };
 }
 
 /** What of a packet is kept in a queue. */

@@ -1,4 +1,6 @@
 import { TopicTrie } from "../core/topic.ts";
+import { isSharedKey } from "./filters.ts";
+import { SharedGroups } from "./shared/groups.ts";
 
 /** A subscription of a session that is stored. */
 export interface StoredSubscription {
@@ -15,6 +17,8 @@ export interface StoredSubscription {
 
 /** Which stored sessions get copies of a topic. Each filter of a session stands for itself: another that overlaps neither replaces nor removes it. */
 export class SubscriptionIndex {
+  /** Those of shared subscriptions; the filters of these are for their groups to match. */
+  readonly shared = new SharedGroups();
   readonly #trie = new TopicTrie<StoredSubscription>();
   /** By client and exact filter. */
   readonly #clients = new Map<string, Map<string, StoredSubscription>>();
@@ -33,6 +37,7 @@ export class SubscriptionIndex {
     let own = this.#clients.get(clientId);
     if (own === undefined) this.#clients.set(clientId, (own = new Map()));
     own.set(topic, subscription);
+    if (isSharedKey(topic)) return this.shared.store(clientId, topic);
     this.#trie.add({ levels: topic.split("/") }, subscription);
     if (nl === true) this.#noLocal++;
   }
@@ -43,6 +48,7 @@ export class SubscriptionIndex {
     if (own === undefined || known === undefined) return;
     own.delete(topic);
     if (own.size === 0) this.#clients.delete(clientId);
+    if (isSharedKey(topic)) return this.shared.unstore(clientId, topic);
     this.#trie.remove({ levels: topic.split("/") }, known);
     if (known.nl === true) this.#noLocal--;
   }

@@ -49,8 +49,8 @@ export const ALLOWED = {
   auth: new Set([0x15, 0x16, 0x1f, 0x26]),
 } as const;
 
-/** Checks a packet's properties (MQTT 5, 2.2.2) and answers with which there are. @throws ProtocolError */
-export function checkProperties(reader: WireReader, allowed: ReadonlySet<number>): ReadonlySet<number> {
+/** Checks a packet's properties (MQTT 5, 2.2.2) and answers with which there are; `names` gets those of user properties. @throws ProtocolError */
+export function checkProperties(reader: WireReader, allowed: ReadonlySet<number>, names?: string[]): ReadonlySet<number> {
   const part = reader.part(reader.variable());
   const found = new Set<number>();
   while (part.left > 0) {
@@ -59,7 +59,8 @@ export function checkProperties(reader: WireReader, allowed: ReadonlySet<number>
     if (property === undefined || !allowed.has(id)) throw unexpected(id, property);
     if (found.has(id) && id !== USER_PROPERTY) throw protocolError(`the property ${property.name} comes twice`);
     found.add(id);
-    checkValue(part, id, property);
+    const value = checkValue(part, id, property);
+    if (id === USER_PROPERTY) names?.push(String(value));
   }
   return found;
 }
@@ -70,13 +71,14 @@ function unexpected(id: number, property: Property | undefined): ProtocolError {
     : protocolError(`the property ${property.name} does not belong into this packet`);
 }
 
-function checkValue(part: WireReader, id: number, { name, kind, positive }: Property): void {
+function checkValue(part: WireReader, id: number, { name, kind, positive }: Property): number | string {
   const value = READ[kind](part, name);
   if (kind === "flag" && value !== 0 && value !== 1) throw protocolError(`${name} must be 0 or 1`);
   if (positive === true && value === 0) throw protocolError(`${name} must not be 0`);
   if (id === TOPIC_ALIAS && value === 0) throw new ProtocolError(REASON.topicAliasInvalid, "the topic alias must not be 0");
   const problem = id === RESPONSE_TOPIC ? topicNameProblem(String(value)) : undefined;
   if (problem !== undefined) throw protocolError(`the Response Topic is not a topic to publish to: ${problem}`);
+  return value;
 }
 
 const READ: Readonly<Record<Kind, (part: WireReader, name: string) => number | string>> = {
@@ -86,5 +88,9 @@ const READ: Readonly<Record<Kind, (part: WireReader, name: string) => number | s
   variable: (part) => part.variable(),
   binary: (part) => part.binary(),
   text: (part, name) => part.text(name),
-  pair: (part, name) => part.text(name) + part.text(name),
+  pair: (part, name) => {
+    const key = part.text(name);
+    part.text(name);
+    return key;
+  },
 };

@@ -26,24 +26,31 @@ const TOPIC_ALIAS = 0x23;
 /**
  * Checks a whole packet of a client against what the standard says of its bytes, for what the library's parser lets pass: fixed flags, texts that are
  * not UTF-8, packet ids of 0, properties that come twice or do not belong there, wildcards where none may be, and bytes that belong to nothing.
- * `start` is where its first byte is, `bodyAt` where the fixed header ends. `version` is undefined before CONNECT.
+ * `start` is where its first byte is, `bodyAt` where the fixed header ends. `version` is undefined before CONNECT. Answers with the names of the user
+ * properties that its message has, or its will, as they came.
  * @throws ProtocolError
  */
-export function checkPacket(bytes: Buffer, place: { start: number; bodyAt: number; end: number }, version: number | undefined): void {
+export function checkPacket(
+  bytes: Buffer,
+  place: { start: number; bodyAt: number; end: number },
+  version: number | undefined,
+): readonly string[] {
   const first = bytes[place.start] ?? 0;
   const type = first >> 4;
   const reader = new WireReader(bytes, place.bodyAt, place.end);
   if (type !== TYPE.publish && (first & 15) !== (FLAGS[type] ?? 0)) throw malformed("reserved flags of the fixed header are set");
-  checkBody(reader, { type, flags: first & 15, version: version ?? 0 });
+  const names: string[] = [];
+  checkBody(reader, { type, flags: first & 15, version: version ?? 0 }, names);
   if (reader.left > 0) throw malformed("there are bytes behind the last field");
+  return names;
 }
 
-function checkBody(reader: WireReader, { type, flags, version }: { type: number; flags: number; version: number }): void {
+function checkBody(reader: WireReader, { type, flags, version }: { type: number; flags: number; version: number }, names: string[]): void {
   switch (type) {
     case TYPE.connect:
-      return checkConnect(reader);
+      return checkConnect(reader, names);
     case TYPE.publish:
-      return checkPublish(reader, flags, version);
+      return checkPublish(reader, { flags, version }, names);
     case TYPE.puback:
     case TYPE.pubrec:
     case TYPE.pubrel:
@@ -68,7 +75,7 @@ function checkBody(reader: WireReader, { type, flags, version }: { type: number;
 const VERSIONS: Readonly<Record<string, readonly number[]>> = { MQIsdp: [3], MQTT: [4, 5] };
 
 /** MQTT 5, 3.1; MQTT 3.1.1, 3.1. A bridge adds 128 to the version. */
-function checkConnect(reader: WireReader): void {
+function checkConnect(reader: WireReader, names: string[]): void {
   const name = reader.text("the protocol name");
   const versions = Object.hasOwn(VERSIONS, name) ? VERSIONS[name] : undefined;
   // Whoever speaks something else understands no answer [MQTT-3.1.2-1].
@@ -76,14 +83,14 @@ function checkConnect(reader: WireReader): void {
   const version = reader.u8() & 127;
   try {
     if (!versions.includes(version)) throw new ProtocolError(REASON.unsupportedVersion, `version ${version} of ${name} is not supported`);
-    checkConnectBody(reader, version);
+    checkConnectBody(reader, version, names);
   } catch (error) {
     if (error instanceof ProtocolError) error.version = version;
     throw error;
   }
 }
 
-function checkConnectBody(reader: WireReader, version: number): void {
+function checkConnectBody(reader: WireReader, version: number, names: string[]): void {
   const flags = reader.u8();
   const [hasUser, hasPassword, hasWill] = [(flags & 128) !== 0, (flags & 64) !== 0, (flags & 4) !== 0];
   if ((flags & 1) !== 0) throw malformed("the reserved flag of CONNECT is set");
@@ -93,13 +100,13 @@ function checkConnectBody(reader: WireReader, version: number): void {
   reader.u16();
   if (version === 5) checkProperties(reader, ALLOWED.connect);
   reader.text("the client id");
-  if (hasWill) checkWill(reader, version);
+  if (hasWill) checkWill(reader, version, names);
   if (hasUser) reader.text("the user name");
   if (hasPassword) reader.binary();
 }
 
-function checkWill(reader: WireReader, version: number): void {
-  if (version === 5) checkProperties(reader, ALLOWED.will);
+function checkWill(reader: WireReader, version: number, names: string[]): void {
+  if (version === 5) checkProperties(reader, ALLOWED.will, names);
   checkTopic(reader.text("the topic of the will"));
   reader.binary();
 }
@@ -110,12 +117,12 @@ function checkTopic(topic: string): void {
 }
 
 /** MQTT 5, 3.3. */
-function checkPublish(reader: WireReader, flags: number, version: number): void {
+function checkPublish(reader: WireReader, { flags, version }: { flags: number; version: number }, names: string[]): void {
   const problem = publishFlagsProblem(flags);
   if (problem !== undefined) throw malformed(problem);
   const topic = reader.text("the topic");
   if ((flags & 6) !== 0) checkId(reader);
-  const properties = version === 5 ? checkProperties(reader, ALLOWED.publish) : new Set();
+  const properties = version === 5 ? checkProperties(reader, ALLOWED.publish, names) : new Set();
   if (topic !== "") checkTopic(topic);
   else if (!properties.has(TOPIC_ALIAS)) throw protocolError("there is neither a topic nor an alias for one");
   reader.skipRest();

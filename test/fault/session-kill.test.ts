@@ -71,3 +71,43 @@ it.each(["plain/a", "in/a"])("what is published to %s and acknowledged reaches t
   await eventually(() => expect(later.heard).toHaveLength(1));
   expect(retained.map((text) => `${topic}=${text}`)).toContain(later.heard[0]);
 });
+
+it.each(["plain/a", "in/a"])(
+  "what a group is to get of %s and was acknowledged is with one of its members",
+  { timeout: 180_000 },
+  async (topic) => {
+    await using folder = await TempFolder.make();
+    const members = ["w1", "w2", "w3"].map((clientId) => ({ clientId, clean: false }) as const);
+    const acknowledged: string[] = [];
+    {
+      await using broker = await start(folder.path);
+      for (const member of members) {
+        await using client = await connectClient(broker.address, member);
+        await client.mqtt.subscribeAsync(`$share/workers/${topic}`, { qos: 1 });
+      }
+    }
+    for (const [round, killAfter] of KILLS_AFTER.entries()) {
+      await using broker = await start(folder.path);
+      await using client = await RawClient.connect(broker.address, { id: "publisher" });
+      let left = killAfter;
+      let killed: Promise<void> | undefined;
+      client.onPacket = ({ cmd, messageId = 0 }) => {
+        if (cmd !== "puback") return;
+        acknowledged.push(`${round} ${messageId}`);
+        if (--left === 0) killed = broker.kill();
+      };
+      for (let messageId = 1; messageId <= MESSAGES; messageId++) client.publish(topic, `${round} ${messageId}`, { qos: 1, messageId });
+      await client.ended();
+      await killed;
+    }
+    await using broker = await start(folder.path);
+    const clients = await Promise.all(members.map((member) => connectClient(broker.address, member)));
+    const heard = (): string[] => clients.flatMap((client) => client.heard);
+    await eventually(() => expect(acknowledged.filter((text) => !heard().includes(`${topic}=${text}`))).toEqual([]));
+    expect(new Set(heard()).size).toBe(heard().length);
+    for (const client of clients) {
+      expect(client.heard).not.toEqual([]);
+      await client[Symbol.asyncDispose]();
+    }
+  },
+);

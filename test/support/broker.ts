@@ -105,11 +105,14 @@ export async function connectClient(address: string, options: IClientOptions = {
 /** A client that speaks in single packets, so that a test can send and leave out what a library would not. */
 export class RawClient implements AsyncDisposable {
   readonly received: Packet[] = [];
+  /** Everything that has come, as it was on the wire. */
+  readonly chunks: Buffer[] = [];
   readonly socket: Socket;
   readonly #version: 4 | 5;
   readonly #ended: Promise<void>;
   closed = false;
   sessionPresent = false;
+  connack: Packet | undefined;
   /** Called for every packet as it comes in. */
   onPacket: (packet: Packet) => void = () => undefined;
 
@@ -121,7 +124,11 @@ export class RawClient implements AsyncDisposable {
       this.received.push(packet);
       this.onPacket(packet);
     });
-    socket.on("data", (chunk: Buffer) => void packets.parse(chunk));
+    socket.on("data", (chunk: Buffer) => {
+      this.chunks.push(chunk);
+      packets.parse(chunk);
+    });
+    socket.setMaxListeners(0); // Each wait listens.
     socket.on("error", () => undefined); // A broker that closes is what some tests wait for.
     this.#ended = new Promise((resolve) => {
       socket.on("close", () => {
@@ -140,12 +147,14 @@ export class RawClient implements AsyncDisposable {
       /** Seconds, of version 5. */
       expiry?: number;
       /** Further ones, of version 5. */
-      properties?: { receiveMaximum?: number; maximumPacketSize?: number };
-      will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean };
+      properties?: { receiveMaximum?: number; maximumPacketSize?: number; topicAliasMaximum?: number };
+      /** Seconds; 0 by default. */
+      keepalive?: number;
+      will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean; properties?: { willDelayInterval?: number } };
     },
   ): Promise<RawClient> {
     const { hostname, port } = new URL(address);
-    const { id, clean = true, version = 4, expiry = clean ? 0 : 1_000, properties = {}, will } = options;
+    const { id, clean = true, version = 4, expiry = clean ? 0 : 1_000, properties = {}, keepalive = 0, will } = options;
     const socket = connectSocket({ host: hostname, port: Number(port), noDelay: true });
     await once(socket, "connect");
     const client = new RawClient(socket, version);
@@ -155,11 +164,12 @@ export class RawClient implements AsyncDisposable {
       protocolId: "MQTT",
       protocolVersion: version,
       clean,
-      keepalive: 0,
+      keepalive,
       ...(version === 5 ? { properties: { ...properties, sessionExpiryInterval: expiry } } : {}),
       ...(will === undefined ? {} : { will }),
     });
     const connack = await client.next("connack");
+    client.connack = connack;
     client.sessionPresent = connack.cmd === "connack" && connack.sessionPresent;
     return client;
   }

@@ -255,7 +255,8 @@ describe("a packet that cannot be taken", () => {
       await using client = await RawClient.connect(broker.address, { id: "c", version });
       client.publish(topic, text, { qos: 1, messageId: 7 });
       const answer = await client.next("puback").catch(() => ({ reasonCode: 0x87 })); // Or the connection is closed instead.
-      expect(answer).toMatchObject({ reasonCode: 0x87 });
+      // Before version 5 there is no way to say so [MQTT-3.3.5-2].
+      expect(answer).toMatchObject(version === 4 && topic.startsWith("$") ? { cmd: "puback" } : { reasonCode: 0x87 });
     }
     await using other = await connectClient(broker.address);
     await other.mqtt.publishAsync("in/b", "2", { qos: 1 });

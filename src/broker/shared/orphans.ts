@@ -1,0 +1,32 @@
+import { type QueuedPacket, type SentIds, SessionShelf, type ShelfParts } from "../session-shelf.ts";
+import type { SharedGroups, SharedPacket } from "./groups.ts";
+
+/** How many are read at once. */
+const READ_MAX = 256;
+
+/**
+ * Gives what is in the queue of a session that has ended to other members of its groups. What the client was sent with QoS 2 must not reach another
+ * [MQTT-4.8.2-5]; what it was sent with QoS 1 may (MQTT 5, 4.8.2).
+ */
+export async function passOn(client: string, parts: ShelfParts, groups: SharedGroups): Promise<void> {
+  if (groups.size === 0) return;
+  const shelf = new SessionShelf(parts, client);
+  const sent = await shelf.sentIds();
+  let from: string | undefined = shelf.first;
+  while (from !== undefined) {
+    const packets = await shelf.read(from, READ_MAX);
+    // No more is read than members that are connected can take.
+    await Promise.all(packets.flatMap((packet) => orphanOf(packet, sent) ?? []).map((orphan) => groups.redeliver(orphan, client)));
+    from = packets.length < READ_MAX ? undefined : packets.at(-1)?.next;
+  }
+}
+
+/** The message, if it is from a group and another member may get it. */
+function orphanOf(packet: QueuedPacket, sent: SentIds): SharedPacket | undefined {
+  if (packet.cmd !== "publish") return undefined;
+  const { number, next: _, messageId, shared, messageExpiry, properties, ...message } = packet;
+  const isTaken = message.qos === 2 && (sent.has(number) || messageId !== undefined);
+  if (shared === undefined || isTaken || (messageExpiry ?? Infinity) <= Date.now()) return undefined;
+  const rest = { ...(properties === undefined ? {} : { properties }), ...(messageExpiry === undefined ? {} : { messageExpiry }) };
+  return { ...message, ...rest, qos: message.qos === 2 ? 2 : 1, dup: false, shared };
+}
