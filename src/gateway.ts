@@ -334,6 +334,7 @@ function httpParts(parts: Parts): HttpParts {
     inspect: (name, request) => parts.inspections.begin(name, request),
     history: parts.history,
     traces: traceSource(parts),
+    clients: parts.broker.connections,
     handIn: (request, messages) =>
       handIn(request, messages, { deployed: (name) => runtime.deployed(name), append: (entry, done) => journal.append(entry, done) }),
   };

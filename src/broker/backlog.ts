@@ -25,6 +25,10 @@ export class Backlog<T extends { readonly payload: unknown }> {
     return this.#entries[0]?.packet;
   }
 
+  get length(): number {
+    return this.#entries.length;
+  }
+
   push(packet: T, done: Done): void {
     this.#entries.push({ packet, bytes: bytesOf(packet.payload), done });
   }

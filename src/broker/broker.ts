@@ -10,6 +10,7 @@ import { encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/messa
 import type { Access } from "./access/access.ts";
 import { guardGate, publishVerdict } from "./access/gate.ts";
 import type { Arrival } from "./arrival.ts";
+import { ClientList } from "./client-list.ts";
 import { Copies } from "./copies.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
@@ -96,6 +97,8 @@ export class Broker implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   /** By the stream of the client. */
   readonly #arrivals = new WeakMap<object, Arrival>();
+  /** Who is connected. */
+  readonly connections: ClientList;
   readonly counters = { received: 0, delivered: 0, refused: 0 };
   readonly #topics = new KnownTopics();
   /** Of what functions publish. */
@@ -123,6 +126,10 @@ export class Broker implements AsyncDisposable {
       const client = aedes.handle(socket);
       readInOrder(client, options.inflightMax, this.#room);
       forwardTogether(client, { queueOf: (connected) => store.queueOf(connected), emitter });
+    });
+    this.connections = new ClientList({
+      clients: () => Reflect.get(aedes, "clients") as Record<string, Client>,
+      waiting: (client, max) => store.waiting(client, max),
     });
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {

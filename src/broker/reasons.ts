@@ -12,6 +12,7 @@ export const REASON = {
   receiveMaximumExceeded: 0x93,
   topicAliasInvalid: 0x94,
   packetTooLarge: 0x95,
+  administrativeAction: 0x98,
   connectionRateExceeded: 0x9f,
   maximumConnectTime: 0xa0,
 } as const;

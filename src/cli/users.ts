@@ -1,4 +1,6 @@
+import { userInfo } from "node:os";
 import { accessOptions } from "../broker/access/access-options.ts";
+import { appendAudit, auditFile } from "../broker/access/audit-log.ts";
 import { OPERATORS } from "../broker/access/identity.ts";
 import { hashPassword, PASSWORD_BYTES_MAX } from "../broker/access/password-hash.ts";
 import { nameProblem, readUsers, updateUsers, type User, type UserTable } from "../broker/access/users-file.ts";
@@ -61,20 +63,38 @@ async function run(context: Context): Promise<number> {
   const wanted = verb === "groups" ? rest : flags.group;
   const problem = [...(name === undefined ? [] : [name]), ...wanted].map(nameProblem).find((found) => found !== undefined);
   if (problem !== undefined) throw usage(`${verb}: ${problem}`);
-  const said = await work({ context, file: fileOf(context), name: name ?? "", groups: wanted });
+  const { file, audit } = filesOf(context);
+  const said = await work({ context, file, name: name ?? "", groups: wanted });
+  if (verb !== "list") await noted(audit, { verb, name, groups: wanted, file });
   if (json && verb !== "list") context.stdout(`${JSON.stringify({ ok: true, name })}\n`);
   else context.stdout(`${said}\n`);
   return 0;
 }
 
-function fileOf({ flags, env }: Context): string {
+interface Done {
+  readonly verb: string;
+  readonly name: string | undefined;
+  readonly groups: readonly string[];
+  readonly file: string;
+}
+
+/** Whoever changes users is known to the system, so the audit log says who. */
+async function noted(audit: string | undefined, { verb, name = "", groups: of, file }: Done): Promise<void> {
+  if (audit === undefined) return;
+  const reason = [verb, name, ...of].join(" ");
+  await appendAudit(audit, { event: "command", user: userInfo().username, file, reason }, Date.now());
+}
+
+/** The audit log is undefined when there is to be none. */
+function filesOf({ flags, env }: Context): { readonly file: string; readonly audit: string | undefined } {
   const config = loadConfig(GATEWAY_TABLE, {
     ...(flags.config === undefined ? {} : { file: flags.config }),
     env,
     flags: [setting("--data", "data", flags.data), setting("--file", "mqtt.users_file", flags.file)],
     others: [CONTROL_TABLE],
   });
-  return accessOptions(config).users.path;
+  const { users, auditBytesMax } = accessOptions(config);
+  return { file: users.path, audit: auditBytesMax === 0 ? undefined : auditFile(config.data) };
 }
 
 async function add({ context, file, name, groups: wanted }: Call): Promise<string> {

@@ -18,6 +18,14 @@ export const ACCESS_TABLE = {
     description:
       "File with the rules that say who may publish, subscribe and retain what. Without one clients on loopback may do everything and others nothing.",
   },
+  "mqtt.audit_bytes_max": {
+    type: "size",
+    default: 8 * 1024 ** 2,
+    min: 0,
+    max: 1024 ** 3,
+    description:
+      "Who came in, went and was refused, and changes of these files, in `audit.log` of the data folder and the file before it; `0B` for none.",
+  },
   "mqtt.certificate_identity": {
     type: "string",
     default: "common-name",

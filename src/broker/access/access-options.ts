@@ -8,6 +8,8 @@ export interface AccessOptions {
   readonly users: SettledFile;
   readonly rules: SettledFile;
   readonly certificateIdentity: "common-name" | "alternative-name";
+  /** 0 for no audit log. */
+  readonly auditBytesMax: number;
   /** Undefined for no tokens. */
   readonly tokens: (TokenRules & { readonly keys: string; readonly refreshMs: number }) | undefined;
 }
@@ -33,6 +35,7 @@ export function accessOptions({ data, mqtt }: Pick<GatewayConfig, "data" | "mqtt
     data,
     users: settled(mqtt.users_file, join(data, "users.json")),
     rules: settled(mqtt.access_file, join(data, "access.yaml")),
+    auditBytesMax: mqtt.audit_bytes_max,
     certificateIdentity: mqtt.certificate_identity,
     tokens: mqtt.jwt_keys === "" ? undefined : tokens,
   };

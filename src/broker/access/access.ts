@@ -9,8 +9,9 @@ import type { Arrival } from "../arrival.ts";
 import { sendPacket } from "../encode.ts";
 import { REASON } from "../reasons.ts";
 import type { AccessOptions } from "./access-options.ts";
-import { type Admitted, admittedOf, setAdmitted } from "./admitted.ts";
+import { admittedOf, setAdmitted } from "./admitted.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
+import { auditFile, AuditLog } from "./audit-log.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { type Credentials, identify, type Ways } from "./identify.ts";
 import type { Identity } from "./identity.ts";
@@ -34,7 +35,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 const LOOK_MAX = 100;
 
 /** Who may come in and who may do what. Files that change count at once; one with a mistake does not count, and the one before goes on to. */
-export class Access implements Disposable {
+export class Access implements AsyncDisposable {
   readonly #users: WatchedFile<UserTable>;
   readonly #rules: WatchedFile<readonly Rule[]>;
   readonly #ways: Ways;
@@ -45,6 +46,7 @@ export class Access implements Disposable {
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #watch: FolderWatch;
+  readonly #audit: AuditLog;
   /** By id. */
   readonly #clients = new Map<string, Client>();
   #looking = false;
@@ -67,7 +69,8 @@ export class Access implements Disposable {
       certificateIdentity: options.certificateIdentity,
     };
     this.#attempts = new Attempts(clock);
-    this.#comings = new Refusals(logger, clock);
+    this.#audit = new AuditLog({ file: auditFile(options.data), bytesMax: options.auditBytesMax }, logger, clock);
+    this.#comings = new Refusals(logger, clock, (about, reason) => this.#audit.note({ event: "refused", ...about, reason }));
     this.#doings = new Refusals(logger, clock);
     this.#watch = new FolderWatch([users.path, rules.path], () => this.#look(), logger);
   }
@@ -89,9 +92,10 @@ export class Access implements Disposable {
     return this.#ways.users.areKept || this.#ways.tokens !== undefined;
   }
 
-  [Symbol.dispose](): void {
+  async [Symbol.asyncDispose](): Promise<void> {
     this.#watch[Symbol.dispose]();
     this.#keys?.[Symbol.dispose]();
+    await this.#audit[Symbol.asyncDispose]();
   }
 
   /** Resolves when the client may come in; what it may do is then known. @throws Refused */
@@ -100,15 +104,19 @@ export class Access implements Disposable {
     const known = await this.#identify(arrival, credentials);
     const identity = this.#renewed(known);
     if (identity === undefined) throw new Refused("credentials", "the user has just been changed");
-    const admitted = this.#permitted(client.id, arrival, identity);
+    const permit = this.#permitOf(client.id, arrival, identity);
+    const admitted = { arrival, identity, permit, since: this.#clock.now() };
     const will = Reflect.get(client, "_will") as { readonly topic: string; readonly retain?: boolean } | null | undefined;
-    if (will && !admitted.permit.mayPublish(will.topic, will.retain === true))
+    if (will && !permit.mayPublish(will.topic, will.retain === true))
       throw new Refused("will", `it may not publish its will to "${will.topic.slice(0, 100)}"`);
     this.#checkTakeover(client, identity);
     setAdmitted(client, admitted);
     this.#clients.set(client.id, client);
     const end = identity.until === undefined ? undefined : this.#endAt(client, identity.until);
+    const about = { client: client.id, user: identity.user, address: arrival.address, listener: arrival.listener };
+    this.#audit.note({ event: "connected", ...about, proof: identity.proof });
     client.conn.once("close", () => {
+      this.#audit.note({ event: "disconnected", ...about });
       if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
       end?.[Symbol.dispose]();
     });
@@ -174,10 +182,10 @@ export class Access implements Disposable {
     this.#doings.log(about, decision?.why ?? "it was not let in", `a client may not ${action}`);
   }
 
-  #permitted(client: string, arrival: Arrival, identity: Identity): Admitted {
+  #permitOf(client: string, arrival: Arrival, identity: Identity): Permit {
     const subject = { user: identity.user, groups: identity.groups, client, address: arrival.address };
     const open = arrival.loopback || (arrival.address === undefined && arrival.anonymous);
-    return { arrival, identity, permit: new Permit(subject, this.#rules.value, open) };
+    return new Permit(subject, this.#rules.value, open);
   }
 
   /** A session belongs to who has it: another user with the same client id would end its connection and get what waits for it. */
@@ -211,6 +219,7 @@ export class Access implements Disposable {
       try {
         if (!file.look()) continue;
         changed = true;
+        this.#audit.note({ event: "changed", file: file.path });
         this.#logger.info({ file: file.path }, "who may come in or do what has changed");
       } catch (error) {
         const hint = error instanceof MillraceError ? error.hint : undefined;
@@ -243,10 +252,10 @@ export class Access implements Disposable {
     if (before === undefined || client.closed) return;
     const identity = this.#renewed(before.identity);
     if (identity === undefined) return this.#turnOut(client, REASON.notAuthorized, "its user is gone or has another password");
-    const after = this.#permitted(client.id, before.arrival, identity);
-    setAdmitted(client, after);
+    const after = this.#permitOf(client.id, before.arrival, identity);
+    setAdmitted(client, { ...before, identity, permit: after });
     const subscriptions = Object.keys(Reflect.get(client, "subscriptions") as object);
-    const lost = subscriptions.find((filter) => before.permit.maySubscribe(filter) && !after.permit.maySubscribe(filter));
+    const lost = subscriptions.find((filter) => before.permit.maySubscribe(filter) && !after.maySubscribe(filter));
     // Only a new SUBSCRIBE could tell it that it has a subscription no more.
     if (lost !== undefined) this.#turnOut(client, REASON.notAuthorized, `it may not subscribe to "${lost.slice(0, 100)}" any more`);
   }

@@ -9,6 +9,8 @@ export interface Admitted {
   readonly arrival: Arrival;
   readonly identity: Identity;
   readonly permit: Permit;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
 }
 
 /** Undefined for a client that was not let in. */

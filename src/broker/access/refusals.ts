@@ -18,13 +18,16 @@ const TEXT_MAX = 200;
 export class Refusals {
   readonly #logger: Logger;
   readonly #clock: Pick<Clock, "elapsed">;
+  readonly #also: (about: About, reason: string) => void;
   #since = -Infinity;
   #lines = 0;
   #leftOut = 0;
 
-  constructor(logger: Logger, clock: Pick<Clock, "elapsed">) {
+  /** `also` hears of what is logged. */
+  constructor(logger: Logger, clock: Pick<Clock, "elapsed">, also: (about: About, reason: string) => void = () => undefined) {
     this.#logger = logger;
     this.#clock = clock;
+    this.#also = also;
   }
 
   log(about: About, reason: string, what: string): void {
@@ -38,6 +41,7 @@ export class Refusals {
     if (this.#lines >= LINES_MAX) this.#leftOut++;
     else {
       this.#lines++;
+      this.#also(about, reason);
       this.#logger.warn({ ...shortened(about), reason }, what);
     }
   }

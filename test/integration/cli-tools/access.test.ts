@@ -52,6 +52,17 @@ describe("millrace users", () => {
     expect((await millrace(["users", "list"])).out).toBe("cam  certificate\ns1   password     operators, line-2\n");
     expect(await readFile(file, "utf8")).not.toMatch(/first-password|second-password/);
     expect((await millrace(["users", "remove", "s1"])).code).toBe(0);
+    const audit = (await readFile(folder.join("audit.log"), "utf8"))
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { reason: string });
+    expect(audit.map(({ reason }) => reason)).toEqual([
+      "add s1 sensors",
+      "add cam",
+      "passwd s1",
+      "groups s1 operators line-2",
+      "remove s1",
+    ]);
     expect(await millrace(["users", "remove", "s1"])).toMatchObject({ code: 1, err: expect.stringContaining('no user "s1"') as string });
   });
 

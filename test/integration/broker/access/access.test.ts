@@ -1,6 +1,7 @@
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { networkInterfaces } from "node:os";
 import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
+import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Access } from "../../../../src/broker/access/access.ts";
 import { hashPassword } from "../../../../src/broker/access/password-hash.ts";
@@ -36,7 +37,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await broker.close();
-  access[Symbol.dispose]();
+  await access[Symbol.asyncDispose]();
   await folder[Symbol.asyncDispose]();
 });
 
@@ -151,6 +152,63 @@ describe.each([4, 5] as const)("a client of protocol version %i", (protocolVersi
     await eventually(() => expect(listener.heard).toContain("end=end"));
     expect(listener.heard.filter((text) => text.startsWith(`${topic}=`))).toEqual([]);
   });
+});
+
+it("logs who was refused and why, with nothing that it proves itself with", async () => {
+  const lines: string[] = [];
+  const logger = pino({ level: "trace" }, { write: (line) => void lines.push(line) });
+  await writeFile(folder.join("access.yaml"), RULES, { mode: 0o600 });
+  access = accessOf(folder.path, { logger });
+  broker = await startBroker(intake, folder.path, { access });
+  const options = { protocolVersion: 5, reconnectPeriod: 0, clientId: "guesser", username: "sensor" } as const;
+  await expect(connectAsync(broker.address, { ...options, password: "guessed-password" })).rejects.toBeDefined();
+  await using client = await connectClient(broker.address, { ...options, ...sensor });
+  await expect(client.mqtt.publishAsync("in/s2/x", "x", { qos: 1 })).rejects.toBeDefined();
+  expect(await subscribe(client.mqtt, ["#"])).toEqual([0x87]);
+  const logged = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+  expect(logged).toEqual([
+    expect.objectContaining({
+      client: "guesser",
+      user: "sensor",
+      address: "127.0.0.1",
+      listener: "default",
+      reason: "the user name or the password is wrong",
+    }),
+    expect.objectContaining({
+      client: "s1",
+      user: "sensor",
+      topic: "in/s2/x",
+      reason: "no rule of the access file allows it",
+      msg: "a client may not publish",
+    }),
+    expect.objectContaining({ client: "s1", topic: "#", msg: "a client may not subscribe" }),
+  ]);
+  expect(lines.join("")).not.toMatch(/guessed-password|sensor-password|scrypt/);
+});
+
+it("notes who came in, went and was refused, and which file was changed", async () => {
+  await start();
+  await expect(connectAsync(broker.address, { ...sensor, password: "guessed-password", reconnectPeriod: 0 })).rejects.toBeDefined();
+  const client = await connectAsync(broker.address, { ...sensor, reconnectPeriod: 0 });
+  await setUser("sensor", "another-password", []);
+  await new Promise<void>((resolve) => client.once("close", () => resolve()));
+  await broker.close();
+  await access[Symbol.asyncDispose]();
+  const text = await readFile(folder.join("audit.log"), "utf8");
+  const about = { client: "s1", user: "sensor", address: "127.0.0.1" };
+  expect(
+    text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as unknown),
+  ).toEqual([
+    expect.objectContaining({ event: "refused", ...about, listener: "default", reason: "the user name or the password is wrong" }),
+    expect.objectContaining({ event: "connected", ...about, listener: "default", proof: "password" }),
+    expect.objectContaining({ event: "changed", file: folder.join("users.json") }),
+    expect.objectContaining({ event: "refused", ...about, reason: "its user is gone or has another password" }),
+    expect.objectContaining({ event: "disconnected", ...about, listener: "default" }),
+  ]);
+  expect(text).not.toMatch(/password"?:|guessed-password|another-password|scrypt/);
 });
 
 it("lets a client of version 5 go on after a publish that is refused, and takes nothing of it", async () => {

@@ -23,7 +23,7 @@ describe("a token as the password", () => {
     const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
     await writeFile(folder.join("keys.json"), JSON.stringify({ keys: [await exportJWK(publicKey)] }));
     await writeFile(folder.join("access.yaml"), "rules:\n  - who: {group: sensors}\n    allow: {publish: in/%u}", { mode: 0o600 });
-    using access = accessOf(folder.path, { settings: `mqtt.jwt_keys: ${folder.join("keys.json")}\nmqtt.jwt_leeway: 0s` });
+    await using access = accessOf(folder.path, { settings: `mqtt.jwt_keys: ${folder.join("keys.json")}\nmqtt.jwt_leeway: 0s` });
     const intake = new TestIntake();
     await using broker = await startBroker(intake, folder.path, { access });
     const now = Math.floor(Date.now() / 1_000);
@@ -60,21 +60,21 @@ describe("a client certificate", () => {
 
   it("is the user by its common name or its first alternative name, with the groups of the users file", async () => {
     await updateUsers(folder.join("users.json"), (users) => void users.set("pump-3", { groups: ["pumps"] }));
-    using access = accessOf(folder.path);
+    await using access = accessOf(folder.path);
     expect(await admitted(access, arrival)).toEqual({ user: "pump-3", groups: ["pumps"], proof: "certificate" });
-    using other = accessOf(folder.path, { settings: "mqtt.certificate_identity: alternative-name" });
+    await using other = accessOf(folder.path, { settings: "mqtt.certificate_identity: alternative-name" });
     expect(await admitted(other, arrival)).toEqual({ user: "pump-3.example.com", groups: [], proof: "certificate" });
   });
 
   it("counts more than a name that comes with it, and has to have the name that is asked for", async () => {
-    using access = accessOf(folder.path);
+    await using access = accessOf(folder.path);
     expect(await admitted(access, arrival, { user: "admin", password: Buffer.from("x") } as never)).toMatchObject({ user: "pump-3" });
     const nameless = { ...arrival, certificate: { ...certificate, commonName: "" } };
     await expect(admitted(access, nameless)).rejects.toMatchObject({ reasonCode: 0x86 });
   });
 
   it("is needed, or a password, where the listener does not say otherwise", async () => {
-    using access = accessOf(folder.path);
+    await using access = accessOf(folder.path);
     const { certificate: _, ...bare } = arrival;
     await expect(admitted(access, bare)).rejects.toMatchObject({ reasonCode: 0x87, returnCode: 5 });
     expect(await admitted(access, { ...bare, anonymous: true })).toEqual({ user: undefined, groups: [], proof: "none" });

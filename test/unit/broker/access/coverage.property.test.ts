@@ -1,7 +1,9 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Entry, firstMatch, gapOf } from "../../../../src/broker/access/coverage.ts";
-import { TopicTrie } from "../../../../src/core/topic.ts";
+import { Permit } from "../../../../src/broker/access/permit.ts";
+import { compilePermissions } from "../../../../src/core/manifest.ts";
+import { topicProblem, TopicTrie } from "../../../../src/core/topic.ts";
 
 const NAMES = ["a", "b", "", "$s"];
 const DEPTH_MAX = 5;
@@ -46,6 +48,23 @@ describe("firstMatch", () => {
         expect(firstMatch(all, topic)).toBe(all.find(({ levels }) => trieMatches(levels, topic)));
       }),
       { numRuns: 3_000 },
+    );
+  });
+});
+
+describe("permissions.publish of a function", () => {
+  it("allow what a rule with the same filters allows to a client", () => {
+    const filters = fc.array(filter, { maxLength: 6 });
+    fc.assert(
+      fc.property(filters, fc.constantFrom(...TOPICS), (all, topic) => {
+        const publish = all.map((levels) => levels.join("/")).filter((text) => !text.startsWith("$"));
+        const permissions = compilePermissions({ publish, emit: [] });
+        const rule = { where: "", who: undefined, allow: { publish }, deny: {} };
+        const permit = new Permit({ user: undefined, groups: [], client: "c", address: undefined }, [rule], false);
+        const isTopic = topicProblem(topic) === undefined;
+        expect(permissions.mayPublish(topic)).toBe(isTopic && permit.mayPublish(topic, false));
+      }),
+      { numRuns: 2_000 },
     );
   });
 });
