@@ -102,6 +102,7 @@ export class Access implements AsyncDisposable {
   async admit(client: Client, arrival: Arrival, credentials: Credentials): Promise<void> {
     this.#look();
     const known = await this.#identify(arrival, credentials);
+    if (client.closed || client.conn.destroyed) throw new Refused("busy", "it has gone");
     const identity = this.#renewed(known);
     if (identity === undefined) throw new Refused("credentials", "the user has just been changed");
     const permit = this.#permitOf(client.id, arrival, identity);
@@ -158,7 +159,7 @@ export class Access implements AsyncDisposable {
     const waitMs = isProof ? this.#attempts.waitMs(attempt) : 0;
     if (waitMs > 0) throw new Refused("rate", `too many failures, try again in ${Math.ceil(waitMs / 1_000)} s`);
     try {
-      const identity = await identify(this.#ways, arrival, credentials);
+      const identity = await identify(this.#ways, arrival, { ...credentials, isFree: () => this.#attempts.waitMs(attempt) === 0 });
       if (isProof && identity.proof !== "none") this.#attempts.succeeded(attempt);
       return identity;
     } catch (error) {

@@ -9,12 +9,20 @@ const ADDRESS_MS_MAX = 300_000;
 /** Failures are forgotten after that long without another. */
 const FORGET_MS = 900_000;
 const ENTRIES_MAX = 20_000;
+const NAME_MAX = 256;
 
 interface Failures {
   count: number;
   /** In the clock's `elapsed`. */
   until: number;
   last: number;
+}
+
+interface Key {
+  readonly key: string;
+  readonly maxMs: number;
+  /** Counts only the first failure of each name. */
+  readonly firstOnly: boolean;
 }
 
 /** Who tries to come in. */
@@ -26,9 +34,10 @@ export interface Attempt {
 }
 
 /**
- * Makes those who fail to say who they are wait: after five failures in a row a second, and twice as long after each further one, by address and by name.
- * A name that came in from an address before is counted for itself there, so neither another device behind the same address nor somebody elsewhere who
- * tries its name keeps it out.
+ * Makes those who fail to say who they are wait: after five failures in a row a second, and twice as long after each further one. Counted are tries of a
+ * name from an address, tries of a name from anywhere, and the names that have failed from an address, so that one device with a wrong password does not
+ * keep out the others behind its address. For a name that came in from an address before only its own tries from there count: somebody elsewhere who
+ * tries its name does not keep it out.
  */
 export class Attempts {
   readonly #clock: Pick<Clock, "elapsed">;
@@ -43,42 +52,46 @@ export class Attempts {
   /** Milliseconds until another try is looked at; 0 when this one may be. */
   waitMs(attempt: Attempt): number {
     const now = this.#clock.elapsed();
-    return Math.max(0, ...this.#keys(attempt).map(({ key }) => (this.#failures.get(key)?.until ?? 0) - now));
+    const { pair, others } = this.#keys(attempt);
+    return Math.max(0, ...[pair, ...others].map(({ key }) => (this.#failures.get(key)?.until ?? 0) - now));
   }
 
   failed(attempt: Attempt): void {
-    const now = this.#clock.elapsed();
-    for (const { key, maxMs } of this.#keys(attempt)) {
-      const before = this.#failures.get(key);
-      this.#failures.delete(key); // It becomes the newest.
-      const count = before === undefined || now - before.last > FORGET_MS ? 1 : before.count + 1;
-      const waitMs = count < FREE ? 0 : Math.min(maxMs, FIRST_MS * 2 ** Math.min(count - FREE, 20));
-      makeRoom(this.#failures, ENTRIES_MAX);
-      this.#failures.set(key, { count, until: now + waitMs, last: now });
-    }
+    const { pair, others } = this.#keys(attempt);
+    const isFirst = this.#count(pair) === 1;
+    for (const other of others) if (isFirst || !other.firstOnly) this.#count(other);
   }
 
   succeeded(attempt: Attempt): void {
-    for (const { key } of this.#keys(attempt)) this.#failures.delete(key);
-    const pair = pairOf(attempt);
-    this.#known.delete(pair);
+    const { pair, others } = this.#keys(attempt);
+    // Not those of the address: whoever has one right password could try others for ever.
+    for (const { key, firstOnly } of [pair, ...others]) if (!firstOnly) this.#failures.delete(key);
+    this.#known.delete(pair.key);
     makeRoom(this.#known, ENTRIES_MAX);
-    this.#known.add(pair);
+    this.#known.add(pair.key);
   }
 
-  #keys(attempt: Attempt): { readonly key: string; readonly maxMs: number }[] {
-    const { address, name } = attempt;
-    const pair = pairOf(attempt);
-    if (this.#known.has(pair)) return [{ key: `pair ${pair}`, maxMs: ADDRESS_MS_MAX }];
-    return [
-      ...(address === undefined ? [] : [{ key: `address ${networkOf(address)}`, maxMs: ADDRESS_MS_MAX }]),
-      ...(name === undefined ? [] : [{ key: `name ${name.slice(0, 256)}`, maxMs: NAME_MS_MAX }]),
-    ];
+  /** How many there are in a row. */
+  #count({ key, maxMs }: Key): number {
+    const now = this.#clock.elapsed();
+    const before = this.#failures.get(key);
+    this.#failures.delete(key); // It becomes the newest.
+    const count = before === undefined || now - before.last > FORGET_MS ? 1 : before.count + 1;
+    const waitMs = count < FREE ? 0 : Math.min(maxMs, FIRST_MS * 2 ** Math.min(count - FREE, 20));
+    makeRoom(this.#failures, ENTRIES_MAX);
+    this.#failures.set(key, { count, until: now + waitMs, last: now });
+    return count;
   }
-}
 
-function pairOf({ address = "", name = "" }: Attempt): string {
-  return `${networkOf(address)} ${name.slice(0, 256)}`;
+  #keys({ address, name = "" }: Attempt): { readonly pair: Key; readonly others: readonly Key[] } {
+    const network = address === undefined ? "" : networkOf(address);
+    const short = name.slice(0, NAME_MAX);
+    const pair = { key: `pair ${network} ${short}`, maxMs: ADDRESS_MS_MAX, firstOnly: false };
+    if (this.#known.has(pair.key)) return { pair, others: [] };
+    const ofAddress = { key: `address ${network}`, maxMs: ADDRESS_MS_MAX, firstOnly: true };
+    const ofName = { key: `name ${short}`, maxMs: NAME_MS_MAX, firstOnly: false };
+    return { pair, others: [...(address === undefined ? [] : [ofAddress]), ...(name === "" ? [] : [ofName])] };
+  }
 }
 
 /** One subscriber has at least 64 bits of IPv6 addresses. */

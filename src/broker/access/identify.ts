@@ -7,6 +7,8 @@ import type { Users } from "./users.ts";
 export interface Credentials {
   readonly user: string | undefined;
   readonly password: Buffer | undefined;
+  /** Whether it may still try, asked when its turn has come: others with the same name or address may have failed meanwhile. */
+  readonly isFree?: () => boolean;
 }
 
 export interface Ways {
@@ -20,7 +22,7 @@ export interface Ways {
  * for nothing.
  * @throws Refused
  */
-export async function identify(ways: Ways, arrival: Arrival, { user, password }: Credentials): Promise<Identity> {
+export async function identify(ways: Ways, arrival: Arrival, { user, password, isFree }: Credentials): Promise<Identity> {
   const { users, tokens } = ways;
   if (arrival.certificate !== undefined) return certified(ways, arrival.certificate);
   const isKnown = users.areKept || tokens !== undefined;
@@ -31,7 +33,7 @@ export async function identify(ways: Ways, arrival: Arrival, { user, password }:
     if (typeof identity === "string") throw new Refused("credentials", `the token is refused: ${identity}`);
     return identity;
   }
-  const known = await users.check(user ?? "", password);
+  const known = await users.check(user ?? "", password, isFree);
   if (known === "busy") throw new Refused("busy", "too many clients come in at once");
   if (known === "wrong") throw new Refused("credentials", "the user name or the password is wrong");
   return { user: user ?? "", groups: known.groups, proof: "password", password: known.password };

@@ -35,16 +35,18 @@ export class Users {
     return this.#table()?.get(name);
   }
 
-  /** `busy` when too many wait for the same. A name that is not known takes as long as one that is. */
-  async check(name: string, password: Buffer): Promise<User | "wrong" | "busy"> {
+  /** `busy` when too many wait for the same, or when `isFree` says so when its turn has come. A name that is not known takes as long as one that is. */
+  async check(name: string, password: Buffer, isFree: () => boolean = () => true): Promise<User | "wrong" | "busy"> {
     const user = this.get(name);
     if (password.length > PASSWORD_BYTES_MAX) return "wrong";
     const hash = user?.password;
     const proof = hash === undefined ? undefined : this.#proofOf(name, hash, password);
     if (user !== undefined && proof !== undefined && this.#proved.has(proof)) return user;
-    const right = await this.#turns.run(() => isPassword(hash ?? this.#anyHash(), password.toString("utf8")));
-    if (right === undefined) return "busy";
-    if (!right || user === undefined || proof === undefined) return "wrong";
+    const right = await this.#turns.run(
+      async () => isFree() && { is: await isPassword(hash ?? this.#anyHash(), password.toString("utf8")) },
+    );
+    if (right === undefined || right === false) return "busy";
+    if (!right.is || user === undefined || proof === undefined) return "wrong";
     if (this.#proved.size >= PROVED_MAX) this.#proved.clear();
     this.#proved.add(proof);
     return user;

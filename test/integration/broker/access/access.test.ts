@@ -1,6 +1,8 @@
 import { readFile, writeFile } from "node:fs/promises";
+import { connect as connectSocket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { connectAsync, type IClientOptions, type MqttClient } from "mqtt";
+import { generate } from "mqtt-packet";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Access } from "../../../../src/broker/access/access.ts";
@@ -184,6 +186,48 @@ it("logs who was refused and why, with nothing that it proves itself with", asyn
     expect.objectContaining({ client: "s1", topic: "#", msg: "a client may not subscribe" }),
   ]);
   expect(lines.join("")).not.toMatch(/guessed-password|sensor-password|scrypt/);
+});
+
+it("looks at a handful of passwords that come all at once, and not at the others", async () => {
+  await start();
+  const tries = await Promise.allSettled(
+    Array.from({ length: 60 }, (_, index) =>
+      connectAsync(broker.address, {
+        ...sensor,
+        clientId: `c${index}`,
+        password: `guess-${index}`,
+        protocolVersion: 5,
+        reconnectPeriod: 0,
+      }),
+    ),
+  );
+  const codes = tries.map((one) => (one.status === "rejected" ? (one.reason as { code: number }).code : 0));
+  const looked = codes.filter((code) => code === 0x86).length;
+  expect(looked).toBeGreaterThanOrEqual(5);
+  expect(looked).toBeLessThanOrEqual(10);
+  expect(codes.filter((code) => code === 0x89 || code === 0x9f)).toHaveLength(60 - looked);
+});
+
+it("knows nothing any more of clients that go while their password is looked at", async () => {
+  await start();
+  for (let index = 0; index < 5; index++) {
+    const socket = connectSocket({ host: "127.0.0.1", port: Number(new URL(broker.address).port) });
+    socket.end(
+      generate({
+        cmd: "connect",
+        protocolId: "MQTT",
+        protocolVersion: 4,
+        clean: true,
+        keepalive: 0,
+        ...sensor,
+        password: Buffer.from(sensor.password),
+      }),
+    );
+    await new Promise((resolve) => socket.once("close", resolve).resume());
+  }
+  await using other = await connectClient(broker.address, { ...anna, clientId: sensor.clientId, reconnectPeriod: 0 });
+  await other.mqtt.publishAsync("cmd/x", "x", { qos: 1 });
+  expect(broker.clients).toBe(1);
 });
 
 it("notes who came in, went and was refused, and which file was changed", async () => {

@@ -37,10 +37,25 @@ describe("attempts", () => {
 
   it("takes 64 bits of version 6 for one address", () => {
     const attempts = new Attempts(new HandClock(0));
-    failTimes(attempts, { address: "2001:db8:1:2:3::4", name: "x" }, 6);
+    for (let index = 0; index < 6; index++) attempts.failed({ address: `2001:db8:1:2:${index}::4`, name: `x${index}` });
     expect(attempts.waitMs({ address: "2001:db8:1:2::9", name: "y" })).toBe(2_000);
     expect(attempts.waitMs({ address: "2001:db8:1:3::9", name: "y" })).toBe(0);
     expect(attempts.waitMs({ address: "::1", name: "y" })).toBe(0);
+  });
+
+  it("of one name count once for its address, however often it fails", () => {
+    const attempts = new Attempts(new HandClock(0));
+    failTimes(attempts, { address: "10.0.0.1", name: "broken" }, 100);
+    expect(attempts.waitMs({ address: "10.0.0.1", name: "broken" })).toBe(300_000);
+    expect(attempts.waitMs({ address: "10.0.0.1", name: "another" })).toBe(0);
+  });
+
+  it("of an address are not forgotten because one name came in", () => {
+    const attempts = new Attempts(new HandClock(0));
+    for (let index = 0; index < 9; index++) attempts.failed({ address: "10.0.0.1", name: `name-${index}` });
+    attempts.succeeded({ address: "10.0.0.1", name: "own" });
+    expect(attempts.waitMs({ address: "10.0.0.1", name: "own" })).toBe(0);
+    expect(attempts.waitMs({ address: "10.0.0.1", name: "new" })).toBe(16_000);
   });
 
   it("of who came in before are counted for themselves, so that others cannot keep them out", () => {
