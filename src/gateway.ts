@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
+import { Access } from "./broker/access/access.ts";
+import { accessOptions } from "./broker/access/access-options.ts";
 import { Broker, type Intake } from "./broker/broker.ts";
 import { Deliveries } from "./broker/deliveries.ts";
 import { Arrivals } from "./core/arrivals.ts";
@@ -64,7 +66,7 @@ interface Parts {
 
 /**
  * Puts the parts of a gateway together. Clients are let in only when everything that their messages wake is in place again.
- * @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DATA_CORRUPT, DISK_FULL, PORT_IN_USE, LISTEN_FAILED, HOST_CRASHED
+ * @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DATA_CORRUPT, DISK_FULL, PORT_IN_USE, LISTEN_FAILED, HOST_CRASHED, USERS_INVALID, ACCESS_INVALID
  */
 export async function startGateway(config: GatewayConfig, deps: { logger: Logger }): Promise<Gateway> {
   const { logger } = deps;
@@ -76,7 +78,8 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const logs = await openLogs(config, drops, logger);
   stack.use(logs.store);
   const wakes: { runtime?: Runtime } = {};
-  const broker = stack.use(await createBroker(config, intake(journal, wakes), logger));
+  const access = stack.use(new Access(accessOptions(config), logger));
+  const broker = stack.use(await createBroker(config, { intake: intake(journal, wakes), access }, logger));
   const { id: gateway, runtime: limits } = config;
   const memoryCap = capMemory(limits.host_cgroups, logger);
   const hostGroups = memoryCap.by === "kernel" ? memoryCap.groups : undefined;
@@ -118,6 +121,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   };
   const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
   await broker.listen();
+  access.explain(config.mqtt.host);
   if (config.control.url !== "") sync.connect();
   stack.use(sweepOutbox(journal, logger));
   const owned = stack.move();
@@ -214,7 +218,7 @@ function consumers(
   };
 }
 
-function createBroker(config: GatewayConfig, to: Intake, logger: Logger): Promise<Broker> {
+function createBroker(config: GatewayConfig, to: { intake: Intake; access: Access }, logger: Logger): Promise<Broker> {
   const { mqtt, journal } = config;
   const options = {
     gateway: config.id,
@@ -225,8 +229,9 @@ function createBroker(config: GatewayConfig, to: Intake, logger: Logger): Promis
     inflightMax: mqtt.inflight_max,
     inflightBytesMax: mqtt.inflight_bytes_max,
     durability: journal.durability,
+    access: to.access,
   };
-  return Broker.create(options, to, logger);
+  return Broker.create(options, to.intake, logger);
 }
 
 function intake(journal: Journal, wakes: { readonly runtime?: Runtime }): Intake {
@@ -329,6 +334,7 @@ function httpParts(parts: Parts): HttpParts {
     inspect: (name, request) => parts.inspections.begin(name, request),
     history: parts.history,
     traces: traceSource(parts),
+    clients: parts.broker.connections,
     handIn: (request, messages) =>
       handIn(request, messages, { deployed: (name) => runtime.deployed(name), append: (entry, done) => journal.append(entry, done) }),
   };

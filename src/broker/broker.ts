@@ -1,11 +1,16 @@
 import type { EventEmitter } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { AedesOptions, Client, PublishPacket } from "aedes";
+import { canonicalAddress, isLoopback } from "../core/addresses.ts";
 import { messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
+import type { Access } from "./access/access.ts";
+import { guardGate, publishVerdict } from "./access/gate.ts";
+import type { Arrival } from "./arrival.ts";
+import { ClientList } from "./client-list.ts";
 import { Copies } from "./copies.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
@@ -37,6 +42,8 @@ export interface BrokerOptions {
   readonly inflightBytesMax: number;
   /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
   readonly durability: "fsync" | "interval" | "os";
+  /** Who may come in and do what. */
+  readonly access: Access;
   /** Called with the folder of the sessions after each sync of it: what it has now, a power cut leaves. */
   readonly synced?: (location: string) => Promise<void>;
 }
@@ -90,6 +97,10 @@ export class Broker implements AsyncDisposable {
   readonly #store: SessionStore;
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  /** By the stream of the client. */
+  readonly #arrivals = new WeakMap<object, Arrival>();
+  /** Who is connected. */
+  readonly connections: ClientList;
   readonly counters = { received: 0, delivered: 0, refused: 0 };
   readonly #topics = new KnownTopics();
   /** Of what functions publish. */
@@ -110,6 +121,7 @@ export class Broker implements AsyncDisposable {
     this.#room = new Room(options.inflightBytesMax);
     this.#copies = new Copies(store, (packet) => aedes.number(packet));
     this.#server = createServer({ noDelay: true }, (socket) => {
+      this.#arrivals.set(socket, arrivalOf(socket));
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
       holdWrites(socket);
@@ -121,6 +133,10 @@ export class Broker implements AsyncDisposable {
         // While the broker closes, all of them go.
         redeliver: (packet) => (aedes.closed ? undefined : void store.shared.redeliver(packet)),
       });
+    });
+    this.connections = new ClientList({
+      clients: () => Reflect.get(aedes, "clients") as Record<string, Client>,
+      waiting: (client, max) => store.waiting(client, max),
     });
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {
@@ -215,14 +231,12 @@ export class Broker implements AsyncDisposable {
       }
       callback(full ? new Error(`more than ${options.clientsMax} clients`) : null, !full);
     };
-    aedes.authenticate = (client, _user, _password, callback) => {
-      this.#open.begin(client).then(
-        () => callback(null, true),
-        (error: unknown) => callback(Object.assign(new Error(messageOf(error)), { returnCode: 3 }), false),
-      );
-    };
-    // A stored session with this filter could not be given back: the engine collects the filters of a session in an object by name.
-    aedes.authorizeSubscribe = (_client, sub, callback) => callback(null, sub.topic === "__proto__" ? null : sub);
+    guardGate(aedes, {
+      access: options.access,
+      arrivalOf: ({ conn }) => this.#arrivals.get(conn),
+      begin: (client) => this.#open.begin(client),
+      forget: (client, filter) => this.#store.removeSubscriptions(client, [filter]),
+    });
     aedes.authorizePublish = (client, packet, callback) => this.#take(client, packet, { intake, options, callback });
     for (const event of ["clientError", "connectionError"] as const) {
       aedes.on(event, (client, error) => {
@@ -259,6 +273,12 @@ export class Broker implements AsyncDisposable {
     }
     if (problem !== undefined) {
       callback(new Error(`topic "${packet.topic.slice(0, 100)}": ${problem}`));
+      return;
+    }
+    const denied = publishVerdict(options.access, client, packet);
+    if (denied !== undefined) {
+      if (denied === null) this.counters.refused++;
+      callback(denied);
       return;
     }
     this.counters.received++;
@@ -337,6 +357,12 @@ export class Broker implements AsyncDisposable {
     if (error === undefined && this.#copies.wanted(packet)) this.#copies.make(packet, done);
     else done(error);
   }
+}
+
+function arrivalOf({ remoteAddress }: Socket): Arrival {
+  const address = canonicalAddress(remoteAddress ?? "");
+  const loopback = address !== undefined && isLoopback(address);
+  return { listener: "default", anonymous: loopback, address, loopback };
 }
 
 function entryOf(message: Message, isVolatile: boolean): Entry {

@@ -214,6 +214,11 @@ export class Forwarder {
     if (next !== undefined && !this.#isExpecting && this.#isConnected && this.#isFull(next)) this.#wait();
   }
 
+  /** Messages that wait here. */
+  get waiting(): number {
+    return this.#backlog.length;
+  }
+
   #isFull({ qos }: Forwarded): boolean {
     return this.#outgoing.isFull || (qos !== 0 && this.#hasAll);
   }

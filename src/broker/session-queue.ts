@@ -1,4 +1,5 @@
 import type { Client } from "aedes";
+import { admittedOf } from "./access/admitted.ts";
 import { asError } from "./copies.ts";
 import { fitsShort, type Packet, sendPacket } from "./encode.ts";
 import { fits, forwarderOf, takeId, UNACKNOWLEDGED_MAX } from "./forward.ts";
@@ -244,7 +245,9 @@ export class SessionQueue {
       this.#write({ cmd: "pubrel", messageId: known, reasonCode: 0 });
       return;
     }
-    if (packet.messageExpiry !== undefined && packet.messageExpiry <= Date.now()) {
+    const isOver = packet.messageExpiry !== undefined && packet.messageExpiry <= Date.now();
+    // It may wait since before the rules were changed, or for somebody else with the same client id.
+    if (isOver || admittedOf(this.#client)?.permit.mayReceive(packet.topic) === false) {
       if (known !== undefined) this.#ids.delete(known);
       return this.#shelf.forget(number, known);
     }

@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
 import { type MillraceError, messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
+import { admittedOf } from "./access/admitted.ts";
 import { asError, type StoredPacket } from "./copies.ts";
 import { forwarderOf } from "./forward.ts";
 import { InOrder } from "./in-order.ts";
@@ -243,9 +244,12 @@ export class SessionStore extends StoredSessions {
   }
 
   /** Acknowledged when it is as safe as a message: what is published from then on is the session's. */
-  override async addSubscriptions(client: Client, subscriptions: readonly object[]): Promise<void> {
+  override async addSubscriptions(client: Client, subscriptions: readonly { readonly topic: string }[]): Promise<void> {
     this.#forget();
-    await super.addSubscriptions(client, subscriptions);
+    // Of each SUBSCRIBE the engine gives all filters, also those that were refused.
+    const permit = admittedOf(client)?.permit;
+    const allowed = subscriptions.filter(({ topic }) => topic !== "__proto__" && permit?.maySubscribe(topic) !== false);
+    await super.addSubscriptions(client, allowed);
     this.#sync.written();
     await this.secure();
   }

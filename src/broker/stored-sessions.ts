@@ -114,6 +114,13 @@ export class StoredSessions extends AsyncLevelPersistence {
     return (await Promise.all(cleared)).includes(true);
   }
 
+  /** How many messages are in the queue of a session, at most `max`. */
+  async waiting(id: string, max: number): Promise<number> {
+    const name = encodeURIComponent(id);
+    const keys = await this.#database.keys({ gte: `outgoing:${name}:`, lt: `outgoing:${name};`, limit: max }).all();
+    return keys.length;
+  }
+
   async storeEnd({ id, seconds, since }: SessionEnd): Promise<void> {
     const end = since === undefined ? { id, seconds } : { id, seconds, since };
     await this.#database.put(endKey(id), codec.encode(end));

@@ -23,6 +23,9 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "dead-letters", load: () => import("./dead-letters.ts") },
   { name: "replay", load: () => import("./replay.ts") },
   { name: "secrets", load: () => import("./secrets.ts") },
+  { name: "clients", load: () => import("./clients.ts") },
+  { name: "users", load: () => import("./users.ts") },
+  { name: "access", load: () => import("./access.ts") },
   { name: "doctor", load: () => import("./doctor.ts") },
 ];
 

@@ -12,8 +12,8 @@ import {
   updateSecrets,
 } from "../runtime/secrets/secret-file.ts";
 import { type CommandContext, defineCommand, type FlagTable } from "./command.ts";
-import { readSecretValue } from "./secrets/value.ts";
 import { setting } from "./settings.ts";
+import { readHidden } from "./terminal/hidden-input.ts";
 
 const FLAGS = {
   config: { type: "string", value: "FILE", description: "Configuration file of the gateway" },
@@ -76,7 +76,7 @@ async function run(context: Context): Promise<number> {
 }
 
 async function set({ signal }: Context, place: SecretsPlace, name: string): Promise<string> {
-  const value = await readSecretValue(name, signal);
+  const value = await readHidden("secrets set", `value of ${name}`, signal);
   const problem = secretValueProblem(value);
   if (problem !== undefined) throw new MillraceError("USAGE", `secrets set: ${problem}`);
   await updateSecrets(place, (secrets) => secrets.set(name, { value, setAt: Date.now() }));

@@ -43,6 +43,9 @@ export const ERRORS = {
   SECRETS_UNREADABLE:
     "Put the key file back where secrets.key_file says, readable for the gateway's user only; without it secrets have to be set anew.",
   SECRETS_CORRUPT: "Take the file from a backup, or delete it and set the secrets anew.",
+  USERS_INVALID:
+    "Correct the file, or take it from a backup; `millrace users list` reads it without a gateway. Until then the users before count.",
+  ACCESS_INVALID: "Correct the named line; `millrace access check` reads the file without a gateway. Until then the rules before count.",
   LIMIT_HOPS: "Functions wake one another in a circle; publish to a topic that none of them listens to.",
   HOST_CRASHED: "The process that ran the function died; its unfinished messages are handed out again.",
   FUNCTION_QUARANTINED:

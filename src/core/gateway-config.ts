@@ -1,4 +1,5 @@
 import { availableParallelism, hostname, totalmem } from "node:os";
+import { ACCESS_TABLE } from "./access-config.ts";
 import type { ConfigOf, ConfigTable } from "./config-table.ts";
 import { GATEWAY_ID } from "./link.ts";
 import { LOG_LEVELS } from "./stats.ts";
@@ -27,7 +28,9 @@ export const GATEWAY_TABLE = {
     type: "string",
     default: "127.0.0.1",
     check: notEmpty,
-    description: "Address the broker listens on; `0.0.0.0` for every network.",
+    description:
+      "Address the broker listens on; `0.0.0.0` for every network. Clients that do not come over loopback have to say who they are, and may do only what " +
+      "rules allow, see docs/guide/access.md.",
   },
   "mqtt.port": { ...PORT, default: 1883, description: "Port of the broker; 0 picks a free one." },
   "mqtt.payload_bytes_max": {
@@ -63,6 +66,7 @@ export const GATEWAY_TABLE = {
       "Memory for what all clients together have sent and the broker is not done with; above it a client is read on only when nothing of its own " +
       "is under way, packet by packet.",
   },
+  ...ACCESS_TABLE,
   "http.host": { type: "string", default: "127.0.0.1", check: notEmpty, description: "Address the local HTTP listens on." },
   "http.port": { ...PORT, default: 8330, description: "Port of the local HTTP; 0 picks a free one." },
   "control.url": {

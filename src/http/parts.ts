@@ -1,4 +1,5 @@
 import type { Bundle } from "../core/bundle.ts";
+import type { ClientSource } from "../core/client-info.ts";
 import type { CallReply, CallRequest, CallTarget } from "../core/http-call.ts";
 import type { LogPage, LogQuery } from "../core/logs.ts";
 import type { JournaledMessage, Message } from "../core/message.ts";
@@ -140,4 +141,5 @@ export interface HttpParts {
   inspect(name: string, request: InspectionRequest): Promise<InspectedFunction>;
   readonly history: UsageSource;
   readonly traces: TraceSource;
+  readonly clients: ClientSource;
 }

@@ -5,6 +5,7 @@ import type { Logger } from "../core/log.ts";
 import { suggestion } from "../core/nearest.ts";
 import { callRoutes, retryAfter } from "./call-routes.ts";
 import { body, failureOf } from "./failure.ts";
+import { clientRoutes } from "./client-routes.ts";
 import type { LogFollowers } from "./follow.ts";
 import { inspectRoutes, type InspectStreams } from "./inspect.ts";
 import { METRICS_CONTENT_TYPE, metricsText } from "./metrics.ts";
@@ -62,6 +63,7 @@ export function routes(parts: HttpParts, { followers, inspections, journal, payl
   const traces = new TraceViews(parts);
   app.get("/v1/traces/:id", async (c) => c.json(await traces.find(c.req.param("id"), c.req.raw.signal)));
   inspectRoutes(app, inspections);
+  clientRoutes(app, parts.clients);
   usageRoutes(app, parts.history);
   callRoutes(app, parts.calls, payloadBytesMax);
   replayRoutes(app, { replays: parts.replays, handIn: (request, messages) => parts.handIn(request, messages) }, payloadBytesMax);

@@ -8,6 +8,7 @@ import { Drops } from "../../src/core/drops.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { Journal } from "../../src/journal/journal.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
+import { accessOf } from "../support/access.ts";
 import { KEEPS_NOTHING } from "../support/journal.ts";
 import { counting, relayed } from "./journal-kill-functions.ts";
 
@@ -21,6 +22,7 @@ const options = {
   inflightMax: 1_000,
   inflightBytesMax: 32 * 1024 ** 2,
   durability: "fsync",
+  access: own.use(accessOf(folder)),
 } as const;
 const broker = own.use(
   await Broker.create(

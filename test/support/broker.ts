@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect as connectSocket, type Socket } from "node:net";
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { generate, type Packet, parser } from "mqtt-packet";
+import { accessOf } from "./access.ts";
 import { Broker, type BrokerOptions, type Intake } from "../../src/broker/broker.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { decodeMessage, type Message } from "../../src/core/message.ts";
@@ -74,6 +75,7 @@ export async function startBroker(intake: Intake, folder: string, options: Parti
       inflightMax: 100,
       inflightBytesMax: 32 * 1024 ** 2,
       durability: "fsync",
+      access: options.access ?? accessOf(folder),
       ...options,
     },
     intake,
@@ -151,10 +153,12 @@ export class RawClient implements AsyncDisposable {
       /** Seconds; 0 by default. */
       keepalive?: number;
       will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean; properties?: { willDelayInterval?: number } };
+      username?: string;
+      password?: Buffer;
     },
   ): Promise<RawClient> {
     const { hostname, port } = new URL(address);
-    const { id, clean = true, version = 4, expiry = clean ? 0 : 1_000, properties = {}, keepalive = 0, will } = options;
+    const { id, clean = true, version = 4, expiry = clean ? 0 : 1_000, properties = {}, keepalive = 0, will, username, password } = options;
     const socket = connectSocket({ host: hostname, port: Number(port), noDelay: true });
     await once(socket, "connect");
     const client = new RawClient(socket, version);
@@ -167,6 +171,8 @@ export class RawClient implements AsyncDisposable {
       keepalive,
       ...(version === 5 ? { properties: { ...properties, sessionExpiryInterval: expiry } } : {}),
       ...(will === undefined ? {} : { will }),
+      ...(username === undefined ? {} : { username }),
+      ...(password === undefined ? {} : { password }),
     });
     const connack = await client.next("connack");
     client.connack = connack;

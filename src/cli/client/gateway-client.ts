@@ -1,6 +1,7 @@
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { z } from "zod";
+import { type ClientInfo, clientInfoSchema } from "../../core/client-info.ts";
 import { MillraceError } from "../../core/errors.ts";
 import type { LogLevel, LogRecord } from "../../core/stats.ts";
 import { type TraceAnswer, traceAnswerSchema } from "../../core/traces.ts";
@@ -160,6 +161,17 @@ export class GatewayClient {
       body: JSON.stringify(request),
     });
     for await (const line of this.#lines(response)) yield parsed(line, inspectionEventSchema, "a line about an inspection");
+  }
+
+  /** Who is connected to the broker, by client id. */
+  clients(query: { readonly user?: string | undefined; readonly limit: number }): Promise<ClientInfo[]> {
+    return ask(this.#remote, { path: `/v1/clients${queryOf({ ...query })}`, schema: z.array(clientInfoSchema), signal: this.#signal });
+  }
+
+  /** Ends the connection of a client. Throws NOT_FOUND when nobody is connected with this id. */
+  async disconnect(id: string): Promise<void> {
+    const path = `/v1/clients/${encodeURIComponent(id)}`;
+    await ask(this.#remote, { path, schema: z.object({ disconnected: z.string() }), signal: this.#signal, method: "DELETE" });
   }
 
   /** Of one function or all, at most `limit`, the newest of a function first. */

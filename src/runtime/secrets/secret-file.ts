@@ -3,9 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import { MillraceError, messageOf, systemCode } from "../../core/errors.ts";
+import { withLock } from "../../core/file-lock.ts";
+import { replaceFile } from "../../core/replace-file.ts";
 import { formatSize } from "../../core/units.ts";
-import { newKey, readKeys, replaceFile, type SecretKey, writeKeys } from "./key-file.ts";
-import { withLock } from "./lock.ts";
+import { newKey, readKeys, type SecretKey, writeKeys } from "./key-file.ts";
 
 /**
  * All secrets of a gateway as one file: the magic, the id of the key, the nonce, the tag, and JSON that AES-256-GCM has encrypted. What stands before

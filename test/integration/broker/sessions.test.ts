@@ -4,6 +4,7 @@ import { Broker } from "../../../src/broker/broker.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { encodeMessage, type Message } from "../../../src/core/message.ts";
 import { eventually } from "../../support/eventually.ts";
+import { accessOf } from "../../support/access.ts";
 import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
@@ -192,6 +193,7 @@ describe("starting", () => {
       inflightMax: 1,
       inflightBytesMax: 1_000_000,
       durability: "fsync",
+      access: accessOf(other.path),
     } as const;
     const second = await Broker.create({ ...options, endpoint: { host: "127.0.0.1", port: taken.port } }, new TestIntake(), silentLogger);
     await expect(second.listen()).rejects.toMatchObject({ code: "PORT_IN_USE" });

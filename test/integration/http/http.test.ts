@@ -147,6 +147,8 @@ millrace_function_duration_seconds_count{${by}} 785
     ["/v1/logs?limt=5", 400, "REQUEST_INVALID"],
     ["/v1/logs?after=-1", 400, "REQUEST_INVALID"],
     ["/v1/dead-letters?limit=x", 400, "REQUEST_INVALID"],
+    ["/v1/clients?limit=0", 400, "REQUEST_INVALID"],
+    ["/v1/clients?usr=a", 400, "REQUEST_INVALID"],
     ["/v1/dead-letters?function=missing", 404, "NOT_FOUND"],
   ])("refuses %s", async (path, status, code) => {
     expect(await get(path)).toEqual({ status, body: { error: { code, message: expect.any(String), hint: expect.any(String) } } });

@@ -76,6 +76,7 @@ export class Parts implements HttpParts {
     deadLetter: () => Promise.resolve(undefined),
     fateOf: () => Promise.resolve("waiting"),
   };
+  readonly clients = { list: () => Promise.resolve([]), disconnect: (id: string) => id === "here" };
   readonly appended: JournaledMessage[] = [];
   readonly arrivals = new Arrivals();
   readonly journal: JournalSource = {

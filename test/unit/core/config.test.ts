@@ -213,7 +213,11 @@ describe.each([
   it("has defaults that it would accept from a user", () => {
     for (const setting of Object.values(table)) {
       const unit = { size: "B", duration: "ms", string: "", int: "", list: "", map: "" }[setting.type];
-      const text = typeof setting.default === "object" ? "" : `${setting.default}${unit}`;
+      const text = Array.isArray(setting.default)
+        ? setting.default.join(",")
+        : typeof setting.default === "object"
+          ? ""
+          : `${setting.default}${unit}`;
       expect(parseText(setting, text)).toEqual({ value: setting.default });
     }
   });

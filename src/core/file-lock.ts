@@ -1,7 +1,7 @@
 import { mkdir, open, readFile, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MillraceError, messageOf, systemCode } from "../../core/errors.ts";
+import { MillraceError, messageOf, systemCode } from "./errors.ts";
 
 const TRIES_MAX = 100;
 const TRY_MS = 50;

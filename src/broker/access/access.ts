@@ -1,0 +1,284 @@
+import { join } from "node:path";
+import type { AuthenticateError, Client, PublishPacket } from "aedes";
+import { algorithmsProblem } from "../../core/access-config.ts";
+import { canonicalAddress, isLoopback } from "../../core/addresses.ts";
+import { type Clock, systemClock } from "../../core/clock.ts";
+import { MillraceError, messageOf } from "../../core/errors.ts";
+import type { Logger } from "../../core/log.ts";
+import type { Arrival } from "../arrival.ts";
+import { sendPacket } from "../encode.ts";
+import { REASON } from "../reasons.ts";
+import type { AccessOptions } from "./access-options.ts";
+import { admittedOf, setAdmitted } from "./admitted.ts";
+import { type Attempt, Attempts } from "./attempts.ts";
+import { auditFile, AuditLog } from "./audit-log.ts";
+import { FolderWatch } from "./folder-watch.ts";
+import { type Credentials, identify, type Ways } from "./identify.ts";
+import type { Identity } from "./identity.ts";
+import { type KeySet, keysFromFile, RemoteKeys } from "./key-set.ts";
+import { Permit } from "./permit.ts";
+import { Refusals } from "./refusals.ts";
+import { Refused } from "./refused.ts";
+import { readRules, type Rule } from "./rules-file.ts";
+import { Tokens } from "./tokens.ts";
+import { Users } from "./users.ts";
+import { readUsers, type UserTable } from "./users-file.ts";
+import { WatchedFile } from "./watched-file.ts";
+
+type Verdict = (error: AuthenticateError | null, allowed: boolean) => void;
+
+/** Return code of a CONNACK before version 5. */
+const SERVER_UNAVAILABLE = 3;
+/** What a timer waits at most. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+/** Clients that are looked at in one turn after a change of the files. */
+const LOOK_MAX = 100;
+
+/** Who may come in and who may do what. Files that change count at once; one with a mistake does not count, and the one before goes on to. */
+export class Access implements AsyncDisposable {
+  readonly #users: WatchedFile<UserTable>;
+  readonly #rules: WatchedFile<readonly Rule[]>;
+  readonly #ways: Ways;
+  readonly #keys: KeySet | undefined;
+  readonly #attempts: Attempts;
+  readonly #comings: Refusals;
+  readonly #doings: Refusals;
+  readonly #logger: Logger;
+  readonly #clock: Clock;
+  readonly #watch: FolderWatch;
+  readonly #audit: AuditLog;
+  /** By id. */
+  readonly #clients = new Map<string, Client>();
+  #looking = false;
+  #lookAgain = false;
+
+  /** @throws MillraceError USERS_INVALID, ACCESS_INVALID, FILE_UNREADABLE: what is wrong at the start must not open the door */
+  constructor(options: AccessOptions, logger: Logger, clock: Clock = systemClock) {
+    this.#logger = logger;
+    this.#clock = clock;
+    const { users, rules } = options;
+    this.#users = new WatchedFile(users.path, readUsers);
+    this.#rules = new WatchedFile(rules.path, readRules);
+    // One that is not there must not be taken for one that allows everything.
+    if (rules.isNamed && this.#rules.value === undefined)
+      throw new MillraceError("FILE_UNREADABLE", `cannot read the access rules in ${rules.path}: there is no such file`);
+    this.#keys = options.tokens === undefined ? undefined : keysFor(options.tokens, options.data, logger, clock);
+    this.#ways = {
+      users: new Users(() => this.#users.value, clock),
+      tokens: options.tokens === undefined || this.#keys === undefined ? undefined : new Tokens(this.#keys, options.tokens, clock),
+      certificateIdentity: options.certificateIdentity,
+    };
+    this.#attempts = new Attempts(clock);
+    this.#audit = new AuditLog({ file: auditFile(options.data), bytesMax: options.auditBytesMax }, logger, clock);
+    this.#comings = new Refusals(logger, clock, (about, reason) => this.#audit.note({ event: "refused", ...about, reason }));
+    this.#doings = new Refusals(logger, clock);
+    this.#watch = new FolderWatch([users.path, rules.path], () => this.#look(), logger);
+  }
+
+  /** Says in the log what a broker that is reached over the network still needs, so that nobody has to guess why clients are refused. */
+  explain(host: string): void {
+    const address = canonicalAddress(host);
+    if (host === "localhost" || (address !== undefined && isLoopback(address))) return;
+    if (!this.#knowsAnybody)
+      this.#logger.warn(
+        { host },
+        "clients from other machines are refused: nobody is known yet; `millrace users add NAME`, or mqtt.jwt_keys, lets them in",
+      );
+    else if (this.#rules.value === undefined)
+      this.#logger.warn({ host, file: this.#rules.path }, "clients from other machines may do nothing: there is no access file yet");
+  }
+
+  get #knowsAnybody(): boolean {
+    return this.#ways.users.areKept || this.#ways.tokens !== undefined;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#watch[Symbol.dispose]();
+    this.#keys?.[Symbol.dispose]();
+    await this.#audit[Symbol.asyncDispose]();
+  }
+
+  /** Resolves when the client may come in; what it may do is then known. @throws Refused */
+  async admit(client: Client, arrival: Arrival, credentials: Credentials): Promise<void> {
+    this.#look();
+    const known = await this.#identify(arrival, credentials);
+    if (client.closed || client.conn.destroyed) throw new Refused("busy", "it has gone");
+    const identity = this.#renewed(known);
+    if (identity === undefined) throw new Refused("credentials", "the user has just been changed");
+    const permit = this.#permitOf(client.id, arrival, identity);
+    const admitted = { arrival, identity, permit, since: this.#clock.now() };
+    const will = Reflect.get(client, "_will") as { readonly topic: string; readonly retain?: boolean } | null | undefined;
+    if (will && !permit.mayPublish(will.topic, will.retain === true))
+      throw new Refused("will", `it may not publish its will to "${will.topic.slice(0, 100)}"`);
+    this.#checkTakeover(client, identity);
+    setAdmitted(client, admitted);
+    this.#clients.set(client.id, client);
+    const end = identity.until === undefined ? undefined : this.#endAt(client, identity.until);
+    const about = { client: client.id, user: identity.user, address: arrival.address, listener: arrival.listener };
+    this.#audit.note({ event: "connected", ...about, proof: identity.proof });
+    client.conn.once("close", () => {
+      this.#audit.note({ event: "disconnected", ...about });
+      if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
+      end?.[Symbol.dispose]();
+    });
+  }
+
+  /** Tells a client that it is not let in, and why as far as its version has words for it. */
+  refuse(client: Client, error: Error, verdict: Verdict): void {
+    const refused = error instanceof Refused ? error : undefined;
+    if (client.closed || client.version !== 5 || refused === undefined) {
+      const returnCode = refused?.returnCode ?? SERVER_UNAVAILABLE;
+      verdict(Object.assign(new Error(error.message), { returnCode }), false);
+      return;
+    }
+    const { reasonCode, message } = refused;
+    // The engine's own answer knows no more than the codes of version 3.1.1.
+    sendPacket({ cmd: "connack", sessionPresent: false, reasonCode, properties: { reasonString: message } }, client.conn, 5);
+    client.emit("error", refused);
+  }
+
+  /** Why a client may not publish a packet, or undefined when it may. A will without a client was looked at when its client came in. */
+  publishProblem(client: Client | null, { topic, retain }: PublishPacket): string | undefined {
+    if (client === null) return undefined;
+    const admitted = admittedOf(client);
+    if (admitted?.permit.mayPublish(topic, retain) === true) return undefined;
+    this.#logDoing(client, topic, retain ? "publish and keep" : "publish");
+    return retain ? "this client may not publish a message to be kept there" : "this client may not publish there";
+  }
+
+  maySubscribe(client: Client, filter: string): boolean {
+    if (admittedOf(client)?.permit.maySubscribe(filter) === true) return true;
+    this.#logDoing(client, filter, "subscribe");
+    return false;
+  }
+
+  async #identify(arrival: Arrival, credentials: Credentials): Promise<Identity> {
+    const { user, password } = credentials;
+    const attempt: Attempt = { address: arrival.address, name: user };
+    const isProof = arrival.certificate === undefined && password !== undefined && this.#knowsAnybody;
+    const waitMs = isProof ? this.#attempts.waitMs(attempt) : 0;
+    if (waitMs > 0) throw new Refused("rate", `too many failures, try again in ${Math.ceil(waitMs / 1_000)} s`);
+    try {
+      const identity = await identify(this.#ways, arrival, { ...credentials, isFree: () => this.#attempts.waitMs(attempt) === 0 });
+      if (isProof && identity.proof !== "none") this.#attempts.succeeded(attempt);
+      return identity;
+    } catch (error) {
+      if (isProof && error instanceof Refused && error.reasonCode === REASON.badUserNameOrPassword) this.#attempts.failed(attempt);
+      throw error;
+    }
+  }
+
+  /** Logs that a client was not let in. */
+  logRefused(client: Client, arrival: Arrival, user: string | undefined, error: Error): void {
+    const about = { client: client.id, user, address: arrival.address, listener: arrival.listener };
+    this.#comings.log(about, error.message, "a client was not let in");
+  }
+
+  #logDoing(client: Client, topic: string, action: "publish" | "publish and keep" | "subscribe"): void {
+    const admitted = admittedOf(client);
+    const permit = admitted?.permit;
+    const first = action === "subscribe" ? permit?.subscribing(topic) : permit?.publishing(topic);
+    const decision = action === "publish and keep" && first?.allowed === true ? permit?.retaining(topic) : first;
+    const about = { client: client.id, user: admitted?.identity.user, address: admitted?.arrival.address, topic };
+    this.#doings.log(about, decision?.why ?? "it was not let in", `a client may not ${action}`);
+  }
+
+  #permitOf(client: string, arrival: Arrival, identity: Identity): Permit {
+    const subject = { user: identity.user, groups: identity.groups, client, address: arrival.address };
+    const open = arrival.loopback || (arrival.address === undefined && arrival.anonymous);
+    return new Permit(subject, this.#rules.value, open);
+  }
+
+  /** A session belongs to who has it: another user with the same client id would end its connection and get what waits for it. */
+  #checkTakeover(client: Client, { user }: Identity): void {
+    const other = this.#clients.get(client.id);
+    const owner = other === undefined ? undefined : admittedOf(other)?.identity.user;
+    if (owner !== undefined && owner !== user) throw new Refused("taken", "another user is connected with this client id");
+  }
+
+  #endAt(client: Client, until: number): Disposable {
+    let timer: NodeJS.Timeout | undefined;
+    const wait = (): void => {
+      const left = until - this.#clock.now();
+      if (left > 0) timer = setTimeout(wait, Math.min(left, TIMER_MS_MAX)).unref();
+      else this.#turnOut(client, REASON.maximumConnectTime, "the time of its token is over");
+    };
+    wait();
+    return { [Symbol.dispose]: () => clearTimeout(timer) };
+  }
+
+  #turnOut(client: Client, reasonCode: number, why: string): void {
+    const { identity, arrival } = admittedOf(client) ?? {};
+    this.#comings.log({ client: client.id, user: identity?.user, address: arrival?.address }, why, "a client was disconnected");
+    client.disconnect({ reasonCode, properties: { reasonString: why } });
+  }
+
+  /** Reads files that have changed. */
+  #look(): void {
+    let changed = false;
+    for (const file of [this.#users, this.#rules]) {
+      try {
+        if (!file.look()) continue;
+        changed = true;
+        this.#audit.note({ event: "changed", file: file.path });
+        this.#logger.info({ file: file.path }, "who may come in or do what has changed");
+      } catch (error) {
+        const hint = error instanceof MillraceError ? error.hint : undefined;
+        this.#logger.error(
+          { file: file.path, error: messageOf(error), hint },
+          "a file of access cannot be used; what it said before goes on to count",
+        );
+      }
+    }
+    if (changed) void this.#applyToAll();
+  }
+
+  async #applyToAll(): Promise<void> {
+    this.#lookAgain = true;
+    if (this.#looking) return;
+    this.#looking = true;
+    while (this.#lookAgain) {
+      this.#lookAgain = false;
+      let count = 0;
+      for (const client of this.#clients.values()) {
+        this.#applyTo(client);
+        if (++count % LOOK_MAX === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    this.#looking = false;
+  }
+
+  #applyTo(client: Client): void {
+    const before = admittedOf(client);
+    if (before === undefined || client.closed) return;
+    const identity = this.#renewed(before.identity);
+    if (identity === undefined) return this.#turnOut(client, REASON.notAuthorized, "its user is gone or has another password");
+    const after = this.#permitOf(client.id, before.arrival, identity);
+    setAdmitted(client, { ...before, identity, permit: after });
+    const subscriptions = Object.keys(Reflect.get(client, "subscriptions") as object);
+    const lost = subscriptions.find((filter) => before.permit.maySubscribe(filter) && !after.maySubscribe(filter));
+    // Only a new SUBSCRIBE could tell it that it has a subscription no more.
+    if (lost !== undefined) this.#turnOut(client, REASON.notAuthorized, `it may not subscribe to "${lost.slice(0, 100)}" any more`);
+  }
+
+  /** Undefined when it is one no more. */
+  #renewed(identity: Identity): Identity | undefined {
+    const { user, proof, password } = identity;
+    if (user === undefined || proof === "token") return identity;
+    const now = this.#ways.users.get(user);
+    if (proof === "password" && (now === undefined || now.password !== password)) return undefined;
+    return { ...identity, groups: now?.groups ?? [] };
+  }
+}
+
+function keysFor(
+  { keys, refreshMs, algorithms }: NonNullable<AccessOptions["tokens"]>,
+  data: string,
+  logger: Logger,
+  clock: Clock,
+): KeySet {
+  const problem = algorithmsProblem(algorithms);
+  if (problem !== undefined) throw new MillraceError("CONFIG_INVALID", problem);
+  if (!/^https?:/i.test(keys)) return keysFromFile(keys, logger);
+  return new RemoteKeys({ url: keys, kept: join(data, "token-keys.json"), refreshMs }, logger, clock);
+}

@@ -1,0 +1,23 @@
+import type { Arrival } from "../arrival.ts";
+import type { Identity } from "./identity.ts";
+import type { Permit } from "./permit.ts";
+
+const ADMITTED = Symbol("admitted");
+
+/** What is known of a client that was let in. */
+export interface Admitted {
+  readonly arrival: Arrival;
+  readonly identity: Identity;
+  readonly permit: Permit;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
+}
+
+/** Undefined for a client that was not let in. */
+export function admittedOf(client: object): Admitted | undefined {
+  return Reflect.get(client, ADMITTED) as Admitted | undefined;
+}
+
+export function setAdmitted(client: object, admitted: Admitted): void {
+  Object.defineProperty(client, ADMITTED, { value: admitted, configurable: true });
+}

@@ -1,0 +1,26 @@
+/** How it is known who a client is. */
+export type Proof = "password" | "certificate" | "token" | "none";
+
+/** Who a client is, as far as it counts for what it may do. */
+export interface Identity {
+  /** Undefined for one that came without saying who it is. */
+  readonly user: string | undefined;
+  readonly groups: readonly string[];
+  readonly proof: Proof;
+  /** When a token ends, in ms since 1970. */
+  readonly until?: number;
+  /** The stored password that was right. */
+  readonly password?: string | undefined;
+}
+
+/** A client as rules see it. */
+export interface Subject {
+  readonly user: string | undefined;
+  readonly groups: readonly string[];
+  readonly client: string;
+  /** Undefined on a Unix socket. */
+  readonly address: string | undefined;
+}
+
+/** Its members may read `$SYS`. Clients on loopback that do not say who they are belong to it. */
+export const OPERATORS = "operators";

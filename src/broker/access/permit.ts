@@ -1,0 +1,144 @@
+import { sharedFilter } from "../filters.ts";
+import { type Entry, firstMatch, gapOf } from "./coverage.ts";
+import { OPERATORS, type Subject } from "./identity.ts";
+import { widened, withPlaceholders } from "./placeholders.ts";
+import type { Action, Rule } from "./rules-file.ts";
+import { applies } from "./who.ts";
+
+export interface Decision {
+  readonly allowed: boolean;
+  /** For an operator: the rule that decides, or that none does. */
+  readonly why: string;
+}
+
+interface RuleEntry extends Entry {
+  readonly where: string;
+  readonly filter: string;
+}
+
+/** Topics and filters that one client has been told about. */
+const KNOWN_MAX = 128;
+
+/** What one client may do, by the rules that are about it. Says yes to everything when there are none to go by. */
+export class Permit {
+  readonly #entries: Readonly<Record<Action, readonly RuleEntry[]>> | undefined;
+  readonly #otherwise: Decision;
+  readonly #operator: boolean;
+  readonly #published = new Map<string, boolean>();
+  readonly #retained = new Map<string, boolean>();
+  readonly #received = new Map<string, boolean>();
+  readonly #subscribed = new Map<string, boolean>();
+
+  /** Without rules `open` decides. */
+  constructor(subject: Subject, rules: readonly Rule[] | undefined, open: boolean) {
+    this.#operator = subject.groups.includes(OPERATORS);
+    this.#entries = rules === undefined ? (open ? undefined : NONE) : entriesFor(subject, rules);
+    const why =
+      rules === undefined
+        ? "there is no access file, and without one only clients on loopback and Unix sockets may do anything"
+        : "no rule of the access file allows it";
+    this.#otherwise = { allowed: false, why };
+  }
+
+  /** Whether the client may publish to the topic, and have the message kept for later subscribers if it is to be. */
+  mayPublish(topic: string, retain: boolean): boolean {
+    if (this.#entries === undefined) return true;
+    return this.#known(this.#published, "publish", topic) && (!retain || this.#known(this.#retained, "retain", topic));
+  }
+
+  /** Whether a message that waited for the client is still one that it may have. */
+  mayReceive(topic: string): boolean {
+    if (topic.startsWith("$")) return this.#operator;
+    return this.#entries === undefined || this.#known(this.#received, "subscribe", topic);
+  }
+
+  maySubscribe(filter: string): boolean {
+    return remembered(this.#subscribed, filter, () => this.subscribing(filter).allowed);
+  }
+
+  publishing(topic: string): Decision {
+    return this.#decide("publish", topic);
+  }
+
+  /** Whether a message to the topic may be kept; whether it may be published is another question. */
+  retaining(topic: string): Decision {
+    return this.#decide("retain", topic);
+  }
+
+  subscribing(filter: string): Decision {
+    const shared = sharedFilter(filter);
+    if (shared !== undefined) return this.subscribing(shared.filter);
+    if (filter.startsWith("$")) return reserved(filter, this.#operator);
+    if (this.#entries === undefined) return OPEN;
+    const gap = gapOf(filter, this.#entries.subscribe);
+    if (gap === undefined) return this.#covered(filter);
+    const { topic, entry } = gap;
+    const why = entry === undefined ? this.#otherwise.why : denial(entry);
+    return { allowed: false, why: topic === filter ? why : `it would bring messages such as "${topic}": ${why}` };
+  }
+
+  /** Names the first rule that has a part in it. */
+  #covered(filter: string): Decision {
+    const [first] = (this.#entries?.subscribe ?? []).filter((entry) => entry.allow && gapOf(filter, [entry]) === undefined);
+    return first === undefined ? { allowed: true, why: "several rules together allow it" } : { allowed: true, why: permission(first) };
+  }
+
+  #decide(action: Action, topic: string): Decision {
+    if (this.#entries === undefined) return OPEN;
+    const entry = firstMatch(this.#entries[action], topic);
+    if (entry === undefined) return this.#otherwise;
+    return { allowed: entry.allow, why: entry.allow ? permission(entry) : denial(entry) };
+  }
+
+  #known(known: Map<string, boolean>, action: Action, topic: string): boolean {
+    return known.get(topic) ?? remembered(known, topic, () => this.#decide(action, topic).allowed);
+  }
+}
+
+function remembered(known: Map<string, boolean>, text: string, decide: () => boolean): boolean {
+  const before = known.get(text);
+  if (before !== undefined) return before;
+  const decided = decide();
+  if (known.size >= KNOWN_MAX) known.clear();
+  known.set(text, decided);
+  return decided;
+}
+
+const NONE = { publish: [], subscribe: [], retain: [] };
+const OPEN: Decision = { allowed: true, why: "there is no access file, and the client is on loopback or a Unix socket" };
+
+function reserved(filter: string, operator: boolean): Decision {
+  if (!filter.startsWith("$SYS/")) return { allowed: false, why: 'topics that start with "$" belong to the broker' };
+  return { allowed: operator, why: `$SYS is for members of the group "${OPERATORS}"` };
+}
+
+function permission({ where, filter }: RuleEntry): string {
+  return `rule ${where} allows "${filter}"`;
+}
+
+function denial({ where, filter }: RuleEntry): string {
+  return `rule ${where} denies "${filter}"`;
+}
+
+/** In the order in which they are asked; in one rule what it denies comes first. */
+function entriesFor(subject: Subject, rules: readonly Rule[]): Record<Action, readonly RuleEntry[]> {
+  const own = rules.filter(({ who }) => applies(who, subject));
+  const entriesOf = (action: Action): RuleEntry[] =>
+    own.flatMap((rule) => [...denied(rule, action, subject), ...allowed(rule, action, subject)]);
+  return { publish: entriesOf("publish"), subscribe: entriesOf("subscribe"), retain: entriesOf("retain") };
+}
+
+/** A name that does not fit into a topic must not get around what is denied. */
+function denied({ where, deny }: Rule, action: Action, subject: Subject): RuleEntry[] {
+  return (deny[action] ?? []).map((filter) => {
+    const text = withPlaceholders(filter, subject) ?? widened(filter);
+    return { levels: text.split("/"), allow: false, where, filter };
+  });
+}
+
+function allowed({ where, allow }: Rule, action: Action, subject: Subject): RuleEntry[] {
+  return (allow[action] ?? []).flatMap((filter) => {
+    const text = withPlaceholders(filter, subject);
+    return text === undefined ? [] : [{ levels: text.split("/"), allow: true, where, filter }];
+  });
+}
