@@ -1,11 +1,14 @@
 import type { EventEmitter } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { AedesOptions, Client, PublishPacket } from "aedes";
+import { canonicalAddress, isLoopback } from "../core/addresses.ts";
 import { messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
+import type { Arrival } from "./arrival.ts";
 import { Copies } from "./copies.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
@@ -87,7 +90,11 @@ export class Broker implements AsyncDisposable {
   readonly #aedes: Engine;
   readonly #store: SessionStore;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets = new Set<Duplex>();
+  /** By the stream of the client. */
+  readonly #arrivals = new WeakMap<Duplex, Arrival>();
+  /** Hands a connection to the engine. */
+  readonly #accept: (stream: Duplex, arrival: Arrival) => void;
   readonly counters = { received: 0, delivered: 0, refused: 0 };
   readonly #topics = new KnownTopics();
   /** Of what functions publish. */
@@ -107,14 +114,16 @@ export class Broker implements AsyncDisposable {
     this.#open = open;
     this.#room = new Room(options.inflightBytesMax);
     this.#copies = new Copies(store, (packet) => aedes.number(packet));
-    this.#server = createServer({ noDelay: true }, (socket) => {
-      this.#sockets.add(socket);
-      socket.once("close", () => this.#sockets.delete(socket));
-      holdWrites(socket);
-      const client = aedes.handle(socket);
+    this.#accept = (stream, arrival) => {
+      this.#arrivals.set(stream, arrival);
+      this.#sockets.add(stream);
+      stream.once("close", () => this.#sockets.delete(stream));
+      holdWrites(stream);
+      const client = aedes.handle(stream);
       readInOrder(client, options.inflightMax, this.#room);
       forwardTogether(client, { queueOf: (connected) => store.queueOf(connected), emitter });
-    });
+    };
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket, arrivalOf(socket)));
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {
       const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -225,7 +234,8 @@ export class Broker implements AsyncDisposable {
     for (const event of ["clientError", "connectionError"] as const) {
       aedes.on(event, (client, error) => {
         this.counters.refused++;
-        logger.debug({ client: client.id, error: messageOf(error) }, "a client failed");
+        const { listener, address } = this.#arrivals.get(client.conn) ?? {};
+        logger.debug({ client: client.id, listener, address, error: messageOf(error) }, "a client failed");
       });
     }
     this.#open.follow(aedes);
@@ -327,6 +337,12 @@ export class Broker implements AsyncDisposable {
     if (error === undefined && this.#copies.wanted(packet)) this.#copies.make(packet, done);
     else done(error);
   }
+}
+
+function arrivalOf({ remoteAddress }: Socket): Arrival {
+  const address = canonicalAddress(remoteAddress ?? "");
+  const loopback = address !== undefined && isLoopback(address);
+  return { listener: "default", anonymous: loopback, address, loopback };
 }
 
 function entryOf(message: Message, isVolatile: boolean): Entry {

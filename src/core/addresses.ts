@@ -64,6 +64,11 @@ export function isPublic(address: string): boolean {
   return global6.check(address, "ipv6") && !special.check(address, "ipv6");
 }
 
+/** Whether a canonical address is of this machine only. */
+export function isLoopback(address: string): boolean {
+  return isIPv4(address) ? address.startsWith("127.") : address === "::1";
+}
+
 /** Whether a canonical address is of this link only, which is where clouds have their metadata. */
 export function isLinkLocal(address: string): boolean {
   return linkLocal.check(address, isIPv4(address) ? "ipv4" : "ipv6");
