@@ -1,13 +1,12 @@
 import type { EventEmitter } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { AedesOptions, Client, PublishPacket } from "aedes";
-import { canonicalAddress, isLoopback } from "../core/addresses.ts";
 import { messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
-import { authority, type Endpoint, listen } from "../core/listen.ts";
+import type { Endpoint } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
+import type { ListenerStats } from "../core/listener-stats.ts";
 import type { Arrival } from "./arrival.ts";
 import { Copies } from "./copies.ts";
 import { TopicEmitter } from "./emitter.ts";
@@ -17,6 +16,9 @@ import { Engine } from "./engine.ts";
 import { forwardTogether } from "./forward.ts";
 import { readInOrder } from "./incoming.ts";
 import { KnownTopics } from "./known-topics.ts";
+import type { Accept } from "./listeners/listener.ts";
+import { Listeners } from "./listeners/listeners.ts";
+import { defaultRules, type ListenerRules } from "./listeners/rules.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
 import { dropAlias, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
@@ -27,7 +29,14 @@ import { TopicTexts } from "./topic-texts.ts";
 
 export interface BrokerOptions {
   readonly gateway: string;
+  /** Of the listener "default". */
   readonly endpoint: Endpoint;
+  /** Who may come to it without saying who they are; `local` without it. */
+  readonly anonymous?: ListenerRules["anonymous"];
+  /** Further ones. */
+  readonly listeners?: readonly ListenerRules[];
+  /** How long handshakes may take, and a CONNECT after them; 10 s without it. */
+  readonly connectMsMax?: number;
   /** Folder of the sessions. */
   readonly location: string;
   readonly payloadBytesMax: number;
@@ -82,19 +91,18 @@ interface Parts {
 /** The topic, packet type and property sizes that may come on top of a payload. */
 const PACKET_OVERHEAD_BYTES = 128 * 1024;
 
-/** The MQTT broker of a gateway: mqtt 3.1, 3.1.1 and 5 over TCP. A message that wakes a function is journaled before it is acknowledged. */
+const CONNECT_MS_MAX = 10_000;
+
+/** The MQTT broker of a gateway: mqtt 3.1, 3.1.1 and 5. A message that wakes a function is journaled before it is acknowledged. */
 export class Broker implements AsyncDisposable {
   readonly close: () => Promise<void>;
   /** Resolves when it is closed, rejects when the disk refuses a session's write. */
   readonly stopped: Promise<void>;
   readonly #aedes: Engine;
   readonly #store: SessionStore;
-  readonly #server: Server;
-  readonly #sockets = new Set<Duplex>();
+  readonly #listeners: Listeners;
   /** By the stream of the client. */
   readonly #arrivals = new WeakMap<Duplex, Arrival>();
-  /** Hands a connection to the engine. */
-  readonly #accept: (stream: Duplex, arrival: Arrival) => void;
   readonly counters = { received: 0, delivered: 0, refused: 0 };
   readonly #topics = new KnownTopics();
   /** Of what functions publish. */
@@ -103,32 +111,28 @@ export class Broker implements AsyncDisposable {
   readonly #open: OpenMessages;
   readonly #copies: Copies;
   readonly #ends: SessionEnds;
-  #endpoint: Endpoint;
 
-  private constructor(parts: Parts, options: BrokerOptions) {
+  private constructor(parts: Parts, options: BrokerOptions, logger: Logger) {
     const { aedes, emitter, store, open, ends } = parts;
     this.#ends = ends;
     this.#aedes = aedes;
     this.#store = store;
-    this.#endpoint = options.endpoint;
     this.#open = open;
     this.#room = new Room(options.inflightBytesMax);
     this.#copies = new Copies(store, (packet) => aedes.number(packet));
-    this.#accept = (stream, arrival) => {
+    const accept: Accept = (stream, arrival) => {
       this.#arrivals.set(stream, arrival);
-      this.#sockets.add(stream);
-      stream.once("close", () => this.#sockets.delete(stream));
       holdWrites(stream);
       const client = aedes.handle(stream);
       readInOrder(client, options.inflightMax, this.#room);
       forwardTogether(client, { queueOf: (connected) => store.queueOf(connected), emitter });
     };
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket, arrivalOf(socket)));
+    this.#listeners = listenersOf(options, accept, logger);
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {
-      const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+      const closed = this.#listeners.close();
       await new Promise<void>((resolve) => aedes.close(resolve));
-      for (const socket of this.#sockets) socket.destroy();
+      this.#listeners.cut();
       await closed;
       await ends.close();
       await store.close();
@@ -157,6 +161,7 @@ export class Broker implements AsyncDisposable {
         ends: new SessionEnds(store, logger),
       },
       options,
+      logger,
     );
     broker.#guard(options, intake, logger);
     await aedes.listen();
@@ -164,13 +169,18 @@ export class Broker implements AsyncDisposable {
     return broker;
   }
 
-  /** @throws MillraceError PORT_IN_USE, LISTEN_FAILED */
+  /** @throws MillraceError FILE_UNREADABLE, CERTIFICATE_INVALID, PORT_IN_USE, LISTEN_FAILED */
   async listen(): Promise<void> {
-    this.#endpoint = await listen(this.#server, this.#endpoint, "the broker");
+    await this.#listeners.listen();
   }
 
+  /** Of the listener "default". */
   get address(): string {
-    return `mqtt://${authority(this.#endpoint)}`;
+    return this.#listeners.address;
+  }
+
+  get listeners(): readonly ListenerStats[] {
+    return this.#listeners.stats;
   }
 
   get clients(): number {
@@ -339,10 +349,11 @@ export class Broker implements AsyncDisposable {
   }
 }
 
-function arrivalOf({ remoteAddress }: Socket): Arrival {
-  const address = canonicalAddress(remoteAddress ?? "");
-  const loopback = address !== undefined && isLoopback(address);
-  return { listener: "default", anonymous: loopback, address, loopback };
+function listenersOf(options: BrokerOptions, accept: Accept, logger: Logger): Listeners {
+  const { endpoint, anonymous = "local", clientsMax, listeners = [], connectMsMax = CONNECT_MS_MAX, payloadBytesMax } = options;
+  // A packet that is a little too long is refused as MQTT has it, with a reason.
+  const limits = { handshakeMsMax: connectMsMax, frameBytesMax: payloadBytesMax + 2 * PACKET_OVERHEAD_BYTES };
+  return new Listeners([defaultRules(endpoint, anonymous, clientsMax), ...listeners], { limits, accept, logger });
 }
 
 function entryOf(message: Message, isVolatile: boolean): Entry {
@@ -365,5 +376,6 @@ function engineOptions(options: BrokerOptions): AedesOptions {
     receiveMaximum: options.inflightMax,
     maxClientsIdLength: 256,
     topicAliasMaximum: 100,
+    connectTimeout: options.connectMsMax ?? CONNECT_MS_MAX,
   };
 }

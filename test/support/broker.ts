@@ -79,7 +79,12 @@ export async function startBroker(intake: Intake, folder: string, options: Parti
     intake,
     silentLogger,
   );
-  await broker.listen();
+  try {
+    await broker.listen();
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
   return broker;
 }
 
