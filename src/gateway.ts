@@ -1,9 +1,10 @@
 import { join } from "node:path";
 import packageJson from "../package.json" with { type: "json" };
 import { Access } from "./broker/access/access.ts";
-import { accessOptions } from "./broker/access/access-options.ts";
+import { accessOptions, reachedAt } from "./broker/access/access-options.ts";
 import { Broker, type Intake } from "./broker/broker.ts";
 import { Deliveries } from "./broker/deliveries.ts";
+import { listenerRules } from "./broker/listeners/rules.ts";
 import { Arrivals } from "./core/arrivals.ts";
 import { systemClock } from "./core/clock.ts";
 import { Drops } from "./core/drops.ts";
@@ -35,7 +36,8 @@ const SWEEP_INTERVAL_MS = 5_000;
 
 /** A running gateway. Closing it, once, stops everything in the reverse order of its start. */
 export interface Gateway extends Service {
-  readonly addresses: { readonly mqtt: string; readonly http: string };
+  /** Further listeners of the broker are there by their names. */
+  readonly addresses: { readonly mqtt: string; readonly http: string; readonly [listener: string]: string };
   stats(): GatewayStats;
   close(): Promise<void>;
 }
@@ -66,7 +68,8 @@ interface Parts {
 
 /**
  * Puts the parts of a gateway together. Clients are let in only when everything that their messages wake is in place again.
- * @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DATA_CORRUPT, DISK_FULL, PORT_IN_USE, LISTEN_FAILED, HOST_CRASHED, USERS_INVALID, ACCESS_INVALID
+ * @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DATA_CORRUPT, DISK_FULL, FILE_UNREADABLE, CERTIFICATE_INVALID, PORT_IN_USE, LISTEN_FAILED, HOST_CRASHED,
+ * USERS_INVALID, ACCESS_INVALID
  */
 export async function startGateway(config: GatewayConfig, deps: { logger: Logger }): Promise<Gateway> {
   const { logger } = deps;
@@ -121,7 +124,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   };
   const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
   await broker.listen();
-  access.explain(config.mqtt.host);
+  access.explain(reachedAt(config.mqtt));
   if (config.control.url !== "") sync.connect();
   stack.use(sweepOutbox(journal, logger));
   const owned = stack.move();
@@ -130,7 +133,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     return owned.disposeAsync();
   });
   return {
-    addresses: { mqtt: broker.address, http: http.address },
+    addresses: { mqtt: broker.address, http: http.address, ...listenerAddresses(broker) },
     stopped: Promise.race([journal.stopped, broker.stopped, sync.stopped]),
     stats: () => statsOf(parts),
     close,
@@ -223,6 +226,8 @@ function createBroker(config: GatewayConfig, to: { intake: Intake; access: Acces
   const options = {
     gateway: config.id,
     endpoint: { host: mqtt.host, port: mqtt.port },
+    anonymous: mqtt.anonymous,
+    listeners: Object.entries(mqtt.listeners).map(([name, each]) => listenerRules(name, each)),
     location: join(config.data, "sessions"),
     payloadBytesMax: mqtt.payload_bytes_max,
     clientsMax: mqtt.clients_max,
@@ -340,6 +345,14 @@ function httpParts(parts: Parts): HttpParts {
   };
 }
 
+function listenerAddresses({ listeners }: Broker): Record<string, string> {
+  return Object.fromEntries(listeners.slice(1).map(({ name, address }) => [name, address]));
+}
+
+function brokerStats({ clients, counters, inflight, listeners }: Broker): GatewayStats["broker"] {
+  return { clients, ...counters, inflightBytes: inflight.bytes, inflightWaits: inflight.waits, listeners };
+}
+
 function statsOf({ config, journal, broker, runtime, sync, drops, memoryCap, startedAt }: Parts): GatewayStats {
   const { functions, ...hosts } = runtime.stats();
   const { uploaded, rejected, ...link } = sync.status();
@@ -349,7 +362,7 @@ function statsOf({ config, journal, broker, runtime, sync, drops, memoryCap, sta
     startedAt,
     pid: process.pid,
     labels: config.labels,
-    broker: { clients: broker.clients, ...broker.counters, inflightBytes: broker.inflight.bytes, inflightWaits: broker.inflight.waits },
+    broker: brokerStats(broker),
     journal: {
       appended: journal.appended,
       seq: journal.nextSeq - 1,

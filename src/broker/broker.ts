@@ -1,16 +1,14 @@
 import type { EventEmitter } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
-import type { AedesOptions, Client, PublishPacket } from "aedes";
-import { canonicalAddress, isLoopback } from "../core/addresses.ts";
+import type { Client, PublishPacket } from "aedes";
 import { messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
-import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import { encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
-import type { Access } from "./access/access.ts";
 import { guardGate, publishVerdict } from "./access/gate.ts";
 import type { Arrival } from "./arrival.ts";
+import { type BrokerOptions, engineOptions, listenersOf } from "./broker-options.ts";
 import { ClientList } from "./client-list.ts";
+import type { ListenerStats } from "../core/listener-stats.ts";
 import { Copies } from "./copies.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
@@ -20,6 +18,8 @@ import { forwardTogether } from "./forward.ts";
 import { noteConnect } from "./handshake.ts";
 import { readInOrder } from "./incoming.ts";
 import { KnownTopics } from "./known-topics.ts";
+import type { Accept } from "./listeners/listener.ts";
+import type { Listeners } from "./listeners/listeners.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
 import { dropForeign, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
@@ -28,25 +28,6 @@ import { Room } from "./room.ts";
 import { SessionEnds } from "./session-ends.ts";
 import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
 import { TopicTexts } from "./topic-texts.ts";
-
-export interface BrokerOptions {
-  readonly gateway: string;
-  readonly endpoint: Endpoint;
-  /** Folder of the sessions. */
-  readonly location: string;
-  readonly payloadBytesMax: number;
-  readonly clientsMax: number;
-  /** Messages of one client that may wait for their acknowledgement (Receive Maximum of MQTT 5, 3.2.2.3.3). */
-  readonly inflightMax: number;
-  /** Bytes of what clients have sent and the broker is not done with, for all of them together. */
-  readonly inflightBytesMax: number;
-  /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
-  readonly durability: "fsync" | "interval" | "os";
-  /** Who may come in and do what. */
-  readonly access: Access;
-  /** Called with the folder of the sessions after each sync of it: what it has now, a power cut leaves. */
-  readonly synced?: (location: string) => Promise<void>;
-}
 
 interface Entry {
   readonly topic: string;
@@ -85,18 +66,14 @@ interface Parts {
   readonly ends: SessionEnds;
 }
 
-/** The topic, packet type and property sizes that may come on top of a payload. */
-const PACKET_OVERHEAD_BYTES = 128 * 1024;
-
-/** The MQTT broker of a gateway: mqtt 3.1, 3.1.1 and 5 over TCP. A message that wakes a function is journaled before it is acknowledged. */
+/** The MQTT broker of a gateway: mqtt 3.1, 3.1.1 and 5. A message that wakes a function is journaled before it is acknowledged. */
 export class Broker implements AsyncDisposable {
   readonly close: () => Promise<void>;
   /** Resolves when it is closed, rejects when the disk refuses a session's write. */
   readonly stopped: Promise<void>;
   readonly #aedes: Engine;
   readonly #store: SessionStore;
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
+  readonly #listeners: Listeners;
   /** By the stream of the client. */
   readonly #arrivals = new WeakMap<object, Arrival>();
   /** Who is connected. */
@@ -109,23 +86,19 @@ export class Broker implements AsyncDisposable {
   readonly #open: OpenMessages;
   readonly #copies: Copies;
   readonly #ends: SessionEnds;
-  #endpoint: Endpoint;
 
-  private constructor(parts: Parts, options: BrokerOptions) {
+  private constructor(parts: Parts, options: BrokerOptions, logger: Logger) {
     const { aedes, emitter, store, open, ends } = parts;
     this.#ends = ends;
     this.#aedes = aedes;
     this.#store = store;
-    this.#endpoint = options.endpoint;
     this.#open = open;
     this.#room = new Room(options.inflightBytesMax);
     this.#copies = new Copies(store, (packet) => aedes.number(packet));
-    this.#server = createServer({ noDelay: true }, (socket) => {
-      this.#arrivals.set(socket, arrivalOf(socket));
-      this.#sockets.add(socket);
-      socket.once("close", () => this.#sockets.delete(socket));
-      holdWrites(socket);
-      const client = aedes.handle(socket);
+    const accept: Accept = (stream, arrival) => {
+      this.#arrivals.set(stream, arrival);
+      holdWrites(stream);
+      const client = aedes.handle(stream);
       readInOrder(client, options.inflightMax, this.#room);
       forwardTogether(client, {
         queueOf: (connected) => store.queueOf(connected),
@@ -133,16 +106,17 @@ export class Broker implements AsyncDisposable {
         // While the broker closes, all of them go.
         redeliver: (packet) => (aedes.closed ? undefined : void store.shared.redeliver(packet)),
       });
-    });
+    };
+    this.#listeners = listenersOf(options, accept, logger);
     this.connections = new ClientList({
       clients: () => Reflect.get(aedes, "clients") as Record<string, Client>,
       waiting: (client, max) => store.waiting(client, max),
     });
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {
-      const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+      const closed = this.#listeners.close();
       await new Promise<void>((resolve) => aedes.close(resolve));
-      for (const socket of this.#sockets) socket.destroy();
+      this.#listeners.cut();
       await closed;
       await ends.close();
       await store.close();
@@ -165,20 +139,25 @@ export class Broker implements AsyncDisposable {
     const ends = new SessionEnds(store, logger);
     const has = (client: string): boolean => ends.has(client) || store.has(client);
     const open = new OpenMessages({ clear, has, endWill: (client) => aedes.endWill(client) }, options, logger);
-    const broker = new Broker({ aedes, emitter, store, open, ends }, options);
+    const broker = new Broker({ aedes, emitter, store, open, ends }, options, logger);
     broker.#guard(options, intake, logger);
     await aedes.listen();
     await broker.#ends.follow(aedes, Date.now());
     return broker;
   }
 
-  /** @throws MillraceError PORT_IN_USE, LISTEN_FAILED */
+  /** @throws MillraceError FILE_UNREADABLE, CERTIFICATE_INVALID, PORT_IN_USE, LISTEN_FAILED */
   async listen(): Promise<void> {
-    this.#endpoint = await listen(this.#server, this.#endpoint, "the broker");
+    await this.#listeners.listen();
   }
 
+  /** Of the listener "default". */
   get address(): string {
-    return `mqtt://${authority(this.#endpoint)}`;
+    return this.#listeners.address;
+  }
+
+  get listeners(): readonly ListenerStats[] {
+    return this.#listeners.stats;
   }
 
   get clients(): number {
@@ -241,7 +220,8 @@ export class Broker implements AsyncDisposable {
     for (const event of ["clientError", "connectionError"] as const) {
       aedes.on(event, (client, error) => {
         this.counters.refused++;
-        logger.debug({ client: client.id, error: messageOf(error) }, "a client failed");
+        const { listener, address } = this.#arrivals.get(client.conn) ?? {};
+        logger.debug({ client: client.id, listener, address, error: messageOf(error) }, "a client failed");
       });
     }
     aedes.on("keepaliveTimeout", (client) => client.disconnect({ reasonCode: REASON.keepAliveTimeout })); // [MQTT-3.1.2-22]
@@ -359,12 +339,6 @@ export class Broker implements AsyncDisposable {
   }
 }
 
-function arrivalOf({ remoteAddress }: Socket): Arrival {
-  const address = canonicalAddress(remoteAddress ?? "");
-  const loopback = address !== undefined && isLoopback(address);
-  return { listener: "default", anonymous: loopback, address, loopback };
-}
-
 function entryOf(message: Message, isVolatile: boolean): Entry {
   const entry = { topic: message.topic, time: message.time, hops: 0, record: encodeMessage(message) };
   return isVolatile ? { ...entry, volatile: true } : entry;
@@ -376,14 +350,4 @@ function propertiesFit({ properties }: Message): boolean {
 
 function payloadProblem(packet: PublishPacket, bytesMax: number): string | undefined {
   return packet.payload.length > bytesMax ? `the payload has ${packet.payload.length} bytes, at most ${bytesMax} are allowed` : undefined;
-}
-
-function engineOptions(options: BrokerOptions): AedesOptions {
-  return {
-    id: options.gateway,
-    maximumPacketSize: options.payloadBytesMax + PACKET_OVERHEAD_BYTES,
-    receiveMaximum: options.inflightMax,
-    maxClientsIdLength: 256,
-    topicAliasMaximum: 100,
-  };
 }

@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 
 type Done = (error?: Error | null) => void;
 
@@ -22,7 +22,7 @@ export function outgoingOf(connection: object): Outgoing | undefined {
  * packet in a step of its own and the packet writer in five or more pieces; a system call and a pass through the stream's own queue for each
  * was more than a quarter of the work of a busy broker.
  */
-export function holdWrites(socket: Socket): void {
+export function holdWrites(socket: Duplex): void {
   const outgoing = new Outgoing(socket);
   const end = socket.end.bind(socket);
   const destroy = socket.destroy.bind(socket);
@@ -45,8 +45,8 @@ export function holdWrites(socket: Socket): void {
 
 /** Bytes on their way to a socket, gathered in one piece. */
 export class Outgoing {
-  readonly #socket: Socket;
-  readonly #send: Socket["write"];
+  readonly #socket: Duplex;
+  readonly #send: Duplex["write"];
   #bytes: Buffer = NOTHING;
   #length = 0;
   /** What the turn before needed: the size of the next piece of memory. */
@@ -57,7 +57,7 @@ export class Outgoing {
   #corks = 0;
   #waiting = false;
 
-  constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.#socket = socket;
     this.#send = socket.write.bind(socket);
     socket.on("drain", () => (this.#waiting = false));

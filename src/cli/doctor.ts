@@ -7,6 +7,7 @@ import { GATEWAY_TABLE, type GatewayConfig } from "../core/gateway-config.ts";
 import { defineCommand } from "./command.ts";
 import { checkDisk, NOT_LOCKED } from "./doctor/disk.ts";
 import type { Finding } from "./doctor/finding.ts";
+import { checkListeners } from "./doctor/listeners.ts";
 import { checkJournal, journalText } from "./doctor/journal.ts";
 import { checkClock, checkIsolation, checkMemoryCap, checkNode } from "./doctor/machine.ts";
 import { checkLink, checkPort, runningGateway } from "./doctor/network.ts";
@@ -21,9 +22,9 @@ export const command = defineCommand({
     config: { type: "string", value: "FILE", description: "Configuration file of the gateway; without it the defaults are checked" },
     data: { type: "string", value: "DIR", description: "Data folder to check instead of the configured one" },
   },
-  details: `Looks at Node, the ports, the data folder, free space, how long the disk takes to sync, whether a host process is really held back by the
-permission model, who limits its memory, the clock, and the link; and into the journal of a gateway that is not running: what waits in it for whom,
-what takes the space, what is damaged. Changes nothing and leaves nothing behind. Exit code 1 when a line says FAIL; a warning is not a failure.`,
+  details: `Looks at Node, the ports and certificates, the data folder, free space, how long the disk takes to sync, whether a host process is really
+held back by the permission model, who limits its memory, the clock, and the link; and into the journal of a gateway that is not running: what waits in it
+for whom, what takes the space, what is damaged. Changes nothing and leaves nothing behind. Exit code 1 when a line says FAIL; a warning is not a failure.`,
   examples: ["millrace doctor", "millrace doctor --config gateway.yaml --json", "millrace doctor --data /var/lib/millrace"],
   async run(context) {
     const config = loadConfig(GATEWAY_TABLE, {
@@ -53,6 +54,7 @@ async function* examine(config: GatewayConfig, signal: AbortSignal): AsyncGenera
   yield checkClock(new Date(), signal);
   const gateway = await runningGateway(config.http, signal);
   yield checkPort("mqtt.port", config.mqtt, gateway);
+  yield* checkListeners(config.mqtt.listeners, gateway);
   yield checkPort("http.port", config.http, gateway);
   yield* await checkDisk(config.data, gateway);
   yield checkIsolation(join(tmpdir(), "millrace-doctor-forbidden"), signal);

@@ -3,6 +3,7 @@ import { CONTROL_TABLE } from "../core/control-config.ts";
 import { MillraceError } from "../core/errors.ts";
 import { type GatewayConfig, GATEWAY_TABLE } from "../core/gateway-config.ts";
 import { createLogger } from "../core/log.ts";
+import type { Gateway } from "../gateway.ts";
 import { defineCommand } from "./command.ts";
 import { runDaemon } from "./daemon.ts";
 import { CHECK_FLAGS, checked, setting } from "./settings.ts";
@@ -64,10 +65,16 @@ SIGTERM and SIGINT end it within 3 s with exit code 0.`,
 });
 
 /** A port that was picked freely is kept when the gateway starts again. */
-function atSamePorts(config: GatewayConfig, { mqtt, http }: { readonly mqtt: string; readonly http: string }): GatewayConfig {
-  return { ...config, mqtt: { ...config.mqtt, port: portOf(mqtt) }, http: { ...config.http, port: portOf(http) } };
+function atSamePorts(config: GatewayConfig, addresses: Gateway["addresses"]): GatewayConfig {
+  const listeners = Object.entries(config.mqtt.listeners).map(([name, each]) => {
+    const address = addresses[name];
+    return [name, address === undefined || each.type === "unix" ? each : { ...each, port: portOf(address) }] as const;
+  });
+  const mqtt = { ...config.mqtt, port: portOf(addresses.mqtt), listeners: Object.fromEntries(listeners) };
+  return { ...config, mqtt, http: { ...config.http, port: portOf(addresses.http) } };
 }
 
+/** Of an address that has one, also when it is the usual one of its scheme. */
 function portOf(address: string): number {
-  return Number(new URL(address).port);
+  return Number(/:(\d+)(?:\/|$)/.exec(address)?.[1]);
 }

@@ -85,12 +85,18 @@ function headText(stats: GatewayStats): string {
   const head = [
     `gateway ${stats.gateway}, version ${stats.version}, since ${stats.startedAt}`,
     `  broker   ${count(broker.received)} received, ${count(broker.delivered)} delivered, ${count(broker.clients)} clients`,
+    ...(broker.listeners.length > 1 ? broker.listeners.map(listenerText) : []),
     `  journal  ${count(journal.appended)} appended, position ${count(journal.seq)}, ${count(journal.commits)} commits`,
     `  outbox   ${count(outbox.pending)} pending, ${count(outbox.uploaded)} stored in the cloud, ${count(outbox.rejected)} rejected`,
     `  link     ${state}`,
   ];
   for (const { function: name, reason, count: dropped } of stats.drops) head.push(`  dropped  ${count(dropped)} of ${name} (${reason})`);
   return `${head.join("\n")}\n`;
+}
+
+function listenerText({ name, address, connections, accepted, refused, failed }: GatewayStats["broker"]["listeners"][number]): string {
+  const numbers = `${count(connections)} connections, ${count(accepted)} taken, ${count(failed)} failed, ${count(refused)} refused`;
+  return `           ${name} at ${address}: ${numbers}`;
 }
 
 const NUMBERS = ["handled", "failed", "retried", "deadLettered", "emitted", "published", "backlog", "instances"] as const;

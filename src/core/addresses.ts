@@ -58,6 +58,17 @@ export function canonicalAddress(text: string): string | undefined {
   return [a >> 8, a & 255, b >> 8, b & 255].join(".");
 }
 
+/** An address, or a network such as `10.0.0.0/8`; undefined for what is neither. */
+export function networkOf(text: string): { readonly address: string; readonly bits: number; readonly family: "ipv4" | "ipv6" } | undefined {
+  const [bare = "", suffix, ...more] = text.split("/");
+  const family = isIPv4(bare) ? "ipv4" : isIPv6(bare) && !bare.includes("%") ? "ipv6" : undefined;
+  if (family === undefined || more.length > 0) return undefined;
+  const width = family === "ipv4" ? 32 : 128;
+  if (suffix !== undefined && !/^\d{1,3}$/.test(suffix)) return undefined;
+  const bits = suffix === undefined ? width : Number(suffix);
+  return bits <= width ? { address: bare, bits, family } : undefined;
+}
+
 /** Whether a canonical address belongs to the public internet. */
 export function isPublic(address: string): boolean {
   if (isIPv4(address)) return !special.check(address, "ipv4");

@@ -1,5 +1,6 @@
 import { type Document, isAlias, isMap, isScalar, LineCounter, type Node, parseDocument, type YAMLMap } from "yaml";
-import type { ConfigTable } from "./config-table.ts";
+import { entryProblem, placeOf } from "./config-group.ts";
+import type { ConfigTable, PlainSetting } from "./config-table.ts";
 import { parseYamlValue } from "./config-value.ts";
 import { messageOf } from "./errors.ts";
 import { suggestion } from "./nearest.ts";
@@ -53,19 +54,21 @@ function readPair(reader: Reader, pair: { key: string; node: Node; value: Node |
   const value = isAlias(pair.value) ? (pair.value.resolve(reader.document) ?? null) : pair.value;
   if (reader.seen.has(name)) return report("it is given twice");
   reader.seen.add(name);
-  if (Object.hasOwn(reader.table, name)) return readValue(reader, name, value, report);
-  const section = Object.keys(reader.table).some((known) => known.startsWith(`${name}.`));
-  if (!section) return report(`unknown key${suggestion(pair.key, keysBelow(reader.table, pair.prefix))}`);
+  const place = placeOf(reader.table, name);
+  if (place === undefined) return report(`unknown key${suggestion(pair.key, keysBelow(reader.table, pair.prefix))}`);
+  const misnamed = entryProblem(reader.table, name);
+  if (misnamed !== undefined) return report(misnamed);
+  if ("setting" in place) return readValue(reader, { name, setting: place.setting, value }, report);
   if (isMap(value)) return readMap(reader, value, `${name}.`);
   // A section whose keys are all commented out is empty, not wrong.
-  if (value !== null && !(isScalar(value) && value.value === null)) {
-    report(`expected keys below it: ${keysBelow(reader.table, `${name}.`).join(", ")}`);
-  }
+  if (value !== null && !(isScalar(value) && value.value === null)) report(`expected keys below it: ${place.keys.join(", ")}`);
 }
 
-function readValue(reader: Reader, name: string, value: Node | null, report: (problem: string) => void): void {
-  const setting = reader.table[name];
-  if (setting === undefined) return;
+function readValue(
+  reader: Reader,
+  { name, setting, value }: { name: string; setting: PlainSetting; value: Node | null },
+  report: (problem: string) => void,
+): void {
   let plain: unknown;
   try {
     plain = value?.toJS(reader.document, { maxAliasCount: 10 });
@@ -77,9 +80,8 @@ function readValue(reader: Reader, name: string, value: Node | null, report: (pr
   else reader.found.push({ name, value: parsed.value });
 }
 
-function keysBelow(table: ConfigTable, prefix: string): string[] {
-  const heads = Object.keys(table)
-    .filter((name) => name.startsWith(prefix))
-    .map((name) => name.slice(prefix.length).split(".")[0] ?? "");
-  return [...new Set(heads)];
+/** The keys that there may be after a prefix that is empty or ends with a dot. */
+function keysBelow(table: ConfigTable, prefix: string): readonly string[] {
+  const place = placeOf(table, prefix.slice(0, -1));
+  return place !== undefined && "keys" in place ? place.keys : [];
 }

@@ -1,4 +1,4 @@
-import type { Setting } from "./config-table.ts";
+import type { PlainSetting as Setting } from "./config-table.ts";
 import { suggestion } from "./nearest.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
 

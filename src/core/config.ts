@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { type Found, readConfigText } from "./config-file.ts";
-import type { ConfigOf, ConfigTable, Setting } from "./config-table.ts";
+import { completeGroups, nameInGroup, placeOf } from "./config-group.ts";
+import type { ConfigOf, ConfigTable, PlainSetting } from "./config-table.ts";
 import { parseText } from "./config-value.ts";
 import { MillraceError, messageOf } from "./errors.ts";
 import { suggestion } from "./nearest.ts";
@@ -35,6 +36,8 @@ export function loadConfig<const T extends ConfigTable>(table: T, sources: Confi
   if (problems.length > 0) throw invalid(problems.map(({ where, problem }) => `${where}: ${problem}`));
   const values = new Map<string, unknown>(Object.entries(table).map(([name, setting]) => [name, setting.default]));
   for (const entry of found) if ("name" in entry) values.set(entry.name, entry.value);
+  const wrong = completeGroups(table, values);
+  if (wrong.length > 0) throw invalid(wrong.map((problem) => (sources.file === undefined ? problem : `${sources.file}: ${problem}`)));
   return nest(values) as ConfigOf<T>;
 }
 
@@ -59,9 +62,10 @@ function* fromEnvironment(table: ConfigTable, { env, others = [] }: ConfigSource
   const foreign = new Set(others.flatMap((other) => Object.keys(other).map(environmentName)));
   for (const [variable, text] of Object.entries(env)) {
     if (!variable.startsWith("MILLRACE_") || text === undefined) continue;
-    const name = names.get(variable);
-    const setting = name === undefined ? undefined : table[name];
-    if (name !== undefined && setting !== undefined) yield parsed(name, setting, text, `environment variable ${variable}`);
+    const name = names.get(variable) ?? nameInGroup(table, variable, environmentName);
+    const place = name === undefined ? undefined : placeOf(table, name);
+    if (name !== undefined && place !== undefined && "setting" in place)
+      yield parsed(name, place.setting, text, `environment variable ${variable}`);
     else if (!foreign.has(variable)) {
       yield { where: "environment", problem: `unknown variable ${variable}${suggestion(variable, [...names.keys()])}` };
     }
@@ -70,13 +74,13 @@ function* fromEnvironment(table: ConfigTable, { env, others = [] }: ConfigSource
 
 function* fromFlags(table: ConfigTable, { flags = [] }: ConfigSources): Generator<Found> {
   for (const { flag, name, text } of flags) {
-    const setting = table[name];
-    if (setting === undefined) throw new Error(`flag ${flag} sets "${name}", which is not in the table`);
-    if (text !== undefined) yield parsed(name, setting, text, `flag ${flag}`);
+    const place = placeOf(table, name);
+    if (place === undefined || !("setting" in place)) throw new Error(`flag ${flag} sets "${name}", which is not in the table`);
+    if (text !== undefined) yield parsed(name, place.setting, text, `flag ${flag}`);
   }
 }
 
-function parsed(name: string, setting: Setting, text: string, where: string): Found {
+function parsed(name: string, setting: PlainSetting, text: string, where: string): Found {
   const result = parseText(setting, text);
   return "problem" in result ? { where, problem: result.problem } : { name, value: result.value };
 }

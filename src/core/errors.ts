@@ -9,6 +9,8 @@ export const ERRORS = {
   USAGE: "Run `millrace help` for the commands and `millrace help COMMAND` for its flags.",
   RECORDING_INVALID: "Correct the named line of the recording; docs/guide/replay.md describes the format that `millrace record` writes.",
   FILE_UNREADABLE: "Check that the path exists and that this user may read it.",
+  CERTIFICATE_INVALID:
+    "Give PEM files: a certificate and its own key without a passphrase, CAs, revocation lists. `openssl x509 -in FILE -noout -text` shows what one is.",
   FILE_UNWRITABLE: "Choose a folder that exists and that this user may write to; --force replaces a file.",
   CSV_INVALID: "Correct the named line of the file; quotes must be closed and each row needs as many fields as the header.",
   BUILD_FAILED: "Correct the named file and line; only modules that need no Node and no network can be bundled.",

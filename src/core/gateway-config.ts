@@ -2,6 +2,7 @@ import { availableParallelism, hostname, totalmem } from "node:os";
 import { ACCESS_TABLE } from "./access-config.ts";
 import type { ConfigOf, ConfigTable } from "./config-table.ts";
 import { GATEWAY_ID } from "./link.ts";
+import { ANONYMOUS, LISTENERS } from "./listener-config.ts";
 import { LOG_LEVELS } from "./stats.ts";
 
 const PORT = { type: "int", min: 0, max: 65_535 } as const;
@@ -29,10 +30,12 @@ export const GATEWAY_TABLE = {
     default: "127.0.0.1",
     check: notEmpty,
     description:
-      "Address the broker listens on; `0.0.0.0` for every network. Clients that do not come over loopback have to say who they are, and may do only what " +
-      "rules allow, see docs/guide/access.md.",
+      "Address the broker listens on; `0.0.0.0` for every network of IPv4, `::` for both versions. Clients that do not come over loopback have to say who " +
+      "they are, and may do only what rules allow, see docs/guide/access.md.",
   },
   "mqtt.port": { ...PORT, default: 1883, description: "Port of the broker; 0 picks a free one." },
+  "mqtt.anonymous": ANONYMOUS,
+  "mqtt.listeners": LISTENERS,
   "mqtt.payload_bytes_max": {
     type: "size",
     default: 1024 ** 2,
@@ -298,6 +301,9 @@ export const GATEWAY_TABLE = {
 } as const satisfies ConfigTable;
 
 export type GatewayConfig = ConfigOf<typeof GATEWAY_TABLE>;
+
+/** The settings of one of `mqtt.listeners`. */
+export type ListenerConfig = GatewayConfig["mqtt"]["listeners"][string];
 
 /** A host name made into a gateway id: what an id cannot contain becomes a dash. */
 export function gatewayIdOf(host: string): string {

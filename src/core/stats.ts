@@ -1,5 +1,6 @@
 import type { Dropped } from "./drops.ts";
 import type { FetchStats } from "./fetch-stats.ts";
+import type { ListenerStats } from "./listener-stats.ts";
 import type { StartStats } from "./starts.ts";
 import type { UsageStats } from "./usage.ts";
 
@@ -19,6 +20,7 @@ export interface GatewayStats {
     readonly inflightBytes: number;
     /** How often a client was not read any further because that was too much. */
     readonly inflightWaits: number;
+    readonly listeners: readonly ListenerStats[];
   };
   readonly journal: JournalStats;
   /** What was given up and is kept; `full` at the quota. */

@@ -1,4 +1,5 @@
 import type { Dropped } from "../core/drops.ts";
+import type { ListenerStats } from "../core/listener-stats.ts";
 import type { GatewayStats } from "../core/stats.ts";
 import { FUNCTION_FAMILIES } from "./function-metrics.ts";
 import { type Family, labels, type Metric, single } from "./metric-family.ts";
@@ -39,6 +40,14 @@ const GATEWAY: readonly Metric<GatewayStats>[] = [
   gauge("link_connected", "Whether the link to the control plane is up: 1 or 0.", (s) => (s.link.connected ? 1 : 0)),
 ];
 
+const LISTENERS: readonly Metric<ListenerStats>[] = [
+  gauge("listener_connections", "Open connections of MQTT clients.", (l) => l.connections),
+  gauge("listener_handshakes", "Connections whose PROXY header, TLS or WebSocket handshake is under way.", (l) => l.handshakes),
+  counter("listener_accepted_total", "Connections that were taken.", (l) => l.accepted),
+  counter("listener_refused_total", "Connections that were closed because there were too many.", (l) => l.refused),
+  counter("listener_failed_total", "Connections that failed before MQTT began on them.", (l) => l.failed),
+];
+
 const DROPPED: Metric<Dropped> = counter("dropped_total", "What was dropped because a setting or a manifest says so.", (d) => d.count);
 
 /** Everything at /metrics, in its order. docs/reference/metrics.md is this table. */
@@ -51,6 +60,9 @@ export const FAMILIES: readonly Family[] = [
     samples: ({ gateway, version }) => [`millrace_info${labels({ gateway, version })} 1`],
   },
   ...GATEWAY.map((metric) => single(metric, [], (stats) => [[stats, {}]])),
+  ...LISTENERS.map((metric) =>
+    single(metric, ["listener"], ({ broker }) => broker.listeners.map((each) => [each, { listener: each.name }])),
+  ),
   ...FUNCTION_FAMILIES,
   single(DROPPED, ["function", "reason"], ({ drops }) => drops.map((each) => [each, { function: each.function, reason: each.reason }])),
 ];

@@ -3,7 +3,8 @@ import { connect as connectSocket, type Socket } from "node:net";
 import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { generate, type Packet, parser } from "mqtt-packet";
 import { accessOf } from "./access.ts";
-import { Broker, type BrokerOptions, type Intake } from "../../src/broker/broker.ts";
+import type { BrokerOptions } from "../../src/broker/broker-options.ts";
+import { Broker, type Intake } from "../../src/broker/broker.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { decodeMessage, type Message } from "../../src/core/message.ts";
 
@@ -81,7 +82,12 @@ export async function startBroker(intake: Intake, folder: string, options: Parti
     intake,
     silentLogger,
   );
-  await broker.listen();
+  try {
+    await broker.listen();
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
   return broker;
 }
 

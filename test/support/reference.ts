@@ -2,7 +2,7 @@ import type { Command } from "../../src/cli/command.ts";
 import { usageLine } from "../../src/cli/flags.ts";
 import { flagRows } from "../../src/cli/help.ts";
 import { environmentName } from "../../src/core/config.ts";
-import type { ConfigTable, Setting } from "../../src/core/config-table.ts";
+import type { ConfigTable, PlainSetting } from "../../src/core/config-table.ts";
 import { showRange, showValue } from "../../src/core/config-value.ts";
 import { ERRORS } from "../../src/core/errors.ts";
 import { BUCKETS_MS } from "../../src/core/histogram.ts";
@@ -23,16 +23,38 @@ are reported at once. \`--check\` validates everything and starts nothing.`,
 }
 
 function settings(table: ConfigTable): string[] {
-  const rows = Object.entries(table).map(([name, setting]) => [
+  const rows = Object.entries(table).map(([name, setting]) =>
+    setting.type === "group"
+      ? [`\`${name}\``, setting.description, `keys below it, by name; see [${name}](#${name.replaceAll(".", "")})`, "none"]
+      : settingRow(name, setting),
+  );
+  const groups = Object.entries(table).flatMap(([name, setting]) =>
+    setting.type === "group"
+      ? [
+          `### ${name}`,
+          setting.description,
+          grid(
+            HEADS,
+            Object.entries(setting.of).map(([key, inner]) => settingRow(`${name}.NAME.${key}`, inner)),
+          ),
+        ]
+      : [],
+  );
+  return [grid(HEADS, rows), ...groups];
+}
+
+const HEADS = ["setting", "what it is", "value", "default"];
+
+function settingRow(name: string, setting: PlainSetting): string[] {
+  return [
     `\`${name}\``,
     `${setting.description} \`${environmentName(name)}\``,
     kind(setting),
     code(showValue(setting), setting.defaultText === undefined),
-  ]);
-  return [grid(["setting", "what it is", "value", "default"], rows)];
+  ];
 }
 
-function kind(setting: Setting): string {
+function kind(setting: PlainSetting): string {
   if (setting.type === "string") return setting.choices?.map((choice) => `\`${choice}\``).join(", ") ?? "text";
   if (setting.type === "list" || setting.type === "map") return setting.type;
   const unit = setting.type === "int" ? setting.unit : setting.type;

@@ -44,3 +44,22 @@ export function accessOptions({ data, mqtt }: Pick<GatewayConfig, "data" | "mqtt
 function settled(given: string, otherwise: string): SettledFile {
   return given === "" ? { path: otherwise, isNamed: false } : { path: given, isNamed: true };
 }
+
+/** A listener, as far as it matters to who can reach it. */
+export interface Reached {
+  readonly name: string;
+  /** Undefined for a Unix socket. */
+  readonly host: string | undefined;
+  /** Whether it lets in clients that are no users and have no token: with a certificate, or without anything. */
+  readonly letsIn: boolean;
+}
+
+/** Where clients reach the broker. */
+export function reachedAt({ host, anonymous, listeners }: GatewayConfig["mqtt"]): readonly Reached[] {
+  const further = Object.entries(listeners).map(([name, each]) => ({
+    name,
+    host: each.type === "unix" ? undefined : each.host,
+    letsIn: each.anonymous === "all" || each.client_certificates !== "none",
+  }));
+  return [{ name: "default", host, letsIn: anonymous === "all" }, ...further];
+}

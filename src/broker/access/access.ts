@@ -8,7 +8,7 @@ import type { Logger } from "../../core/log.ts";
 import type { Arrival } from "../arrival.ts";
 import { sendPacket } from "../encode.ts";
 import { REASON } from "../reasons.ts";
-import type { AccessOptions } from "./access-options.ts";
+import type { AccessOptions, Reached } from "./access-options.ts";
 import { admittedOf, setAdmitted } from "./admitted.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
 import { auditFile, AuditLog } from "./audit-log.ts";
@@ -33,6 +33,11 @@ const SERVER_UNAVAILABLE = 3;
 const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Clients that are looked at in one turn after a change of the files. */
 const LOOK_MAX = 100;
+
+function isFar(host: string): boolean {
+  const address = canonicalAddress(host);
+  return host !== "localhost" && (address === undefined || !isLoopback(address));
+}
 
 /** Who may come in and who may do what. Files that change count at once; one with a mistake does not count, and the one before goes on to. */
 export class Access implements AsyncDisposable {
@@ -75,17 +80,18 @@ export class Access implements AsyncDisposable {
     this.#watch = new FolderWatch([users.path, rules.path], () => this.#look(), logger);
   }
 
-  /** Says in the log what a broker that is reached over the network still needs, so that nobody has to guess why clients are refused. */
-  explain(host: string): void {
-    const address = canonicalAddress(host);
-    if (host === "localhost" || (address !== undefined && isLoopback(address))) return;
-    if (!this.#knowsAnybody)
+  /** Says in the log what listeners that are reached over the network still need, so that nobody has to guess why clients are refused. */
+  explain(listeners: readonly Reached[]): void {
+    const far = listeners.filter(({ host }) => host !== undefined && isFar(host));
+    const listener = far.map(({ name }) => name).join(", ");
+    if (far.length === 0) return;
+    if (!this.#knowsAnybody && !far.some(({ letsIn }) => letsIn))
       this.#logger.warn(
-        { host },
+        { listener },
         "clients from other machines are refused: nobody is known yet; `millrace users add NAME`, or mqtt.jwt_keys, lets them in",
       );
     else if (this.#rules.value === undefined)
-      this.#logger.warn({ host, file: this.#rules.path }, "clients from other machines may do nothing: there is no access file yet");
+      this.#logger.warn({ listener, file: this.#rules.path }, "clients from other machines may do nothing: there is no access file yet");
   }
 
   get #knowsAnybody(): boolean {

@@ -3,6 +3,7 @@ import { DROP_REASONS } from "../../core/drops.ts";
 import { fromLine, recordedSchema } from "../../core/recording.ts";
 import { FETCH_OUTCOMES, type FetchStats } from "../../core/fetch-stats.ts";
 import type { HistogramStats } from "../../core/histogram.ts";
+import type { ListenerStats } from "../../core/listener-stats.ts";
 import type { StartStats } from "../../core/starts.ts";
 import type { DeadLetter, FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
 import { NO_USAGE, type UsageStats } from "../../core/usage.ts";
@@ -23,6 +24,15 @@ const startStats = z.object({
   firstCallMs: counter.default(0),
 });
 
+const listenerStats = z.object({
+  name: z.string(),
+  address: z.string(),
+  connections: counter,
+  handshakes: counter,
+  accepted: counter,
+  refused: counter,
+  failed: counter,
+}) satisfies z.ZodType<ListenerStats>;
 const histogram = z.object({ counts: z.array(counter).readonly(), sumMs: counter }) satisfies z.ZodType<HistogramStats>;
 const usageStats = z.object({
   invocations: counter,
@@ -80,6 +90,7 @@ export const gatewayStatsSchema = z.looseObject({
     refused: counter,
     inflightBytes: counter,
     inflightWaits: counter,
+    listeners: z.array(listenerStats).readonly().default([]),
   }),
   journal: z.looseObject({
     appended: counter,

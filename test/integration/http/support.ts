@@ -14,7 +14,18 @@ export const STATS: GatewayStats = {
   startedAt: "2026-11-21T00:00:00.000Z",
   pid: 7,
   labels: { site: "milan" },
-  broker: { clients: 3, received: 1000, delivered: 900, refused: 1, inflightBytes: 2048, inflightWaits: 4 },
+  broker: {
+    clients: 3,
+    received: 1000,
+    delivered: 900,
+    refused: 1,
+    inflightBytes: 2048,
+    inflightWaits: 4,
+    listeners: [
+      { name: "default", address: "mqtt://127.0.0.1:1883", connections: 3, handshakes: 0, accepted: 9, refused: 0, failed: 0 },
+      { name: "field", address: "mqtts://0.0.0.0:8883", connections: 2, handshakes: 1, accepted: 11, refused: 5, failed: 6 },
+    ],
+  },
   journal: {
     appended: 800,
     seq: 812,

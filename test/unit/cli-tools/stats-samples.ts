@@ -24,7 +24,7 @@ export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {
     startedAt: "2026-01-02T03:04:05.000Z",
     pid: 1,
     labels: {},
-    broker: { clients: 7, received: 123_456, delivered: 1, refused: 0, inflightBytes: 0, inflightWaits: 0 },
+    broker: { clients: 7, received: 123_456, delivered: 1, refused: 0, inflightBytes: 0, inflightWaits: 0, listeners: [] },
     journal: {
       appended: 1,
       seq: 1,

@@ -1,0 +1,56 @@
+import type { AedesOptions } from "aedes";
+import type { Endpoint } from "../core/listen.ts";
+import type { Logger } from "../core/log.ts";
+import type { Access } from "./access/access.ts";
+import type { Accept } from "./listeners/listener.ts";
+import { Listeners } from "./listeners/listeners.ts";
+import { defaultRules, type ListenerRules } from "./listeners/rules.ts";
+
+/** The topic, packet type and property sizes that may come on top of a payload. */
+const PACKET_OVERHEAD_BYTES = 128 * 1024;
+
+const CONNECT_MS_MAX = 10_000;
+
+export interface BrokerOptions {
+  readonly gateway: string;
+  /** Of the listener "default". */
+  readonly endpoint: Endpoint;
+  /** Who may come to it without saying who they are; `local` without it. */
+  readonly anonymous?: ListenerRules["anonymous"];
+  /** Further ones. */
+  readonly listeners?: readonly ListenerRules[];
+  /** How long handshakes may take, and a CONNECT after them; 10 s without it. */
+  readonly connectMsMax?: number;
+  /** Folder of the sessions. */
+  readonly location: string;
+  readonly payloadBytesMax: number;
+  readonly clientsMax: number;
+  /** Messages of one client that may wait for their acknowledgement (Receive Maximum of MQTT 5, 3.2.2.3.3). */
+  readonly inflightMax: number;
+  /** Bytes of what clients have sent and the broker is not done with, for all of them together. */
+  readonly inflightBytesMax: number;
+  /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
+  readonly durability: "fsync" | "interval" | "os";
+  /** Who may come in and do what. */
+  readonly access: Access;
+  /** Called with the folder of the sessions after each sync of it: what it has now, a power cut leaves. */
+  readonly synced?: (location: string) => Promise<void>;
+}
+
+export function listenersOf(options: BrokerOptions, accept: Accept, logger: Logger): Listeners {
+  const { endpoint, anonymous = "local", clientsMax, listeners = [], connectMsMax = CONNECT_MS_MAX, payloadBytesMax } = options;
+  // A packet that is a little too long is refused as MQTT has it, with a reason.
+  const limits = { handshakeMsMax: connectMsMax, frameBytesMax: payloadBytesMax + 2 * PACKET_OVERHEAD_BYTES };
+  return new Listeners([defaultRules(endpoint, anonymous, clientsMax), ...listeners], { limits, accept, logger });
+}
+
+export function engineOptions(options: BrokerOptions): AedesOptions {
+  return {
+    id: options.gateway,
+    maximumPacketSize: options.payloadBytesMax + PACKET_OVERHEAD_BYTES,
+    receiveMaximum: options.inflightMax,
+    maxClientsIdLength: 256,
+    topicAliasMaximum: 100,
+    connectTimeout: options.connectMsMax ?? CONNECT_MS_MAX,
+  };
+}

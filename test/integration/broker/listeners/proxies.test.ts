@@ -1,0 +1,145 @@
+import { once } from "node:events";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Arrival } from "../../../../src/broker/arrival.ts";
+import { Listener } from "../../../../src/broker/listeners/listener.ts";
+import { listenerRules } from "../../../../src/broker/listeners/rules.ts";
+import { loadConfig } from "../../../../src/core/config.ts";
+import { GATEWAY_TABLE } from "../../../../src/core/gateway-config.ts";
+import { connectClient } from "../../../support/broker.ts";
+import { eventually } from "../../../support/eventually.ts";
+import { addressOf, ListenerSite } from "../../../support/listeners.ts";
+
+const SIGNATURE = Buffer.from("0d0a0d0a000d0a515549540a", "hex");
+
+/** A header as load balancers send it, with a TLV that is nobody's business. */
+function header(command: number, family: number, addresses: readonly number[]): Buffer {
+  const rest = Buffer.from([...addresses, 0xee, 0x00, 0x02, 0x01, 0x02]);
+  return Buffer.concat([SIGNATURE, Buffer.from([command, family, rest.length >> 8, rest.length & 255]), rest]);
+}
+
+const TCP4 = header(0x21, 0x11, [203, 0, 113, 9, 127, 0, 0, 1, 0x30, 0x39, 0x07, 0x5b]);
+const TCP6 = header(0x21, 0x21, [...Buffer.from("20010db8000000000000000000000009000000000000000000000000000000013039075b", "hex")]);
+const LOOPBACK4 = header(0x21, 0x11, [127, 0, 0, 1, 127, 0, 0, 1, 0x30, 0x39, 0x07, 0x5b]);
+const LOCAL = header(0x20, 0x00, []);
+const UNKNOWN = header(0x21, 0x00, []);
+
+let site: ListenerSite;
+const log: string[] = [];
+const arrivals: Arrival[] = [];
+const heard: Buffer[] = [];
+const listeners: Listener[] = [];
+
+beforeAll(() => {
+  site = new ListenerSite();
+});
+
+afterAll(async () => {
+  for (const listener of listeners) {
+    listener.cut();
+    await listener.close();
+  }
+  await site[Symbol.asyncDispose]();
+});
+
+async function start(entry: object): Promise<number> {
+  const { mqtt } = loadConfig(GATEWAY_TABLE, { text: JSON.stringify({ mqtt: { listeners: { p: { port: 0, ...entry } } } }), env: {} });
+  const config = mqtt.listeners["p"];
+  if (config === undefined) throw new Error("no listener");
+  const listener = new Listener(listenerRules("p", config), {
+    limits: { handshakeMsMax: 10_000, frameBytesMax: 1_000 },
+    accept: (stream, arrival) => {
+      arrivals.push(arrival);
+      stream.on("error", () => undefined).on("data", (data: Buffer) => heard.push(data));
+    },
+    logger: pino({ level: "warn" }, { write: (line: string) => void log.push(line) }),
+  });
+  listeners.push(listener);
+  await listener.prepare();
+  await listener.listen();
+  return Number(new URL(listener.address).port);
+}
+
+function send(port: number, ...pieces: readonly (Buffer | string)[]): Socket {
+  const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+  socket.on("error", () => undefined);
+  for (const piece of pieces) socket.write(piece);
+  return socket.resume();
+}
+
+describe("a PROXY header", () => {
+  it.each([
+    ["of IPv4", TCP4, "203.0.113.9", false, false],
+    ["of IPv6", TCP6, "2001:db8::9", false, false],
+    ["of a client beside the proxy", LOOPBACK4, "127.0.0.1", true, true],
+    ["of the proxy itself", LOCAL, "127.0.0.1", true, true],
+    ["of nobody knows whom", UNKNOWN, "127.0.0.1", false, false],
+  ] as const)("%s says who comes, and what follows is left whole", async (_what, sent, address, loopback, anonymous) => {
+    const port = await start({ type: "tcp", proxies: ["127.0.0.0/8"] });
+    heard.length = 0;
+    arrivals.length = 0;
+    const whole = send(port, Buffer.concat([sent, Buffer.from("then")]));
+    await eventually(() => expect(Buffer.concat(heard).toString()).toBe("then"));
+    expect(arrivals).toEqual([{ listener: "p", address, loopback, anonymous }]);
+    const slow = send(port);
+    for (const byte of sent) await new Promise<void>((resolve) => slow.write(Buffer.from([byte]), () => resolve()));
+    slow.write("slowly");
+    await eventually(() => expect(Buffer.concat(heard).toString()).toBe("thenslowly"));
+    whole.destroy();
+    slow.destroy();
+  });
+
+  it.each([
+    ["of version 1", "PROXY TCP4 203.0.113.9 127.0.0.1 12345 1883\r\n", /version 1.*send-proxy-v2/],
+    ["that is none", Buffer.from("101000044d5154540402003c00046e6f6e65", "hex"), /no PROXY header/],
+    ["of an unknown command", header(0x2f, 0x11, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]), /0x2f/],
+    ["for UDP", header(0x21, 0x12, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]), /0x12/],
+    ["that is too short", Buffer.concat([SIGNATURE, Buffer.from([0x21, 0x11, 0, 2, 1, 2])]), /too short/],
+    ["that is too long", Buffer.concat([SIGNATURE, Buffer.from([0x21, 0x11, 0xff, 0xff])]), /65535 bytes/],
+  ] as const)("%s closes the connection, and the log says why", async (_what, sent, reason) => {
+    const port = await start({ type: "tcp", proxies: ["any"] });
+    log.length = 0;
+    const socket = send(port, sent);
+    await once(socket, "close");
+    expect(log.join("")).toMatch(reason);
+    expect(log.join("")).toContain('"listener":"p"');
+  });
+
+  it("is taken from the proxies that are named, and others are closed", async () => {
+    const port = await start({ type: "tcp", proxies: ["192.0.2.0/24", "2001:db8::1"] });
+    log.length = 0;
+    await once(send(port, TCP4), "close");
+    expect(log.join("")).toMatch(/not come from one of the proxies/);
+  });
+
+  it("may come before TLS and WebSocket", async () => {
+    const broker = await site.start({
+      tls: { type: "tls", ...site.tls, proxies: ["any"] },
+      wss: { type: "wss", path: "/mqtt", ...site.tls, proxies: ["any"] },
+    });
+    for (const name of ["tls", "wss"]) {
+      const target = Number(/:(\d+)(?:\/|$)/.exec(addressOf(broker, name))?.[1]);
+      const proxy = await proxyTo(target);
+      const address = proxy.address();
+      const port = typeof address === "object" && address !== null ? address.port : 0;
+      const scheme = name === "tls" ? "mqtts" : "wss";
+      await using client = await connectClient(`${scheme}://127.0.0.1:${port}/mqtt`, site.trusting());
+      await client.mqtt.publishAsync(`in/${name}`, "through", { qos: 1 });
+      proxy.close();
+    }
+    expect(site.intake.texts).toEqual(["in/tls=through", "in/wss=through"]);
+  });
+});
+
+/** A load balancer that knows the header of version 2. */
+async function proxyTo(port: number): Promise<Server> {
+  const server = createServer((client) => {
+    const onward = connect(port, "127.0.0.1");
+    onward.write(TCP4);
+    client.pipe(onward).pipe(client);
+    for (const socket of [client, onward]) socket.on("error", () => undefined);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
