@@ -20,6 +20,7 @@ import { Milestones } from "./milestones.ts";
 import { Outside } from "./outside.ts";
 import type { RuntimeOptions } from "./runtime-options.ts";
 import type { Pressure } from "./shedding.ts";
+import { recordedState, refuseOlderState } from "./state-version.ts";
 import { StateSizes } from "./state-sizes.ts";
 import { StateSweeper, type SweptFunction } from "./state-sweeper.ts";
 import { SourceMaps } from "./places.ts";
@@ -239,6 +240,7 @@ export class Runtime implements AsyncDisposable {
       const next = new DeployedFunction(target, bundle, this.#parts);
       try {
         this.http.check(next);
+        refuseOlderState(bundle.manifest, this.#journal.functionRecord(target.name));
         if (before !== undefined || next.manifest.warm > 0 || !this.#ranBefore(next)) await next.warm();
       } catch (error) {
         this.refuse(target, error);
@@ -273,7 +275,11 @@ export class Runtime implements AsyncDisposable {
     const same = known?.digest === digest && known.version === version;
     const from = same ? known.from : cursor.floor;
     if (!same || known.filters === undefined)
-      await this.#journal.saveFunction(name, { ...(same ? known : {}), version, digest, from, filters: next.durableFilters }, cursor);
+      await this.#journal.saveFunction(
+        name,
+        { ...(same ? known : {}), version, digest, from, filters: next.durableFilters, ...recordedState(next.manifest) },
+        cursor,
+      );
     if (this.#closing) {
       await next.stop();
       throw new MillraceError("JOURNAL_CLOSED", `the gateway is stopping; version ${version} of "${name}" takes over at the next start`);

@@ -118,6 +118,8 @@ export interface LoadSpec {
   readonly secrets: readonly string[];
   /** Whether the function may keep what all of its keys see: it has one isolate at a time. */
   readonly shared: boolean;
+  /** `state.version` of the manifest. */
+  readonly stateVersion: number;
 }
 
 /** Where the time went until an instance was ready for its first batch, in milliseconds. */

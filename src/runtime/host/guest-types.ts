@@ -28,6 +28,8 @@ export interface GuestOptions {
   readonly secrets: readonly string[];
   /** Whether it may keep what all keys see: it has one isolate at a time. */
   readonly shared: boolean;
+  /** Of what it keeps; 1 unless its author has changed what that looks like. */
+  readonly stateVersion: number;
 }
 
 /** The ways out of the isolate; each returns at once. */
