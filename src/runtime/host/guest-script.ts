@@ -4,7 +4,7 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** In the order in which they need one another. */
-const MODULES = [
+export const GUEST_MODULES: readonly string[] = [
   "guest-realm",
   "guest-codec",
   "guest-values",
@@ -34,7 +34,7 @@ const MODULES = [
 
 /** The guest modules as one classic script body that declares `closeRealm`, `installGlobals`, `createGuest` and `warmUp`. */
 export function guestScript(): string {
-  const scripts = MODULES.map((name) =>
+  const scripts = GUEST_MODULES.map((name) =>
     javaScriptOf(name)
       .replace(/^import [^;]*;$/gm, "")
       .replace(/^export /gm, ""),
