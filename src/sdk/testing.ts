@@ -16,7 +16,9 @@ import { kindOf } from "../core/triggers.ts";
 import { parseManifest } from "../runtime/build/manifest-file.ts";
 import { type Arrival, runBatch, sharing } from "./testing-batch.ts";
 import { createContext, createInitContext, type ContextParts, type Effects, type TestLog } from "./testing-context.ts";
-import { createFetch, type TestFetch, withGlobalFetch } from "./testing-fetch.ts";
+import { createFetch, type TestFetch } from "./testing-fetch.ts";
+import { withGlobals } from "./testing-globals.ts";
+import { TestTimers } from "./testing-timers.ts";
 import {
   changeMessage,
   createEvent,
@@ -255,7 +257,7 @@ class Harness<T> implements FunctionHarness {
     const { event, effects } = arrival;
     try {
       await this.#migrate([arrival]);
-      returned(await withGlobalFetch(this.#fetch, () => definition.handler(event, createContext({ ...arrival, ...this.#parts }))));
+      returned(await this.#run(effects, () => definition.handler(event, createContext({ ...arrival, ...this.#parts }))));
     } catch (error) {
       this.#fail(arrival, error);
       throw error;
@@ -275,7 +277,7 @@ class Harness<T> implements FunctionHarness {
     const shares = sharing(arrivals);
     try {
       await this.#migrate(shares);
-      const { whole, failed } = await withGlobalFetch(this.#fetch, () => runBatch(shares, definition, this.#parts));
+      const { whole, failed } = await this.#run({ logs: this.#logs }, () => runBatch(shares, definition, this.#parts));
       const done = shares.filter((share) => !failed.has(share));
       for (const { effects } of done) this.#keep({ ...effects, state: [] });
       if (done.length > 0) this.#keep(whole);
@@ -296,8 +298,19 @@ class Harness<T> implements FunctionHarness {
   }
 
   async #init(): Promise<void> {
-    if (!this.#ready) await this.#definition.init?.(createInitContext(this.#manifest, { logs: this.#logs }));
+    const to = { logs: this.#logs };
+    if (!this.#ready) await this.#run(to, () => this.#definition.init?.(createInitContext(this.#manifest, to)));
     this.#ready = true;
+  }
+
+  /** Runs code of the function with the globals that it finds in an isolate; timers end with it. */
+  async #run<R>({ logs }: Pick<Effects, "logs">, run: () => R | Promise<R>): Promise<R> {
+    const timers = new TestTimers((message) => logs.push({ level: "error", message }));
+    try {
+      return await withGlobals({ fetch: this.#fetch, timers }, run);
+    } finally {
+      timers.end();
+    }
   }
 
   async #migrate(arrivals: readonly Arrival<T>[]): Promise<void> {
