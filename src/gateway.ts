@@ -302,7 +302,7 @@ function traceSource({ journal, runtime, traces }: Parts): TraceSource {
       await traces?.flush();
       return journal.traces.ofTrace(traceId, limit);
     },
-    progress: (seq, topic) => runtime.progress(seq, topic),
+    progress: (message) => runtime.progress(message),
     deadLetter: (name, seq) => journal.deadLetter(name, seq),
     fateOf: (outbox) => journal.outbox.fateOf(Buffer.from(outbox, "base64")),
   };

@@ -343,8 +343,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** Where the functions stand with a message that wakes them. */
-  progress(seq: number, topic: string): readonly FunctionProgress[] {
-    return progressOf(this.#routes.match(topic), seq);
+  progress(message: Parameters<typeof progressOf>[1]): readonly FunctionProgress[] {
+    return progressOf(this.#routes.match(message.topic), message);
   }
 
   /** @throws MillraceError FUNCTION_UNKNOWN, and what invokeIn throws */

@@ -47,12 +47,12 @@ export interface FunctionEvent<T = unknown> {
   readonly cloudEvent?: EmittedDetails | undefined;
   /** 1 for the first try, 2 for the first retry, and so on. */
   readonly attempt: number;
-  /** When the message names a trace (W3C Trace Context): what a request that is made because of it has to carry on. */
+  /** When the message names a trace (W3C Trace Context): what comes of it carries it on, also `fetch`. */
   readonly trace?: EventTrace | undefined;
 }
 
 /**
- * The trace of a message, with the handling by this function as parent: the same for each try. Events and publishes carry it by themselves. What
+ * The trace of a message, with the handling by this function as parent: the same for each try. Events, publishes and fetches carry it by themselves. What
  * the sender said is in `mqtt.properties.user`.
  */
 export interface EventTrace {

@@ -47,7 +47,7 @@ export interface BatchOwner {
   /** Whether an earlier message of the key has failed, so that this one has to wait for its retry. */
   waits(key: string): boolean;
   /** A call begins; what is logged beside a context goes to these effects. */
-  begin(effects: Effects, events: number): number;
+  begin(effects: Effects, events: readonly GuestEvent[]): number;
   over(): void;
   /** Answers with the result of a message that failed. */
   fail(error: unknown, event: GuestEvent, effects: Effects): string;
@@ -121,7 +121,7 @@ async function callBatch(events: readonly GuestEvent[], owner: BatchOwner, said?
     const state = written.get(event.key) ?? new Map<string, string | undefined>();
     return { event, effects: new Effects(outputBytes, spent, { state, shared }) };
   });
-  const startedAt = owner.begin(whole, events.length);
+  const startedAt = owner.begin(whole, events);
   try {
     const before = await migrate(shares, owner.migrations);
     const returned = await owner.batch([...events], contextOf(shares, whole, { ...owner.parts, startedAt }));

@@ -1,3 +1,4 @@
+import type { GuestTrace } from "./guest-types.ts";
 import { LimitError, OutsideError } from "./guest-values.ts";
 
 /** What calls need of the guest that drives the handler. */
@@ -6,6 +7,8 @@ export interface CallOwner {
   readonly busy: boolean;
   call(request: number, what: number, head: string, body: string): void;
   callOff(request: number): void;
+  /** Of the only message that is being handled; undefined when it has none, or when there are several. */
+  readonly trace: GuestTrace | undefined;
   /** Of a request to somewhere else. */
   readonly bodyBytesMax: number;
 }
@@ -51,6 +54,10 @@ class Calls {
 
   get bodyBytesMax(): number {
     return this.#owner?.bodyBytesMax ?? 0;
+  }
+
+  get trace(): GuestTrace | undefined {
+    return this.#owner?.trace;
   }
 
   /** Counts one more fetch of the message. */

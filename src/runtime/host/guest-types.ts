@@ -7,6 +7,12 @@ export interface GuestTrigger {
   readonly answers?: boolean;
 }
 
+/** As W3C Trace Context writes it, with the handling of a message as the parent. */
+export interface GuestTrace {
+  readonly traceparent: string;
+  readonly tracestate?: string;
+}
+
 /** What the isolate is made with. */
 export interface GuestOptions {
   readonly name: string;

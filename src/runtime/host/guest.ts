@@ -12,7 +12,7 @@ import { Migrations } from "./guest-migrations.ts";
 import { StateCache } from "./guest-state.ts";
 import { SHARED_KEY } from "./guest-state-names.ts";
 import { installTimers, timers } from "./guest-timers.ts";
-import type { GuestHost, GuestOptions, GuestRuntime } from "./guest-types.ts";
+import type { GuestHost, GuestOptions, GuestRuntime, GuestTrace } from "./guest-types.ts";
 
 /**
  * What runs inside an isolate around the user's code. The text of the guest modules is compiled into every isolate, so they import
@@ -35,6 +35,8 @@ interface Current {
   readonly isInit?: boolean;
   /** Messages that are handled at once. */
   readonly events: number;
+  /** The only one of them. */
+  readonly event?: GuestEvent | undefined;
 }
 
 /** Drives the handler. `exported` is what the bundle left behind. */
@@ -44,6 +46,9 @@ export function createGuest(exported: unknown, options: GuestOptions, host: Gues
   calls.attach({
     get busy(): boolean {
       return guest.mayAsk;
+    },
+    get trace(): GuestTrace | undefined {
+      return guest.trace;
     },
     call: (request, what, head, body) => host.call(request, what, head, body),
     callOff: (request) => host.callOff(request),
@@ -103,7 +108,8 @@ class Guest implements Omit<GuestRuntime, "answered"> {
       waits: (key) => this.#failedKeys.has(key),
       begin: (effects, events) => {
         const startedAt = Date.now();
-        this.#current = { effects, startedAt, events };
+        const [event] = events;
+        this.#current = { effects, startedAt, events: events.length, event: events.length === 1 ? event : undefined };
         return startedAt;
       },
       over: () => this.#over(),
@@ -152,6 +158,11 @@ class Guest implements Omit<GuestRuntime, "answered"> {
   /** Whether a message is being handled, for which the gateway answers. */
   get mayAsk(): boolean {
     return this.#current !== undefined && this.#current.isInit !== true && this.#migrations?.running !== true;
+  }
+
+  /** Of the message that is being handled, if it is one. */
+  get trace(): GuestTrace | undefined {
+    return this.#current?.event?.trace;
   }
 
   salvage(): string {
@@ -238,7 +249,7 @@ class Guest implements Omit<GuestRuntime, "answered"> {
   #handle(event: GuestEvent, effects = new Effects(this.#options.outputBytes)): string | Promise<string> {
     if (!this.#admits(event)) return DEFERRED;
     const startedAt = Date.now();
-    this.#current = { effects, startedAt, events: 1 };
+    this.#current = { effects, startedAt, events: 1, event };
     try {
       const parts = { options: this.#options, state: this.#state, startedAt };
       const returned = this.#definition.handler?.(event, new Context(event, effects, parts));
