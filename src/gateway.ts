@@ -264,13 +264,11 @@ function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: R
     refuse: runtime.refuse.bind(runtime),
     known: () => runtime.known,
     reported: (): ReportedFunction[] =>
-      runtime.stats().functions.map(({ name, version, digest, state, error }) => ({
-        name,
-        version,
-        digest,
-        state,
-        ...(error === undefined ? {} : { error }),
-      })),
+      runtime.stats().functions.map(({ name, version, digest, state, error }) => {
+        const problems = runtime.deployed(name)?.outside.secrets.problems() ?? [];
+        const about = { name, version, digest, state, ...(error === undefined ? {} : { error }) };
+        return problems.length === 0 ? about : { ...about, problems };
+      }),
   };
   return startSync(options, { outbox: parts.journal.outbox, deployer, drops }, { logger });
 }

@@ -203,7 +203,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     this.#from = from;
     this.#settling.begin(cursor);
     this.#feed.start(cursor);
-    for (const message of this.outside.secrets.problems()) this.#log.add({ level: "warn", message });
+    for (const { code, message } of this.outside.secrets.problems()) this.#log.add({ level: "warn", message: `${code}: ${message}` });
   }
 
   /** Finishes what is under way and hands over the cursor; whatever follows it is for the next version. */

@@ -1,6 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import type { GatewayInfo } from "../../../src/core/control-api.ts";
 import { secretsPlace, updateSecrets } from "../../../src/runtime/secrets/secret-file.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type FunctionPlan, functionOf } from "../../support/functions.ts";
@@ -97,6 +98,10 @@ it("a secret that is not set is told when the function is deployed, and its mess
   const remedy = 'function "f" needs the secret "API_KEY", which is not set on this gateway; set it with: millrace secrets set API_KEY';
   expect(site.stats("f").secretProblems).toEqual([`SECRET_MISSING: ${remedy}`]);
   expect(await answerOf(`${site.http}/v1/logs?level=warn`)).toContain("millrace secrets set API_KEY");
+  await eventually(async () => {
+    const [gateway] = (await (await fetch(`${site.control}/v1/gateways`)).json()) as readonly Pick<GatewayInfo, "functions">[];
+    expect(gateway?.functions).toMatchObject([{ name: "f", state: "active", problems: [{ code: "SECRET_MISSING", message: remedy }] }]);
+  });
   await site.send("in/a", "{}");
   await eventually(() => expect(site.stats("f").usage.errors["SECRET_MISSING"]).toBeGreaterThan(0));
   await set("API_KEY", "here it is");
