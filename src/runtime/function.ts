@@ -310,7 +310,7 @@ export class DeployedFunction extends FunctionVersion implements LaneOwner {
     const said: InstanceEvents["said"] = (logs) => logs.forEach((log) => this.#log.add(log));
     const all: InstanceEvents = { ...events, said, call: (call) => this.outside.answer(call) };
     const spec = inspection?.specOf(this.#spec) ?? this.#spec;
-    const handle = await withPlaces(hosts.load(spec, all, place), this.#places);
+    const handle = await withPlaces(hosts.load(spec, all, place), this.#places, (text) => this.outside.secrets.redact(text));
     this.#failing(undefined);
     inspection?.loaded(handle);
     this.starts.add(handle.started);

@@ -129,7 +129,7 @@ export class Rehearsal implements AsyncDisposable {
         );
       },
     });
-    return withPlaces(loading, this.#places);
+    return withPlaces(loading, this.#places, (text) => this.#options.redact?.(text) ?? text);
   }
 
   #placed(result: ItemResult): ItemResult {

@@ -236,10 +236,10 @@ export interface FunctionLog {
 export type HandlerResult = void | HttpResponse | JsonValue | Uint8Array;
 
 /** What `init` may use: it belongs to no message, so nothing that it does takes effect outside of its isolate. */
-export type InitContext = Pick<FunctionContext, "env" | "log" | "function">;
+export type InitContext = Pick<FunctionContext, "env" | "log" | "function" | "secret">;
 
 /** What `migrate` may use beside the values. */
-export interface MigrateContext extends InitContext {
+export interface MigrateContext extends Pick<FunctionContext, "env" | "log" | "function"> {
   /** Whose values they are; undefined for what all keys share. */
   readonly key: string | undefined;
   /** `state.version` of the manifest. */

@@ -7,7 +7,7 @@ import { versionOf } from "../runtime/host/guest-state-version.ts";
 import { storedUntil } from "../runtime/host/guest-stored.ts";
 import type { FunctionSetup } from "./index.ts";
 import type { Arrival } from "./testing-batch.ts";
-import { createInitContext } from "./testing-context.ts";
+import { createBareContext } from "./testing-context.ts";
 import { fitting, type StateChange, type TestStore } from "./testing-state.ts";
 
 interface MigrationParts {
@@ -47,7 +47,7 @@ async function changesOf(
   if (definition.migrate === undefined)
     throw new TypeError(`state.version is ${version}, and the definition has no migrate(entries, from, ctx)`);
   const migrate = definition.migrate.bind(definition);
-  const ctx = { ...createInitContext(manifest, { logs }), key: key === SHARED_KEY ? undefined : key, to: version };
+  const ctx = { ...createBareContext(manifest, { logs }), key: key === SHARED_KEY ? undefined : key, to: version };
   const limits = { functionName: manifest.name, key, valueBytesMax: manifest.limits.stateValueBytes };
   const check = (name: string, stored: string): void => void fitting(name, stored, limits);
   const writes = await migrated(values, { migrate: (entries, from) => migrate(entries, from, ctx), version, now, ctx, check });

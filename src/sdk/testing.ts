@@ -299,7 +299,7 @@ class Harness<T> implements FunctionHarness {
 
   async #init(): Promise<void> {
     const to = { logs: this.#logs };
-    if (!this.#ready) await this.#run(to, () => this.#definition.init?.(createInitContext(this.#manifest, to)));
+    if (!this.#ready) await this.#run(to, () => this.#definition.init?.(createInitContext(this.#parts, to)));
     this.#ready = true;
   }
 

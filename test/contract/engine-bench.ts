@@ -88,6 +88,7 @@ export class EngineBench implements Disposable {
         });
       },
       callOff: (request) => void called.push(request),
+      made: (instance) => void (made.instance = instance),
       stuck: WAYS.stuck,
     });
     return new EngineBench(made.instance, { asked, called });

@@ -3,8 +3,8 @@ import { LimitError, OutsideError } from "./guest-values.ts";
 
 /** What calls need of the guest that drives the handler. */
 export interface CallOwner {
-  /** Whether a message is being handled. */
-  readonly busy: boolean;
+  /** Whether the gateway answers what is running now, if it asks for that. */
+  mayAsk(what: number): boolean;
   call(request: number, what: number, head: string, body: string): void;
   callOff(request: number): void;
   /** Of the only message that is being handled; undefined when it has none, or when there are several. */
@@ -68,7 +68,7 @@ class Calls {
 
   async ask({ what, head, body = "", signal }: CallRequest): Promise<CallAnswer> {
     const owner = this.#owner;
-    if (owner?.busy !== true) throw new Error("the gateway can be asked only while a message is handled");
+    if (owner?.mayAsk(what) !== true) throw new Error("the gateway can be asked only while a message is handled");
     if (signal?.aborted === true) throw signal.reason;
     this.used = true;
     const request = ++this.#request;

@@ -17,8 +17,9 @@ export interface ContextParts {
 }
 
 /** The `ctx` of `init`, which belongs to no message: nothing in it takes effect outside of the isolate but what it logs. */
-export function initContext({ env, name, version }: GuestOptions, effects: Effects): object {
-  return { env, function: { name, version }, log: logOf(effects) };
+export function initContext(options: GuestOptions, effects: Effects): object {
+  const { env, name, version } = options;
+  return { env, function: { name, version }, log: logOf(effects), secret: (asked: unknown) => secretOf(asked, options) };
 }
 
 /** The `ctx` of one message. Its functions are bound, so a handler may take them apart: `handler(event, { state, publish })`. */

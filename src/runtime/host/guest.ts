@@ -1,5 +1,6 @@
 import { encodeAnswer } from "./guest-answer.ts";
 import { type BatchOwner, DEFERRED, handleAll } from "./guest-batch.ts";
+import { CALL_SECRET } from "./guest-call-kinds.ts";
 import { calls } from "./guest-calls.ts";
 import { u16, u32 } from "./guest-codec.ts";
 import { Context, initContext } from "./guest-context.ts";
@@ -31,7 +32,7 @@ interface Definition {
 interface Current {
   readonly effects: Effects;
   readonly startedAt: number;
-  /** It is `init`, whose isolate the gateway does not know yet. */
+  /** It is `init`, which belongs to no message. */
   readonly isInit?: boolean;
   /** Messages that are handled at once. */
   readonly events: number;
@@ -44,9 +45,7 @@ export function createGuest(exported: unknown, options: GuestOptions, host: Gues
   const guest = new Guest(definitionOf(exported, options), options, host);
   installConsole((level, values) => guest.log(level, values));
   calls.attach({
-    get busy(): boolean {
-      return guest.mayAsk;
-    },
+    mayAsk: (what) => guest.mayAsk(what),
     get trace(): GuestTrace | undefined {
       return guest.trace;
     },
@@ -155,9 +154,10 @@ class Guest implements Omit<GuestRuntime, "answered"> {
     return this.#current !== undefined;
   }
 
-  /** Whether a message is being handled, for which the gateway answers. */
-  get mayAsk(): boolean {
-    return this.#current !== undefined && this.#current.isInit !== true && this.#migrations?.running !== true;
+  /** Whether a message is being handled, for which the gateway answers, or `init`, which gets secrets only. */
+  mayAsk(what: number): boolean {
+    if (this.#current === undefined || this.#migrations?.running === true) return false;
+    return this.#current.isInit !== true || what === CALL_SECRET;
   }
 
   /** Of the message that is being handled, if it is one. */
