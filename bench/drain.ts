@@ -7,7 +7,7 @@ import { z } from "zod";
 import type { Benchmark } from "./benchmark.ts";
 import type { Child, Children } from "./children.ts";
 import { median, type Row, row, syncRow } from "./report.ts";
-import { type Addresses, controlFlags, functionActive, gatewayFlags, publishFunction, startProgram } from "./subjects/programs.ts";
+import { type Addresses, controlFlags, functionsActive, gatewayFlags, publishFunction, startProgram } from "./subjects/programs.ts";
 import { type Usage, usageOf } from "./usage.ts";
 
 const EMITTER = fileURLToPath(new URL("emitter", import.meta.url));
@@ -43,10 +43,10 @@ async function measure(events: number, children: Children, folder: string): Prom
   const control = await startProgram(children, "control", controlFlags(join(folder, "control")));
   const linked = await startProgram(children, "gateway", gatewayFlags(data, control.ready["mqtt"] ?? ""));
   await publishFunction(EMITTER, control.ready["http"] ?? "");
-  await functionActive(linked.ready["http"] ?? "");
+  await functionsActive(linked.ready["http"] ?? "");
   await linked.stop();
   const cutOff = await startProgram(children, "gateway", gatewayFlags(data, ""));
-  await functionActive(cutOff.ready["http"] ?? "");
+  await functionsActive(cutOff.ready["http"] ?? "");
   await fill(cutOff.ready, events);
   await cutOff.stop();
   const gateway = await startProgram(children, "gateway", gatewayFlags(data, control.ready["mqtt"] ?? ""));

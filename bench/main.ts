@@ -19,6 +19,7 @@ import { reload } from "./reload.ts";
 import { restart } from "./restart.ts";
 import { state } from "./state.ts";
 import { rules } from "./rules.ts";
+import { triggers } from "./triggers.ts";
 import { throughput } from "./throughput.ts";
 import { wear } from "./wear.ts";
 import { windows } from "./windows.ts";
@@ -36,6 +37,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   restart,
   state,
   rules,
+  triggers,
   wear,
   windows,
 };

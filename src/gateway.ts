@@ -274,13 +274,11 @@ function createSync(config: GatewayConfig, parts: { journal: Journal; runtime: R
     refuse: runtime.refuse.bind(runtime),
     known: () => runtime.known,
     reported: (): ReportedFunction[] =>
-      runtime.stats().functions.map(({ name, version, digest, state, error }) => ({
-        name,
-        version,
-        digest,
-        state,
-        ...(error === undefined ? {} : { error }),
-      })),
+      runtime.stats().functions.map(({ name, version, digest, state, error }) => {
+        const problems = runtime.deployed(name)?.outside.secrets.problems() ?? [];
+        const about = { name, version, digest, state, ...(error === undefined ? {} : { error }) };
+        return problems.length === 0 ? about : { ...about, problems };
+      }),
   };
   return startSync(options, { outbox: parts.journal.outbox, deployer, drops }, { logger });
 }
@@ -312,7 +310,7 @@ function traceSource({ journal, runtime, traces }: Parts): TraceSource {
       await traces?.flush();
       return journal.traces.ofTrace(traceId, limit);
     },
-    progress: (seq, topic) => runtime.progress(seq, topic),
+    progress: (message) => runtime.progress(message),
     deadLetter: (name, seq) => journal.deadLetter(name, seq),
     fateOf: (outbox) => journal.outbox.fateOf(Buffer.from(outbox, "base64")),
   };

@@ -44,14 +44,15 @@ export async function publishBundle(bundle: Bundle, control: string): Promise<vo
   if (!answer.ok) throw new Error(`the control plane refused the function: ${await answer.text()}`);
 }
 
-/** Resolves when the gateway's only function handles messages. */
-export async function functionActive(gateway: string): Promise<void> {
+/** Resolves when so many functions of the gateway handle messages. */
+export async function functionsActive(gateway: string, count = 1): Promise<void> {
   const deadline = performance.now() + DEPLOY_MS;
   while (performance.now() < deadline) {
     const { functions } = statsSchema.parse(await (await fetch(`${gateway}/v1/stats`)).json());
-    if (functions[0]?.state === "active") return;
-    if (functions[0]?.state === "failed") throw new Error(`the function failed to load: ${functions[0].error ?? ""}`);
+    if (functions.filter(({ state }) => state === "active").length >= count) return;
+    const failed = functions.find(({ state }) => state === "failed");
+    if (failed !== undefined) throw new Error(`${failed.name} failed to load: ${failed.error ?? ""}`);
     await sleep(50);
   }
-  throw new Error(`the function was not active within ${DEPLOY_MS} ms`);
+  throw new Error(`not all functions were active within ${DEPLOY_MS} ms`);
 }

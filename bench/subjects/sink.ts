@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import type { Child, Children } from "../children.ts";
-import { type Addresses, controlFlags, functionActive, gatewayFlags, publishFunction, startProgram } from "./programs.ts";
+import { type Addresses, controlFlags, functionsActive, gatewayFlags, publishFunction, startProgram } from "./programs.ts";
 
 const SINK = fileURLToPath(new URL("../sink", import.meta.url));
 
@@ -31,7 +31,7 @@ export class SinkGateway {
     const control = await startProgram(children, "control", controlFlags(join(folder, "control")));
     const linked = await startProgram(children, "gateway", gatewayFlags(sink.data, control.ready["mqtt"] ?? ""));
     await publishFunction(SINK, control.ready["http"] ?? "");
-    await functionActive(linked.ready["http"] ?? "");
+    await functionsActive(linked.ready["http"] ?? "");
     await linked.stop();
     await control.stop();
     return sink;

@@ -49,12 +49,18 @@ export function gatewaysTable(gateways: readonly GatewayInfo[]): string {
         return `${id}: ${name} v${version} ${what}: ${clip(printable(error), ERROR_CHARS_MAX)}\n`;
       }),
   );
+  const problems = gateways.flatMap(({ id, functions }) =>
+    functions.flatMap(({ name, version, problems: lacks = [] }) =>
+      lacks.map(({ code, message }) => `${id}: ${name} v${version}: ${code}: ${clip(printable(message), ERROR_CHARS_MAX)}\n`),
+    ),
+  );
   const drops = gateways.flatMap((gateway) =>
     gateway.drops.map((dropped) => `${gateway.id}: ${dropped.function} dropped ${count(dropped.count)} (${dropped.reason})\n`),
   );
   return (
     table(["gateway", "connected", "last seen", "version", "functions", "dropped", "labels"], rows, ["functions", "dropped"]) +
     troubles.join("") +
+    problems.join("") +
     drops.join("")
   );
 }

@@ -32,6 +32,8 @@ export const ERRORS = {
   LIMIT_STATE:
     "A state value, the state of a key or all that the function keeps is over its limit. Store less, give values a `ttl`, or raise the limit.",
   STATE_NOT_SHARED: "`ctx.state.shared` needs `concurrency: 1` in function.yaml: one isolate sees everything that the function keeps.",
+  STATE_NEWER:
+    "A version with a higher `state.version` has changed what the function keeps; publish one whose `state.version` is not lower, and whose code reads it.",
   LIMIT_CALLS: "The function asked the gateway for more at once than it can ever need; it probably broke the runtime around it.",
   LIMIT_LOG: "A message logged more than 100 lines or 64 KB, or a function more than 1,000 lines a second; log less. Nothing else is lost.",
   LIMIT_TIMERS: "A message has more than 100 timers at once; clear those that are not needed any more.",

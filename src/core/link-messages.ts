@@ -7,6 +7,8 @@ const reportedFunction = z.object({
   digest: z.string(),
   state: z.enum(["active", "failed", "quarantined"]),
   error: z.string().optional(),
+  /** What it lacks on this gateway although it runs, such as a secret: codes of the catalogue of errors. Gateways of before say nothing of it. */
+  problems: z.array(z.object({ code: z.string(), message: z.string() })).optional(),
 });
 
 export const reportedSchema = z.object({

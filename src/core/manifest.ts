@@ -46,6 +46,8 @@ export const manifestSchema = z.strictObject({
       }),
     )
     .default([]),
+  /** Of what it keeps: above 1 when what that looks like has changed, and `migrate` of the function brings older state along. */
+  state: z.strictObject({ version: z.int().min(1) }).optional(),
   concurrency: z.int().min(1).max(64),
   /** Isolates that are kept when there is nothing to do. */
   warm: z.int().min(0).max(64).default(0),

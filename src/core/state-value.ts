@@ -10,6 +10,9 @@ const GRAIN_MS_MIN = 1_024;
 /** What belongs to a function and not to one of its keys is kept under this one, which no message has. */
 export const SHARED_KEY = "";
 
+/** Under this name a key has the version of what is stored under it, see runtime/host/guest-state-version.ts; no value of a function has it. */
+export const VERSION_NAME = "";
+
 /** From when on a stored value is not there any more, in milliseconds since the epoch; undefined when it stays. */
 export function expiryOf(stored: Buffer): number | undefined {
   return stored[0] === EXPIRES && stored.length >= EXPIRES_BYTES ? stored.readUIntBE(1, 6) : undefined;

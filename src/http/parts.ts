@@ -103,7 +103,7 @@ export interface TraceSource {
   /** Seqs of the messages of a W3C trace of which something was recorded, lowest first. */
   ofTrace(traceId: string, limit: number): Promise<readonly number[]>;
   /** Where the functions stand with a message that wakes them. */
-  progress(seq: number, topic: string): readonly { readonly function: string; readonly version: number; readonly progress: Progress }[];
+  progress(message: JournaledMessage): readonly { readonly function: string; readonly version: number; readonly progress: Progress }[];
   deadLetter(functionName: string, seq: number): Promise<DeadLetter | undefined>;
   /** What has become of an event that has this place in the outbox. */
   fateOf(outbox: string): Promise<EventFate>;

@@ -1,5 +1,5 @@
 import { MillraceError } from "../core/errors.ts";
-import { decodeMessage } from "../core/message.ts";
+import { decodeMessage, type JournaledMessage } from "../core/message.ts";
 import type { LogRecord } from "../core/stats.ts";
 import { parseTraceRef, TRACE_REF_FORMS, type TraceRef } from "../core/trace-ref.ts";
 import type { TraceAnswer, TracedFunction, TracedMessage, TracedTry, TraceRecord } from "../core/traces.ts";
@@ -13,6 +13,12 @@ const TRIES_MAX = 100;
 const LOG_LINES_MAX = 200;
 
 type Source = Pick<HttpParts, "journal" | "logs" | "traces" | "stats">;
+
+interface Journaled {
+  readonly found: JournaledMessage;
+  readonly time: number;
+  readonly shown: NonNullable<TracedMessage["message"]>;
+}
 
 /** What is asked for, while the answer is put together. */
 interface Walk {
@@ -81,7 +87,7 @@ export class TraceViews {
     const since = message?.time ?? records[0]?.arrived;
     const query = { invocation: String(seq), level: "debug", limit: LOG_LINES_MAX, since } as const;
     const logs = (await this.#source.logs(query, walk.signal)).records;
-    const functions = await this.#functions({ seq, topic: message?.topic, records, logs, gateway: walk.gateway });
+    const functions = await this.#functions({ seq, message: message?.found, records, logs, gateway: walk.gateway });
     if (message === undefined && functions.length === 0) return undefined;
     const led = await this.#led([...new Set(records.flatMap(({ derived }) => derived))], depth, walk);
     return { seq, id: `${walk.gateway}:${seq}`, ...(message === undefined ? {} : { message: message.shown }), functions, ...led };
@@ -98,25 +104,25 @@ export class TraceViews {
     return { derived };
   }
 
-  async #journaled(seq: number): Promise<{ topic: string; time: number; shown: NonNullable<TracedMessage["message"]> } | undefined> {
+  async #journaled(seq: number): Promise<Journaled | undefined> {
     const [found] = await this.#source.journal.read(seq, 1);
     if (found?.seq !== seq) return undefined;
     const { topic, time, source, payload, properties } = decodeMessage(found.record);
     const traceparent = properties?.user?.["traceparent"];
     const said = typeof traceparent === "string" ? { traceparent } : {};
-    return { topic, time, shown: { topic, time, source, bytes: payload.length, ...said } };
+    return { found, time, shown: { topic, time, source, bytes: payload.length, ...said } };
   }
 
   async #functions(about: {
     readonly seq: number;
-    readonly topic: string | undefined;
+    readonly message: JournaledMessage | undefined;
     readonly records: readonly TraceRecord[];
     readonly logs: readonly LogRecord[];
     readonly gateway: string;
   }): Promise<TracedFunction[]> {
-    const { seq, topic, records, logs } = about;
+    const { seq, message, records, logs } = about;
     const { traces } = this.#source;
-    const progress = topic === undefined ? [] : traces.progress(seq, topic);
+    const progress = message === undefined ? [] : traces.progress(message);
     const concerned = new Set([...progress, ...records, ...logs].map((each) => each.function));
     const names = new Set([...concerned, ...this.#source.stats().functions.map(({ name }) => name)]);
     const found: TracedFunction[] = [];

@@ -22,6 +22,8 @@ export interface FunctionRecord {
   readonly from: number;
   /** Whether it has shown that it does its host no harm. */
   readonly proven?: boolean;
+  /** `state.version` of its manifest; absent when that is 1. */
+  readonly stateVersion?: number;
   /** Topic filters of messages that wait for it while it is not there, such as when its bundle is damaged. Volatile ones do not. */
   readonly filters?: readonly string[];
 }

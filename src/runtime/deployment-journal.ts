@@ -8,6 +8,8 @@ interface FunctionRecord {
   readonly version: number;
   readonly digest: string;
   readonly from: number;
+  /** `state.version` of its manifest; absent when that is 1. */
+  readonly stateVersion?: number;
   readonly filters?: readonly string[];
   readonly proven?: boolean;
 }

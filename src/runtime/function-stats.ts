@@ -27,7 +27,7 @@ export function runningStats(deployed: DeployedFunction, failure: Failure | unde
   const state = quarantine === undefined ? "active" : "quarantined";
   const about = { name, version, digest, from, backlog, instances, state, ...(error === undefined ? {} : { error }) } as const;
   const { fetches, secrets } = deployed.outside;
-  const secretProblems = secrets.problems();
+  const secretProblems = secrets.problems().map(({ code, message }) => `${code}: ${message}`);
   const stateBytes = sizes.of(name, counters.handled);
   return {
     ...about,

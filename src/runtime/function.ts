@@ -205,7 +205,7 @@ export class DeployedFunction extends FunctionVersion implements LanesOwner {
     this.#from = from;
     this.#settling.begin(cursor);
     this.#feed.start(cursor);
-    for (const message of this.outside.secrets.problems()) this.#log.add({ level: "warn", message });
+    for (const { code, message } of this.outside.secrets.problems()) this.#log.add({ level: "warn", message: `${code}: ${message}` });
   }
 
   /** Finishes what is under way and hands over the cursor; whatever follows it is for the next version. */
@@ -312,7 +312,7 @@ export class DeployedFunction extends FunctionVersion implements LanesOwner {
     const said: InstanceEvents["said"] = (logs) => logs.forEach((log) => this.#log.add(log));
     const all: InstanceEvents = { ...events, said, call: (call) => this.outside.answer(call) };
     const spec = inspection?.specOf(this.#spec) ?? this.#spec;
-    const handle = await withPlaces(hosts.load(spec, all, place), this.#places);
+    const handle = await withPlaces(hosts.load(spec, all, place), this.#places, (text) => this.outside.secrets.redact(text));
     this.#failing(undefined);
     inspection?.loaded(handle);
     this.starts.add(handle.started);

@@ -285,6 +285,7 @@ export class GuardedHost {
       instance.calls.callOff(body.readUInt32BE(0));
     } else if (kind === FRAME.LOADED) {
       instance.loaded();
+      instance.calls.end();
       this.#room.made();
       const { json, logs } = parseStart(body);
       instance.events.said?.(logs);

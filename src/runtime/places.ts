@@ -76,12 +76,16 @@ function original(map: SourceMap, line: number, column: number): string | undefi
   return originalSource === undefined ? undefined : `${originalSource}:${originalLine + 1}:${originalColumn + 1}`;
 }
 
-/** @throws What `loading` does; when that is what the author's code threw, with the places in it as the author knows them. */
-export async function withPlaces<T>(loading: Promise<T>, places: Places): Promise<T> {
+/**
+ * `redact` takes out of a text what must not be kept.
+ * @throws What `loading` does; when that is what the author's code threw, with the places in it as the author knows them.
+ */
+export async function withPlaces<T>(loading: Promise<T>, places: Places, redact: (text: string) => string): Promise<T> {
   try {
     return await loading;
   } catch (cause) {
     if (!(cause instanceof MillraceError) || cause.code !== "FUNCTION_LOAD_FAILED") throw cause;
-    throw new MillraceError(cause.code, places.inText(cause.message), { cause });
+    // oxlint-disable-next-line eslint/preserve-caught-error -- Its message may hold a secret.
+    throw new MillraceError(cause.code, places.inText(redact(cause.message)));
   }
 }

@@ -1,5 +1,5 @@
 import type { Progress } from "../core/traces.ts";
-import type { Route } from "./route.ts";
+import { keyed, type Route, type Routed } from "./route.ts";
 
 export interface FunctionProgress {
   readonly function: string;
@@ -14,10 +14,9 @@ interface Handling {
 }
 
 /** Where the functions stand with a message, along the routes of its topic. */
-export function progressOf(routes: readonly Route<Handling>[], seq: number): FunctionProgress[] {
-  return routes.map(({ owner, key }) => ({
-    function: owner.name,
-    version: owner.version,
-    progress: owner.isPast(seq, key) ? "passed" : "waiting",
-  }));
+export function progressOf(routes: readonly Route<Handling>[], message: Routed & { readonly seq: number }): FunctionProgress[] {
+  return routes.map((route) => {
+    const { owner, key } = keyed(route, message);
+    return { function: owner.name, version: owner.version, progress: owner.isPast(message.seq, key) ? "passed" : "waiting" };
+  });
 }

@@ -2,7 +2,7 @@ import type { Bundle } from "../core/bundle.ts";
 import { MillraceError } from "../core/errors.ts";
 import type { HttpAnswer } from "../core/http-call.ts";
 import { decodeMessage, encodeMessage, type Message } from "../core/message.ts";
-import { storedText } from "../core/state-value.ts";
+import { storedText, VERSION_NAME } from "../core/state-value.ts";
 import type { InvokeResult } from "../core/stats.ts";
 import type { TriggerFilter } from "../core/trigger-topic.ts";
 import { filterOf } from "../core/trigger-filters.ts";
@@ -129,7 +129,7 @@ export class Rehearsal implements AsyncDisposable {
         );
       },
     });
-    return withPlaces(loading, this.#places);
+    return withPlaces(loading, this.#places, (text) => this.#options.redact?.(text) ?? text);
   }
 
   #placed(result: ItemResult): ItemResult {
@@ -215,7 +215,7 @@ function present(result: ItemResult, key: string, durationMs: number): InvokeRes
   return {
     ok: result.status === "done",
     ...(result.status === "done" || result.status === "deferred" ? {} : { error: result.error }),
-    state: effects.state.map((write) => ({
+    state: shownState(effects).map((write) => ({
       key: placeOf({ key }, write),
       name: write.name,
       value: write.value === undefined ? null : shownValue(write.value),
@@ -236,6 +236,11 @@ function present(result: ItemResult, key: string, durationMs: number): InvokeRes
     ...(result.status === "done" && result.answer !== undefined ? { answer: shownAnswer(result.answer) } : {}),
     durationMs,
   };
+}
+
+/** Without the mark of their version, which is no value of the function. */
+function shownState({ state }: ItemEffects): ItemEffects["state"] {
+  return state.filter(({ name }) => name !== VERSION_NAME);
 }
 
 function shownAnswer({ status, headers, body }: HttpAnswer): NonNullable<InvokeResult["answer"]> {

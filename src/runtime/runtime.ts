@@ -20,6 +20,7 @@ import { Milestones } from "./milestones.ts";
 import { Outside } from "./outside.ts";
 import type { RuntimeOptions } from "./runtime-options.ts";
 import type { Pressure } from "./shedding.ts";
+import { recordedState, refuseOlderState } from "./state-version.ts";
 import { StateSizes } from "./state-sizes.ts";
 import { StateSweeper, type SweptFunction } from "./state-sweeper.ts";
 import { SourceMaps } from "./places.ts";
@@ -241,6 +242,7 @@ export class Runtime implements AsyncDisposable {
       const next = new DeployedFunction(target, bundle, this.#parts);
       try {
         this.http.check(next);
+        refuseOlderState(bundle.manifest, this.#journal.functionRecord(target.name));
         if (before !== undefined || next.manifest.warm > 0 || !this.#ranBefore(next)) await next.warm();
       } catch (error) {
         this.refuse(target, error);
@@ -275,7 +277,11 @@ export class Runtime implements AsyncDisposable {
     const same = known?.digest === digest && known.version === version;
     const from = same ? known.from : cursor.floor;
     if (!same || known.filters === undefined)
-      await this.#journal.saveFunction(name, { ...(same ? known : {}), version, digest, from, filters: next.durableFilters }, cursor);
+      await this.#journal.saveFunction(
+        name,
+        { ...(same ? known : {}), version, digest, from, filters: next.durableFilters, ...recordedState(next.manifest) },
+        cursor,
+      );
     if (this.#closing) {
       await next.stop();
       throw new MillraceError("JOURNAL_CLOSED", `the gateway is stopping; version ${version} of "${name}" takes over at the next start`);
@@ -339,8 +345,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** Where the functions stand with a message that wakes them. */
-  progress(seq: number, topic: string): readonly FunctionProgress[] {
-    return progressOf(this.#routes.match(topic), seq);
+  progress(message: Parameters<typeof progressOf>[1]): readonly FunctionProgress[] {
+    return progressOf(this.#routes.match(message.topic), message);
   }
 
   /** @throws MillraceError FUNCTION_UNKNOWN, and what invokeIn throws */

@@ -1,4 +1,5 @@
 import { peekMessage } from "../core/message.ts";
+import { VERSION_NAME } from "../core/state-value.ts";
 import { TRACED_EFFECTS_MAX, type TraceRecord } from "../core/traces.ts";
 import type { Derived } from "./derived.ts";
 import type { Draft } from "./draft.ts";
@@ -43,6 +44,7 @@ export class TraceNote {
     const { seq, time } = item.message;
     const { trace } = item;
     const effects = result.status === "done" && tried.outcome === "done" ? result.effects : NO_EFFECTS;
+    const state = effects.state.filter(({ name }) => name !== VERSION_NAME);
     const events = added?.draft.events.slice(added.mark.events, added.end?.events) ?? [];
     const places: { type: string; outbox?: string }[] = events.slice(0, TRACED_EFFECTS_MAX).map((event) => {
       const place: { type: string; outbox?: string } = { type: cut(event.type) };
@@ -62,11 +64,11 @@ export class TraceNote {
       outcome: tried.outcome,
       ...(tried.code === undefined ? {} : { code: tried.code }),
       ...(trace === undefined || trace === null ? {} : { trace: trace.context.traceId, span: trace.span, parent: trace.context.parentId }),
-      state: effects.state.slice(0, TRACED_EFFECTS_MAX).map(({ name }) => cut(name)),
+      state: state.slice(0, TRACED_EFFECTS_MAX).map(({ name }) => cut(name)),
       events: places,
       publishes: effects.publishes.slice(0, TRACED_EFFECTS_MAX).map((record) => cut(peekMessage(record, 0).topic)),
       derived: [],
-      ...this.#more({ state: effects.state, events, publishes: effects.publishes, derived: this.derived }),
+      ...this.#more({ state, events, publishes: effects.publishes, derived: this.derived }),
     };
   }
 

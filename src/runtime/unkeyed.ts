@@ -1,10 +1,11 @@
+import { findTrace } from "./item-trace.ts";
 import type { Item } from "./item.ts";
 import type { LaneOwner } from "./lane-owner.ts";
 
 /** Those that are kept in memory while they have to wait; what comes after them is set aside. */
 const WAITING_MAX = 8;
 
-type Owner = Pick<LaneOwner, "settle" | "setAside" | "goOn" | "lettersFull" | "held">;
+type Owner = Pick<LaneOwner, "gateway" | "name" | "settle" | "setAside" | "goOn" | "lettersFull" | "held">;
 
 /**
  * Messages of a function that do not have the key that its manifest asks for. They belong to no lane, and are given up without being tried. As long as
@@ -30,6 +31,7 @@ export class Unkeyed {
     const items = this.#waiting.splice(0);
     this.#owner.settle(
       items.map((item) => {
+        item.trace ??= findTrace(item.message, this.#owner) ?? null;
         const error = { code: "KEY_MISSING", name: "Error", message: item.missing ?? "", stack: "" };
         return { item, result: { status: "failed", logs: [], error }, dead: true };
       }),

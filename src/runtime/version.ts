@@ -60,7 +60,7 @@ export class FunctionVersion {
 
 /** What a host needs to make an isolate of this version. */
 export function loadSpec(bundle: Bundle, filters: readonly TriggerFilter[], about: { version: number; gateway: string }): LoadSpec {
-  const { name, env, permissions, limits, order, concurrency, triggers, batch } = bundle.manifest;
+  const { name, env, permissions, limits, order, concurrency, triggers, batch, state } = bundle.manifest;
   return {
     name,
     env,
@@ -84,5 +84,6 @@ export function loadSpec(bundle: Bundle, filters: readonly TriggerFilter[], abou
     fetchBytes: limits.fetchBytes,
     secrets: permissions.secrets,
     shared: concurrency === 1,
+    stateVersion: state?.version ?? 1,
   };
 }

@@ -1,5 +1,6 @@
 import { eventId } from "../core/event.ts";
 import { encodeMessage, type Message } from "../core/message.ts";
+import { VERSION_NAME } from "../core/state-value.ts";
 import { TOPIC_BYTES_MAX } from "../core/topic.ts";
 import { eventTopic, stateTopic } from "../core/trigger-filters.ts";
 import type { Derived } from "./derived.ts";
@@ -43,8 +44,8 @@ export function wokenBy(cause: Cause, effects: ItemEffects, owner: WakerOwner): 
   }
   if (effects.state.length > 0 && owner.listens("state")) {
     for (const { name, value, shared } of effects.state) {
-      // It is under no key of which a handler could read it.
-      if (shared === true) continue;
+      // It is under no key, or no name, of which a handler could read it.
+      if (shared === true || name === VERSION_NAME) continue;
       const topic = stateTopic(owner.name, item.key, name);
       if (Buffer.byteLength(topic) > TOPIC_BYTES_MAX) return undefined;
       const data = JSON.stringify({ key: item.key, name, deleted: value === undefined });

@@ -47,12 +47,12 @@ export interface FunctionEvent<T = unknown> {
   readonly cloudEvent?: EmittedDetails | undefined;
   /** 1 for the first try, 2 for the first retry, and so on. */
   readonly attempt: number;
-  /** When the message names a trace (W3C Trace Context): what a request that is made because of it has to carry on. */
+  /** When the message names a trace (W3C Trace Context): what comes of it carries it on, also `fetch`. */
   readonly trace?: EventTrace | undefined;
 }
 
 /**
- * The trace of a message, with the handling by this function as parent: the same for each try. Events and publishes carry it by themselves. What
+ * The trace of a message, with the handling by this function as parent: the same for each try. Events, publishes and fetches carry it by themselves. What
  * the sender said is in `mqtt.properties.user`.
  */
 export interface EventTrace {
@@ -236,7 +236,35 @@ export interface FunctionLog {
 export type HandlerResult = void | HttpResponse | JsonValue | Uint8Array;
 
 /** What `init` may use: it belongs to no message, so nothing that it does takes effect outside of its isolate. */
-export type InitContext = Pick<FunctionContext, "env" | "log" | "function">;
+export type InitContext = Pick<FunctionContext, "env" | "log" | "function" | "secret">;
+
+/** What `migrate` may use beside the values. */
+export interface MigrateContext extends Pick<FunctionContext, "env" | "log" | "function"> {
+  /** Whose values they are; undefined for what all keys share. */
+  readonly key: string | undefined;
+  /** `state.version` of the manifest. */
+  readonly to: number;
+}
+
+/** All values of a key, by name. */
+export type MigratedState = ReadonlyMap<string, unknown> | Readonly<Record<string, unknown>>;
+
+/** What a function may have beside what handles messages. */
+export interface FunctionSetup {
+  /**
+   * Runs once in each isolate, before its first message, for what is expensive to make: tables, parsers, compiled patterns. Isolates come and go,
+   * so it makes nothing that has to last. When it throws, or takes longer than `limits.init`, the isolate is not used: a version that was just
+   * deployed does not take over (FUNCTION_LOAD_FAILED).
+   */
+  init?(ctx: InitContext): void | Promise<void>;
+  /**
+   * Brings the values of one key to `state.version` of the manifest: gets all that older code has stored, and returns all that is there from now on; what it
+   * leaves out is deleted. Runs before the first message of the key is handled, and what it returns is kept with what that message does. A value keeps the
+   * time at which it expires under its name. When it throws, the message has failed, as when the handler throws.
+   * @param from The `state.version` that has stored them; 1 for what was stored before there was one.
+   */
+  migrate?(entries: Map<string, unknown>, from: number, ctx: MigrateContext): MigratedState | Promise<MigratedState>;
+}
 
 /** What `batch` may do. What is published, emitted and stored takes effect together, with all of its messages that have not failed. */
 export interface BatchContext<T = unknown> extends Omit<FunctionContext, "state"> {
@@ -253,9 +281,7 @@ export interface BatchResult {
 }
 
 /** A function whose manifest has `batch`. */
-export interface BatchDefinition<T = unknown> {
-  /** As of a function with a handler. */
-  init?(ctx: InitContext): void | Promise<void>;
+export interface BatchDefinition<T = unknown> extends FunctionSetup {
   /**
    * Handles many messages at once, of any keys; those of one key in their order. Without `failed` all of them are done. Those in `failed` are retried or
    * given up, each on its own, and nothing of `ctx.of` for them counts. When it throws, nothing has happened, and the messages come again one by one.
@@ -263,13 +289,7 @@ export interface BatchDefinition<T = unknown> {
   batch(events: readonly FunctionEvent<T>[], ctx: BatchContext<T>): BatchResult | void | Promise<BatchResult | void>;
 }
 
-export interface FunctionDefinition<T = unknown> {
-  /**
-   * Runs once in each isolate, before its first message, for what is expensive to make: tables, parsers, compiled patterns. Isolates come and go,
-   * so it makes nothing that has to last. When it throws, or takes longer than `limits.init`, the isolate is not used: a version that was just
-   * deployed does not take over (FUNCTION_LOAD_FAILED).
-   */
-  init?(ctx: InitContext): void | Promise<void>;
+export interface FunctionDefinition<T = unknown> extends FunctionSetup {
   /**
    * Handles one message. Messages of one key come one after the other, in order. When it throws, the message is tried again as `retry` of
    * the manifest says and then goes to the dead letters; a `PermanentError` sends it there at once. What it returns counts only for a request that

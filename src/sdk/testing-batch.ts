@@ -1,6 +1,7 @@
 import { SHARED_KEY } from "../core/state-value.ts";
 import type { BatchContext, BatchDefinition, FunctionContext, FunctionEvent } from "./index.ts";
 import { type ContextParts, createContext, type Effects, outputBudget } from "./testing-context.ts";
+import type { StateChange } from "./testing-state.ts";
 
 /** A message on its way through the function. */
 export interface Arrival<T> {
@@ -43,6 +44,7 @@ export async function runBatch<T>(
       return context;
     },
   };
+  const migrated = new Set(arrivals[0]?.effects.state);
   const returned = await definition.batch(
     arrivals.map(({ event }) => event),
     ctx,
@@ -53,14 +55,20 @@ export async function runBatch<T>(
     if (arrival === undefined) throw new TypeError(`batch returned "${id}" as failed, which is no id of its messages`);
     failed.set(arrival, error ?? new Error("batch returned it as failed"));
   }
-  refuseParts(arrivals, failed);
+  refuseParts(arrivals, failed, migrated);
   const done = new Set(arrivals.filter((arrival) => !failed.has(arrival)).map(({ key }) => key));
   const written = arrivals[0]?.effects.state ?? [];
   whole.state.push(...written.filter(({ key }) => done.has(key) || (key === SHARED_KEY && done.size > 0)));
   return { whole, failed };
 }
 
-function refuseParts<T>(arrivals: readonly Arrival<T>[], failed: ReadonlyMap<Arrival<T>, unknown>): void {
+/** `migrated` is what was there before `batch` was called. */
+function refuseParts<T>(
+  arrivals: readonly Arrival<T>[],
+  failed: ReadonlyMap<Arrival<T>, unknown>,
+  migrated: ReadonlySet<StateChange>,
+): void {
+  const written = (arrivals[0]?.effects.state ?? []).filter((change) => !migrated.has(change));
   const broken = new Set<string>();
   for (const arrival of arrivals) {
     if (failed.has(arrival)) broken.add(arrival.key);
@@ -68,12 +76,12 @@ function refuseParts<T>(arrivals: readonly Arrival<T>[], failed: ReadonlyMap<Arr
       throw new TypeError(`batch returned a message of key "${arrival.key}" as failed, and not those behind it`);
     }
   }
-  const isShared = (arrivals[0]?.effects.state ?? []).some(({ key }) => key === SHARED_KEY);
+  const isShared = written.some(({ key }) => key === SHARED_KEY);
   if (isShared && failed.size > 0 && failed.size < arrivals.length) {
     throw new TypeError("batch has written what all keys share, and some of its messages have failed");
   }
   for (const arrival of arrivals) {
-    const isWritten = arrival.effects.state.some(({ key }) => key === arrival.key);
+    const isWritten = written.some(({ key }) => key === arrival.key);
     if (failed.has(arrival) || !broken.has(arrival.key) || !isWritten) continue;
     throw new TypeError(`batch has written state of key "${arrival.key}", of which some messages have failed`);
   }

@@ -80,9 +80,15 @@ export function createContext(invocation: Invocation): FunctionContext {
   };
 }
 
-/** What `init` gets. */
-export function createInitContext(manifest: Manifest, effects: Pick<Effects, "logs">): InitContext {
+/** What belongs to no message. */
+export function createBareContext(manifest: Manifest, effects: Pick<Effects, "logs">): Omit<InitContext, "secret"> {
   return { env: manifest.env, function: { name: manifest.name, version: 1 }, log: createLog(effects) };
+}
+
+/** What `init` gets. */
+export function createInitContext(parts: Pick<ContextParts, "manifest" | "secrets">, effects: Pick<Effects, "logs">): InitContext {
+  const secret = (name: string): Promise<string> => Promise.resolve().then(() => secretOf(name, parts));
+  return { ...createBareContext(parts.manifest, effects), secret };
 }
 
 export type Spend = (text: string | Uint8Array) => void;
@@ -121,7 +127,7 @@ function createOutlets({ event, effects, manifest }: Invocation, spend: Spend): 
   };
 }
 
-function secretOf(name: string, { manifest, secrets }: Invocation): string {
+function secretOf(name: string, { manifest, secrets }: Pick<ContextParts, "manifest" | "secrets">): string {
   if (!manifest.permissions.secrets.includes(name)) {
     throw new MillraceError("PERMISSION_DENIED", `permissions.secrets of function.yaml does not name "${name}"`);
   }

@@ -1,5 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
-import { MillraceError } from "../core/errors.ts";
+import { MillraceError, messageOf } from "../core/errors.ts";
 import { compileHttp } from "../core/http-permission.ts";
 import type { Fetch, FetchInit, FetchResponse } from "./index.ts";
 
@@ -13,7 +12,10 @@ interface FetchParts {
   readonly fetch: TestFetch | undefined;
 }
 
-/** @throws MillraceError FETCH_FORBIDDEN, as a gateway would, and where the test gives nothing */
+/**
+ * @throws MillraceError FETCH_FORBIDDEN, as a gateway would, and where the test gives nothing; FETCH_FAILED when what the test gives throws; the reason of the
+ * signal when that is aborted
+ */
 export function createFetch({ name, http, fetch }: FetchParts): Fetch {
   const permissions = http === undefined ? undefined : compileHttp(http);
   return async (input, init = {}) => {
@@ -26,24 +28,12 @@ export function createFetch({ name, http, fetch }: FetchParts): Fetch {
       const remedy = "give one to testFunction: { fetch: () => new Response() }";
       throw new MillraceError("FETCH_FORBIDDEN", `"${name}" fetches from ${url.origin}, and nothing leaves a test; ${remedy}`);
     }
-    return fetch(url.href, { ...request, ...init });
+    const given: FetchInit = { ...request, ...init };
+    try {
+      return await fetch(url.href, given);
+    } catch (error) {
+      if (error instanceof MillraceError || given.signal?.aborted === true) throw error;
+      throw new MillraceError("FETCH_FAILED", `${url.origin}: ${messageOf(error)}`, { cause: error });
+    }
   };
-}
-
-const handling = new AsyncLocalStorage<Fetch>();
-/** What has been put in the place of Node's own. */
-const replaced = new WeakSet<object>();
-
-/** Runs a handler so that the global `fetch` is its own, and that of everybody else what it was. */
-export function withGlobalFetch<T>(fetch: Fetch, run: () => T): T {
-  const { fetch: outer } = globalThis;
-  if (!replaced.has(outer)) {
-    const value = (...all: Parameters<typeof outer>): Promise<unknown> => {
-      const own = handling.getStore();
-      return own === undefined ? outer(...all) : Reflect.apply(own, undefined, all);
-    };
-    replaced.add(value);
-    Object.defineProperty(globalThis, "fetch", { value, writable: true, configurable: true });
-  }
-  return handling.run(fetch, run);
 }

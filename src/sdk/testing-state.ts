@@ -2,7 +2,7 @@ import { MillraceError } from "../core/errors.ts";
 import { SHARED_KEY } from "../core/state-value.ts";
 import { formatSize } from "../core/units.ts";
 import { bytesAbove, expiresAt, storedOf, valueOf } from "../runtime/host/guest-stored.ts";
-import { ownerText } from "../runtime/host/guest-stored.ts";
+import { nameOf, ownerText, VERSION_NAME } from "../runtime/host/guest-state-names.ts";
 import type { FunctionState, JsonValue, KeyState } from "./index.ts";
 
 export interface StateChange {
@@ -57,26 +57,31 @@ function stateOf(parts: StateParts): FunctionState {
   return {
     get<T>(name: string): Promise<T | undefined> {
       return Promise.resolve().then(() => {
-        const value = current().get(checked(name));
+        const value = current().get(nameOf(name));
         return value === undefined ? undefined : (valueOf(value, now) as T | undefined);
       });
     },
     list<T>(prefix = ""): Promise<Map<string, T>> {
       return Promise.resolve().then(() => {
-        const found = [...current()].filter(([name, value]) => name.startsWith(prefix) && expiresAt(value) > now);
+        const found = [...current()].filter(([name, value]) => name !== VERSION_NAME && name.startsWith(prefix) && expiresAt(value) > now);
         return new Map(found.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, value]) => [name, valueOf(value, now) as T]));
       });
     },
     set(name, value, options): void {
-      write(checked(name), fitting(name, storedOf(value, options, now), parts));
+      write(nameOf(name), fitting(name, storedOf(value, options, now), parts));
     },
     delete(name): void {
-      write(checked(name), undefined);
+      write(nameOf(name), undefined);
     },
   };
 }
 
-function fitting(name: string, stored: string, { functionName, key, valueBytesMax }: StateParts): string {
+/** @throws MillraceError LIMIT_STATE when one value is too large */
+export function fitting(
+  name: string,
+  stored: string,
+  { functionName, key, valueBytesMax }: Pick<StateParts, "functionName" | "key" | "valueBytesMax">,
+): string {
   if (bytesAbove(stored, valueBytesMax) === undefined) return stored;
   throw new MillraceError(
     "LIMIT_STATE",
@@ -98,11 +103,4 @@ export function jsonOf(value: JsonValue): string {
   const json = JSON.stringify(value) as string | undefined;
   if (json === undefined) throw new TypeError(`${typeof value} is not a JSON value`);
   return json;
-}
-
-function checked(name: string): string {
-  if (name.length === 0 || name.length > 1_024 || !name.isWellFormed()) {
-    throw new TypeError("the name of a state value is a text of 1 to 1,024 characters");
-  }
-  return name;
 }

@@ -6,7 +6,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { MillraceError, messageOf } from "../core/errors.ts";
 import { type FailureReport, reportedPayload } from "../core/failure-report.ts";
-import { SHARED_KEY } from "../core/state-value.ts";
+import { SHARED_KEY, VERSION_NAME } from "../core/state-value.ts";
 import type { Manifest } from "../core/manifest.ts";
 import { payloadKey, payloadPath } from "../core/payload-path.ts";
 import { topicParams, TopicTrie } from "../core/topic.ts";
@@ -16,7 +16,9 @@ import { kindOf } from "../core/triggers.ts";
 import { parseManifest } from "../runtime/build/manifest-file.ts";
 import { type Arrival, runBatch, sharing } from "./testing-batch.ts";
 import { createContext, createInitContext, type ContextParts, type Effects, type TestLog } from "./testing-context.ts";
-import { createFetch, type TestFetch, withGlobalFetch } from "./testing-fetch.ts";
+import { createFetch, type TestFetch } from "./testing-fetch.ts";
+import { withGlobals } from "./testing-globals.ts";
+import { TestTimers } from "./testing-timers.ts";
 import {
   changeMessage,
   createEvent,
@@ -31,6 +33,7 @@ import {
 } from "./testing-event.ts";
 import { expiresAt, storedOf, valueOf } from "../runtime/host/guest-stored.ts";
 import { type TestAnswer, testAnswer } from "./testing-answer.ts";
+import { markStored, migrateFor, versionIn } from "./testing-migrate.ts";
 import { applyChanges } from "./testing-state.ts";
 import type { BatchDefinition, Fetch, FunctionDefinition, FunctionEvent, StateValue } from "./index.ts";
 
@@ -57,6 +60,8 @@ export interface TestOptions {
   /** Settings over those of the manifest. */
   readonly env?: Readonly<Record<string, string>>;
   readonly state?: TestState;
+  /** `state.version` of the code that has stored `state` and `shared`; that of the manifest unless given. What is older, `migrate` brings along. */
+  readonly stateVersion?: number;
   /** Answers what the function fetches, from hosts that its manifest allows. Without it every fetch fails with FETCH_FORBIDDEN. */
   readonly fetch?: TestFetch;
   /** By name; those of the manifest that are not here are missing. */
@@ -154,7 +159,7 @@ class Harness<T> implements FunctionHarness {
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(definition: FunctionDefinition<T> | BatchDefinition<T>, manifest: Manifest, options: TestOptions) {
-    const { env, state, shared, fetch, secrets = {} } = options;
+    const { env, state, shared, fetch, secrets = {}, stateVersion = versionIn(manifest) } = options;
     this.#secrets = secrets;
     const isBare = options.folder === undefined && options.manifest === undefined;
     this.#definition = definition;
@@ -165,7 +170,9 @@ class Harness<T> implements FunctionHarness {
     this.#fetch = createFetch({ name: manifest.name, http: isBare ? undefined : manifest.permissions.http, fetch });
     for (const [key, values] of Object.entries({ ...state, [SHARED_KEY]: shared ?? {} })) {
       const entries = Object.entries(values).map(([name, value]): [string, string] => [name, storedOf(value, undefined, 0)]);
-      this.#state.set(key, new Map(entries));
+      const kept = new Map(entries);
+      markStored(kept, stateVersion);
+      this.#state.set(key, kept);
     }
   }
 
@@ -174,7 +181,8 @@ class Harness<T> implements FunctionHarness {
   }
 
   state(key: string): Record<string, unknown> {
-    const there = [...(this.#state.get(key) ?? [])].filter(([, stored]) => expiresAt(stored) > this.#newest);
+    const all = [...(this.#state.get(key) ?? [])];
+    const there = all.filter(([name, stored]) => name !== VERSION_NAME && expiresAt(stored) > this.#newest);
     return Object.fromEntries(there.map(([name, stored]) => [name, valueOf(stored, this.#newest)]));
   }
 
@@ -248,7 +256,8 @@ class Harness<T> implements FunctionHarness {
     const arrival = this.#arrive(message);
     const { event, effects } = arrival;
     try {
-      returned(await withGlobalFetch(this.#fetch, () => definition.handler(event, createContext({ ...arrival, ...this.#parts }))));
+      await this.#migrate([arrival]);
+      returned(await this.#run(effects, () => definition.handler(event, createContext({ ...arrival, ...this.#parts }))));
     } catch (error) {
       this.#fail(arrival, error);
       throw error;
@@ -267,7 +276,8 @@ class Harness<T> implements FunctionHarness {
     const arrivals = messages.map((message) => this.#arrive(message));
     const shares = sharing(arrivals);
     try {
-      const { whole, failed } = await withGlobalFetch(this.#fetch, () => runBatch(shares, definition, this.#parts));
+      await this.#migrate(shares);
+      const { whole, failed } = await this.#run({ logs: this.#logs }, () => runBatch(shares, definition, this.#parts));
       const done = shares.filter((share) => !failed.has(share));
       for (const { effects } of done) this.#keep({ ...effects, state: [] });
       if (done.length > 0) this.#keep(whole);
@@ -288,8 +298,24 @@ class Harness<T> implements FunctionHarness {
   }
 
   async #init(): Promise<void> {
-    if (!this.#ready) await this.#definition.init?.(createInitContext(this.#manifest, { logs: this.#logs }));
+    const to = { logs: this.#logs };
+    if (!this.#ready) await this.#run(to, () => this.#definition.init?.(createInitContext(this.#parts, to)));
     this.#ready = true;
+  }
+
+  /** Runs code of the function with the globals that it finds in an isolate; timers end with it. */
+  async #run<R>({ logs }: Pick<Effects, "logs">, run: () => R | Promise<R>): Promise<R> {
+    const timers = new TestTimers((message) => logs.push({ level: "error", message }));
+    try {
+      return await withGlobals({ fetch: this.#fetch, timers }, run);
+    } finally {
+      timers.end();
+    }
+  }
+
+  async #migrate(arrivals: readonly Arrival<T>[]): Promise<void> {
+    const parts = { definition: this.#definition, manifest: this.#manifest, stored: this.#state };
+    for (const arrival of arrivals) await migrateFor(arrival, parts);
   }
 
   #arrive(message: TestMessage): Arrival<T> {
@@ -352,5 +378,6 @@ class Harness<T> implements FunctionHarness {
     this.#events.push(...events);
     for (const change of state)
       this.#state.set(change.key, applyChanges(this.#state.get(change.key) ?? new Map<string, string>(), [change]));
+    for (const { key } of state) markStored(this.#state.get(key) ?? new Map<string, string>(), versionIn(this.#manifest));
   }
 }

@@ -60,8 +60,8 @@ export interface Sync extends Service {
   close(): Promise<void>;
 }
 
-/** How often what was dropped is reported, if there is something new. */
-const DROPS_REPORT_MS = 30_000;
+/** How often what was dropped and what functions lack is reported, if there is something new. */
+const NEWS_REPORT_MS = 30_000;
 /** How long the answer to a hello may take before it is said again. */
 const HELLO_TIMEOUT_MS = 10_000;
 
@@ -158,21 +158,25 @@ class LinkedSync implements Sync {
     this.#greeting = new AbortController();
     this.#reconciler.linkUp();
     this.#uploader.connected();
-    void this.#reportDrops(AbortSignal.any([this.#end.signal, this.#connection.signal]));
+    void this.#reportNews(AbortSignal.any([this.#end.signal, this.#connection.signal]));
     void this.#greet(AbortSignal.any([this.#end.signal, this.#connection.signal, this.#greeting.signal]));
   }
 
-  /** Drops are counted one by one; only the sum of a while is worth a message, and a second one because the first may be lost. */
-  async #reportDrops(over: AbortSignal): Promise<void> {
+  /** Drops are counted one by one; only the sum of a while is worth a message, and a second one because the first may be lost. Nobody tells of problems. */
+  async #reportNews(over: AbortSignal): Promise<void> {
     let again = false;
-    for (let reported = total(this.#drops()); !over.aborted;) {
-      await this.#deps.clock.sleep(DROPS_REPORT_MS, over).catch(() => undefined);
-      const now = total(this.#drops());
+    for (let reported = this.#news(); !over.aborted;) {
+      await this.#deps.clock.sleep(NEWS_REPORT_MS, over).catch(() => undefined);
+      const now = this.#news();
       if (over.aborted || (now === reported && !again)) continue;
       again = now !== reported;
       reported = now;
       this.report();
     }
+  }
+
+  #news(): string {
+    return JSON.stringify([total(this.#drops()), this.#reconciler.reported().map(({ name, problems }) => [name, problems])]);
   }
 
   #disconnected(): void {

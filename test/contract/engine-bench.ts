@@ -1,4 +1,5 @@
 import { encodeMessage, type Message } from "../../src/core/message.ts";
+import { VERSION_NAME } from "../../src/core/state-value.ts";
 import { decodeResults, type ItemEffects, type ItemResult } from "../../src/runtime/effects.ts";
 import type { Engine, Instance, RunOutcome } from "../../src/runtime/host/engine.ts";
 import { type GiveUp, itemHead } from "../../src/runtime/item.ts";
@@ -87,6 +88,7 @@ export class EngineBench implements Disposable {
         });
       },
       callOff: (request) => void called.push(request),
+      made: (instance) => void (made.instance = instance),
       stuck: WAYS.stuck,
     });
     return new EngineBench(made.instance, { asked, called });
@@ -152,7 +154,9 @@ function brief(result: ItemResult): Brief {
   const logs = result.logs.length === 0 ? {} : { logs: result.logs.map(({ level, message }) => `${level} ${message}`) };
   if (result.status !== "done") return { status: result.status, code: result.error.code, ...logs };
   const { state, events, publishes } = result.effects;
-  const written = state.map(({ name, value }) => [name, value === undefined ? undefined : shownValue(value)] as const);
+  // Without the mark of their version.
+  const values = state.filter(({ name }) => name !== VERSION_NAME);
+  const written = values.map(({ name, value }) => [name, value === undefined ? undefined : shownValue(value)] as const);
   return {
     status: "done",
     ...logs,

@@ -3,6 +3,8 @@ import { decodeResults } from "../../src/runtime/effects.ts";
 import type { Engine } from "../../src/runtime/host/engine.ts";
 import { EngineBench } from "./engine-bench.ts";
 
+const MISSES = (): { head: object } => ({ head: { error: { code: "SECRET_MISSING", message: "set it" } } });
+
 /** What every engine does with `init` of a function. */
 export function engineInitContract(make: () => Engine): void {
   describe("init", () => {
@@ -24,7 +26,7 @@ export function engineInitContract(make: () => Engine): void {
         init: "found = Object.keys(ctx).sort(); ctx.log.info('made', { of: ctx.function.name }); console.warn('too');",
         handler: "ctx.emit('found', found);",
       });
-      expect(await bench.emitted({ topic: "in/a" })).toEqual(["env", "function", "log"]);
+      expect(await bench.emitted({ topic: "in/a" })).toEqual(["env", "function", "log", "secret"]);
       expect(decodeResults(Buffer.from(bench.instance.said, "latin1"), 1)).toMatchObject([
         {
           status: "done",
@@ -35,6 +37,42 @@ export function engineInitContract(make: () => Engine): void {
           effects: { state: [], events: [], publishes: [] },
         },
       ]);
+    });
+
+    it("gets the secrets that the manifest names, and nothing else of the gateway", async () => {
+      using bench = await EngineBench.create(make(), {
+        prelude: "const found = [];",
+        init: `found.push(await ctx.secret('KEY'));
+          for (const wrong of [() => ctx.secret('OTHER'), () => fetch('https://a.example')])
+            await wrong().then(() => found.push('taken'), (error) => found.push(error.code ?? error.message));`,
+        handler: "found.push(await ctx.secret('KEY')); ctx.emit('found', found);",
+        secrets: ["KEY"],
+        http: ["a.example"],
+        answer: () => ({ head: { value: "the value" } }),
+      });
+      const refused = "the gateway can be asked only while a message is handled";
+      expect(await bench.emitted({ topic: "in/a" })).toEqual(["the value", "PERMISSION_DENIED", refused, "the value"]);
+      expect(bench.called).toMatchObject([
+        { what: 1, head: "KEY" },
+        { what: 1, head: "KEY" },
+      ]);
+    });
+
+    it("calls off what it has asked for and not waited for, and does not get it later", async () => {
+      using bench = await EngineBench.create(make(), {
+        prelude: "let late = 0;",
+        init: "void ctx.secret('KEY').then(() => late++, () => late++);",
+        handler: "await new Promise((resolve) => setTimeout(resolve, 10)); ctx.emit('late', late);",
+        secrets: ["KEY"],
+        answer: () => undefined,
+      });
+      expect(await bench.emitted({ topic: "in/a" })).toBe(0);
+      expect(bench.called).toMatchObject([{ what: 1 }, 1]);
+    });
+
+    it("fails with the code of a secret that is not set", async () => {
+      const plan = { init: "await ctx.secret('KEY');", secrets: ["KEY"], answer: MISSES };
+      await expect(EngineBench.create(make(), plan)).rejects.toThrow(/init failed: SECRET_MISSING: .*set it/);
     });
 
     it("leaves no timer behind that would run while a message is handled", async () => {

@@ -5,6 +5,7 @@ import { plainEngine } from "../support/plain-engine.ts";
 import { engineContract } from "./engine.contract.ts";
 import { engineBatchContract } from "./engine-batch.contract.ts";
 import { engineInitContract } from "./engine-init.contract.ts";
+import { engineMigrateContract } from "./engine-migrate.contract.ts";
 import { engineLogsContract } from "./engine-logs.contract.ts";
 import { engineStateContract } from "./engine-state.contract.ts";
 import { engineTimersContract } from "./engine-timers.contract.ts";
@@ -18,6 +19,7 @@ describe("isolated-vm, with isolates made ahead", () => {
   afterAll(() => engine[Symbol.dispose]());
   engineContract(() => engine);
   engineStateContract(() => engine);
+  engineMigrateContract(() => engine);
   engineInitContract(() => engine);
   engineBatchContract(() => engine);
   engineLogsContract(() => engine);
@@ -37,6 +39,7 @@ describe("isolated-vm, with nothing made ahead", () => {
 describe("the plain engine for tests", () => {
   engineContract(plainEngine);
   engineStateContract(plainEngine);
+  engineMigrateContract(plainEngine);
   engineInitContract(plainEngine);
   engineBatchContract(plainEngine);
   engineLogsContract(plainEngine);

@@ -21,6 +21,7 @@ export const SPEC: LoadSpec = {
   fetchBytes: 100_000,
   secrets: [],
   shared: true,
+  stateVersion: 1,
 };
 export const WAYS = {
   loadState: (): void => undefined,

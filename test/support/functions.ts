@@ -27,10 +27,14 @@ export interface FunctionPlan {
   /** Hosts that it may fetch from. */
   readonly http?: readonly string[];
   readonly secrets?: readonly string[];
+  /** Of its state. */
+  readonly stateVersion?: number;
   /** Statements that run when the isolate is made. */
   readonly prelude?: string;
   /** The body of `async init(ctx)`. */
   readonly init?: string;
+  /** The body of `async migrate(entries, from, ctx)`. */
+  readonly migrate?: string;
   /** The body of `async handler(event, ctx)`. */
   readonly handler?: string;
   /** The body of `async batch(events, ctx)`, in the place of a handler. */
@@ -59,6 +63,7 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     idempotency: plan.idempotency,
     overflow: plan.overflow,
     outbox: plan.outbox,
+    state: plan.stateVersion === undefined ? undefined : { version: plan.stateVersion },
     concurrency,
     warm: plan.warm,
     idleMs: plan.idleMs,
@@ -70,9 +75,10 @@ export function functionOf(plan: FunctionPlan): TestFunction {
     env: {},
   });
   const init = plan.init === undefined ? "" : `async init(ctx){${plan.init}\n},`;
+  const migrate = plan.migrate === undefined ? "" : `async migrate(entries,from,ctx){${plan.migrate}\n},`;
   const handle =
     plan.batch === undefined ? `async handler(event,ctx){${plan.handler ?? ""}\n}` : `async batch(events,ctx){${plan.batch}\n}`;
-  const code = `${plan.prelude ?? ""};var __millrace={default:{${init}${handle}}};`;
+  const code = `${plan.prelude ?? ""};var __millrace={default:{${init}${migrate}${handle}}};`;
   const bundle: Bundle = { manifest, code, sourceMap: "" };
   return { bundle, target: { name, version, digest: digestOf(encodeBundle(bundle)) } };
 }

@@ -55,6 +55,7 @@ class PlainInstance implements Instance {
     });
     alarm.ring = (elapsedMs) => guest.wake(elapsedMs);
     const instance = new PlainInstance(guest, alarm);
+    ways.made?.(instance);
     if (guest.init !== undefined) await instance.#init(guest.init, spec.initMs);
     return instance;
   }

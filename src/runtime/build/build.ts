@@ -23,7 +23,7 @@ export async function buildFunction(directory: string): Promise<Bundle> {
   const { manifest, entry } = await readManifest(folder, directory);
   const input = join(folder, entry);
   await existingEntry(input, `${join(directory, MANIFEST_FILE)}: entry: "${entry}"`);
-  const wanted = manifest.batch === undefined ? "handler" : "batch";
+  const wanted: Wanted = { call: manifest.batch === undefined ? "handler" : "batch", stateVersion: manifest.state?.version ?? 1 };
   const { code, sourceMap } = await bundle({ input, wanted }, { folder, shown: directory });
   return { manifest, code, sourceMap };
 }

@@ -5,8 +5,12 @@ const WANTED = {
   batch: "function.yaml has batch, so the default export must be defineFunction({ batch(events, ctx) { … } })",
 } as const;
 
-/** What a function must have: `batch` when its manifest says so. */
-export type Wanted = keyof typeof WANTED;
+/** What a function must have: `batch` and `migrate` when its manifest says so. */
+export interface Wanted {
+  readonly call: keyof typeof WANTED;
+  /** `state.version` of the manifest. */
+  readonly stateVersion: number;
+}
 
 interface Problem {
   readonly start: number;
@@ -19,7 +23,7 @@ interface Problem {
  */
 export function definitionProblem(program: ESTree.Program, wanted: Wanted): Problem | undefined {
   const found = defaultExport(program);
-  if (found === undefined) return { start: 0, problem: `nothing is exported as default: ${WANTED[wanted]}` };
+  if (found === undefined) return { start: 0, problem: `nothing is exported as default: ${WANTED[wanted.call]}` };
   const value = argumentOf(resolved(found, program));
   const problem = value === undefined ? undefined : problemOf(resolved(value, program), program, wanted);
   return problem === undefined ? undefined : { start: found.start, problem };
@@ -76,21 +80,23 @@ const NEVER_A_DEFINITION: ReadonlySet<string> = new Set([
 ]);
 
 function problemOf(node: Node, program: ESTree.Program, wanted: Wanted): string | undefined {
-  if (NEVER_A_DEFINITION.has(node.type)) return WANTED[wanted];
+  if (NEVER_A_DEFINITION.has(node.type)) return WANTED[wanted.call];
   if (node.type !== "ObjectExpression" || node.properties.some(({ type }) => type === "SpreadElement")) return undefined;
-  let found = false;
+  const found = new Set<string>();
   for (const property of node.properties) {
     if (property.type !== "Property" || property.computed) continue;
-    const name = nameOf(property.key);
-    found ||= name === wanted;
-    if (!MEMBERS.has(name ?? "") || !isNeverCallable(resolved(property.value, program))) continue;
-    return `"${name}" is not a function${name === wanted ? `: ${WANTED[wanted]}` : ""}`;
+    const name = nameOf(property.key) ?? "";
+    found.add(name);
+    if (!MEMBERS.has(name) || !isNeverCallable(resolved(property.value, program))) continue;
+    return `"${name}" is not a function${name === wanted.call ? `: ${WANTED[wanted.call]}` : ""}`;
   }
-  return found ? undefined : `it has no "${wanted}": ${WANTED[wanted]}`;
+  if (!found.has(wanted.call)) return `it has no "${wanted.call}": ${WANTED[wanted.call]}`;
+  if (wanted.stateVersion === 1 || found.has("migrate")) return undefined;
+  return `it has no "migrate": function.yaml has state.version ${wanted.stateVersion}, so the definition needs migrate(entries, from, ctx) { … }`;
 }
 
 /** What a definition may have beside other things, each a function. */
-const MEMBERS: ReadonlySet<string> = new Set(["handler", "batch", "init"]);
+const MEMBERS: ReadonlySet<string> = new Set(["handler", "batch", "init", "migrate"]);
 
 function nameOf(key: Node): string | undefined {
   if (key.type === "Identifier") return key.name;

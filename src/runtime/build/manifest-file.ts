@@ -3,7 +3,15 @@ import { MillraceError } from "../../core/errors.ts";
 import type { Manifest } from "../../core/manifest.ts";
 import { nearest, suggestion } from "../../core/nearest.ts";
 import { onFailureSchema, onFailureMistakes } from "./manifest-on-failure.ts";
-import { batchSchema, idempotencySchema, manifestFileSchema, NOT_YET, outboxSchema, type ManifestFile } from "./manifest-schema.ts";
+import {
+  batchSchema,
+  idempotencySchema,
+  manifestFileSchema,
+  NOT_YET,
+  outboxSchema,
+  stateSchema,
+  type ManifestFile,
+} from "./manifest-schema.ts";
 import { type Found, triggerMistakes } from "./trigger-mistakes.ts";
 import { normalizeTrigger, triggersSchema } from "./trigger-schema.ts";
 import { keyText, readYaml, type Mistake, type Path } from "./yaml-source.ts";
@@ -63,6 +71,7 @@ function normalize(file: ManifestFile): Manifest {
     idempotency,
     overflow,
     outbox,
+    state,
     concurrency,
     warm,
     idle,
@@ -91,6 +100,7 @@ function normalize(file: ManifestFile): Manifest {
       ...(ttl === undefined ? {} : { ttlMs: ttl }),
       overflow: at,
     })),
+    ...(state === undefined ? {} : { state }),
     concurrency,
     warm,
     idleMs: idle,
@@ -173,6 +183,7 @@ function knownKeys(place: string): readonly string[] {
     "triggers[]": triggersSchema.element.shape,
     limits: shape.limits.unwrap().shape,
     batch: batchSchema.shape,
+    state: stateSchema.shape,
     idempotency: idempotencySchema.shape,
     "outbox[]": outboxSchema.unwrap().element.shape,
     retry: shape.retry.unwrap().shape,

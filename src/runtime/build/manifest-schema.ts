@@ -53,6 +53,15 @@ export const batchSchema = z
     examples: [{ size: 100, window: "20ms" }],
   });
 
+export const stateSchema = z
+  .strictObject({
+    version: z.int().min(1).max(1_000_000).prefault(1).meta({
+      description:
+        "Raise it when what is stored changes its shape; above 1 the function needs `migrate(entries, from, ctx)`. 1 to 1000000.",
+    }),
+  })
+  .meta({ description: "The shape of what the function keeps.", examples: [{ version: 2 }] });
+
 export const idempotencySchema = z
   .strictObject({
     key: z
@@ -245,6 +254,7 @@ export const manifestFileSchema = z
       "At the journal's quota: `block` makes publishers wait; `drop-oldest`, `drop-newest` and `keep-latest` (of each key) drop messages, counted.",
     ),
     outbox: outboxSchema,
+    state: stateSchema.optional(),
     concurrency: z.int().min(1).max(64).prefault(1).meta({ description: "Isolates that share the keys, at most. 1 to 64." }),
     warm: z.int().min(0).max(64).prefault(0).meta({
       description: "Isolates that are kept ready when there is nothing to do; not above `concurrency`. 0 to 64.",

@@ -17,6 +17,8 @@ export interface InstanceWays {
   callOff(request: number): void;
   /** The code computes for longer than it may and cannot be stopped; only the end of the process does that. */
   readonly stuck: (fault: Fault) => void;
+  /** The instance is there, and its `init` is about to run: what that asks for is to be answered. */
+  made?(instance: Instance): void;
   /** What the isolate says to its debugger, in UTF-8. */
   inspected?(session: number, text: Uint8Array): void;
 }

@@ -45,7 +45,7 @@
  *           A name with 0x8000 added to its length is of the state that all keys share.
  * log:    u8 level · u32 text; level 4: the text is the number of lines that were left out; with 8 added: u32 fields, the JSON of an object
  *
- * A call belongs to the batch that is being handled: with its RESULT or CUT the gateway drops what is not answered.
+ * A call belongs to the batch that is being handled, or to `init`: with its RESULT or CUT, LOADED or FAILED, the gateway drops what is not answered.
  *
  * Back-pressure: the gateway has at most two batches of an instance under way, so neither side ever holds more than that. A host says no more to a
  * debugger while `INSPECT_LIMITS.windowBytes` of it are not taken.
@@ -119,6 +119,8 @@ export interface LoadSpec {
   readonly secrets: readonly string[];
   /** Whether the function may keep what all of its keys see: it has one isolate at a time. */
   readonly shared: boolean;
+  /** `state.version` of the manifest. */
+  readonly stateVersion: number;
 }
 
 /** Where the time went until an instance was ready for its first batch, in milliseconds. */

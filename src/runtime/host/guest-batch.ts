@@ -1,7 +1,8 @@
 import { Context, type ContextParts } from "./guest-context.ts";
 import { Effects, nothingSpent, printable } from "./guest-effects.ts";
 import type { GuestEvent } from "./guest-event.ts";
-import { SHARED_KEY } from "./guest-stored.ts";
+import type { Migrations } from "./guest-migrations.ts";
+import { SHARED_KEY } from "./guest-state-names.ts";
 import { LimitError, PayloadError } from "./guest-values.ts";
 
 const WARN = 2;
@@ -34,15 +35,19 @@ interface Share {
   readonly effects: Effects;
 }
 
+/** What `batch` has not written itself: what the state had to become before. */
+type Before = ReadonlyMap<Effects["state"], ReadonlyMap<string, string | undefined>>;
+
 export interface BatchOwner {
   readonly parts: Omit<ContextParts, "startedAt">;
   readonly batch: Batch;
+  readonly migrations: Migrations | undefined;
   /** Whether the message may be handled now. */
   admits(event: GuestEvent): boolean;
   /** Whether an earlier message of the key has failed, so that this one has to wait for its retry. */
   waits(key: string): boolean;
   /** A call begins; what is logged beside a context goes to these effects. */
-  begin(effects: Effects, events: number): number;
+  begin(effects: Effects, events: readonly GuestEvent[]): number;
   over(): void;
   /** Answers with the result of a message that failed. */
   fail(error: unknown, event: GuestEvent, effects: Effects): string;
@@ -103,24 +108,25 @@ function callsOf(events: readonly GuestEvent[]): GuestEvent[][] {
 
 /**
  * Calls `batch` once. Answers with one result for each message, or, when several of them have failed as a whole, with what is to be said about that.
- * `before` is logged first.
+ * `said` is logged first.
  */
-async function callBatch(events: readonly GuestEvent[], owner: BatchOwner, before?: string): Promise<readonly string[] | string> {
+async function callBatch(events: readonly GuestEvent[], owner: BatchOwner, said?: string): Promise<readonly string[] | string> {
   const { outputBytes } = owner.parts.options;
   const spent = nothingSpent();
   const whole = new Effects(outputBytes, spent);
-  if (before !== undefined) whole.log(WARN, [before]);
+  if (said !== undefined) whole.log(WARN, [said]);
   const written = new Map(events.map(({ key }) => [key, new Map<string, string | undefined>()]));
   const shared: Effects["shared"] = new Map();
   const shares = events.map((event): Share => {
     const state = written.get(event.key) ?? new Map<string, string | undefined>();
     return { event, effects: new Effects(outputBytes, spent, { state, shared }) };
   });
-  const startedAt = owner.begin(whole, events.length);
+  const startedAt = owner.begin(whole, events);
   try {
+    const before = await migrate(shares, owner.migrations);
     const returned = await owner.batch([...events], contextOf(shares, whole, { ...owner.parts, startedAt }));
     const failed = failuresOf(returned, events);
-    refuseParts(shares, failed);
+    refuseParts(shares, failed, before);
     await store(shares, failed, owner.parts);
     owner.over();
     return resultsOf({ shares, whole, failed }, owner);
@@ -134,6 +140,21 @@ async function callBatch(events: readonly GuestEvent[], owner: BatchOwner, befor
     only.effects.addLogs(whole);
     return [owner.fail(error, only.event, only.effects)];
   }
+}
+
+async function migrate(shares: readonly Share[], migrations: Migrations | undefined): Promise<Before> {
+  const before = new Map<Effects["state"], ReadonlyMap<string, string | undefined>>();
+  if (migrations === undefined) return before;
+  for (const { event, effects } of shares) await migrations.bring(event, effects);
+  for (const { effects } of shares) for (const written of [effects.state, effects.shared]) before.set(written, new Map(written));
+  return before;
+}
+
+/** Whether `batch` itself has written there. */
+function hasWritten(written: Effects["state"], before: Before): boolean {
+  const migrated = before.get(written);
+  if (migrated === undefined) return written.size > 0;
+  return written.size !== migrated.size || [...written].some(([name, value]) => migrated.get(name) !== value);
 }
 
 function contextOf(shares: readonly Share[], whole: Effects, parts: ContextParts): object {
@@ -169,18 +190,18 @@ function failuresOf(returned: unknown, events: readonly GuestEvent[]): ReadonlyM
  * A key is handled in order, and its messages of a batch share what they write. So where one has failed, those behind it must have failed too, and nothing
  * may be written; otherwise it cannot be told what to keep.
  */
-function refuseParts(shares: readonly Share[], failed: ReadonlyMap<GuestEvent, unknown>): void {
+function refuseParts(shares: readonly Share[], failed: ReadonlyMap<GuestEvent, unknown>, before: Before): void {
   const broken = new Set<string>();
   for (const { event } of shares) {
     if (failed.has(event)) broken.add(event.key);
     else if (broken.has(event.key))
       throw new TypeError(`batch returned a message of key "${event.key}" as failed, and not those behind it`);
   }
-  if (failed.size > 0 && shares.some(({ event, effects }) => !failed.has(event) && effects.shared.size > 0)) {
+  if (failed.size > 0 && shares.some(({ event, effects }) => !failed.has(event) && hasWritten(effects.shared, before))) {
     throw new TypeError("batch has written what all keys share, and some of its messages have failed");
   }
   for (const { event, effects } of shares) {
-    if (!failed.has(event) && broken.has(event.key) && effects.state.size > 0) {
+    if (!failed.has(event) && broken.has(event.key) && hasWritten(effects.state, before)) {
       throw new TypeError(`batch has written state of key "${event.key}", of which some messages have failed`);
     }
   }
@@ -189,16 +210,13 @@ function refuseParts(shares: readonly Share[], failed: ReadonlyMap<GuestEvent, u
 /** Writes the state of all messages that have not failed, so that the next ones see it. */
 async function store(shares: readonly Share[], failed: ReadonlyMap<GuestEvent, unknown>, parts: BatchOwner["parts"]): Promise<void> {
   const { state, options } = parts;
-  const written = new Map<string, { readonly writes: Effects["state"]; readonly now: number }>();
+  const written = new Map<string, { readonly key: string; readonly writes: Effects["state"]; readonly now: number }>();
   for (const { event, effects } of shares) {
     if (failed.has(event)) continue;
-    if (effects.state.size > 0) written.set(event.key, { writes: effects.state, now: event.time });
-    if (effects.shared.size > 0) written.set(SHARED_KEY, { writes: effects.shared, now: event.time });
+    if (effects.state.size > 0) written.set(event.key, { key: event.key, writes: effects.state, now: event.time });
+    if (effects.shared.size > 0) written.set(SHARED_KEY, { key: SHARED_KEY, writes: effects.shared, now: event.time });
   }
-  if (written.size === 0) return;
-  await state.load([...written.keys()]);
-  for (const [key, { writes, now }] of written) state.check({ name: options.name, key, now }, writes);
-  for (const [key, { writes }] of written) state.apply(key, writes);
+  await state.store(options.name, [...written.values()]);
 }
 
 interface Called {

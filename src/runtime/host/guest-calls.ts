@@ -1,11 +1,14 @@
+import type { GuestTrace } from "./guest-types.ts";
 import { LimitError, OutsideError } from "./guest-values.ts";
 
 /** What calls need of the guest that drives the handler. */
 export interface CallOwner {
-  /** Whether a message is being handled. */
-  readonly busy: boolean;
+  /** Whether the gateway answers what is running now, if it asks for that. */
+  mayAsk(what: number): boolean;
   call(request: number, what: number, head: string, body: string): void;
   callOff(request: number): void;
+  /** Of the only message that is being handled; undefined when it has none, or when there are several. */
+  readonly trace: GuestTrace | undefined;
   /** Of a request to somewhere else. */
   readonly bodyBytesMax: number;
 }
@@ -53,6 +56,10 @@ class Calls {
     return this.#owner?.bodyBytesMax ?? 0;
   }
 
+  get trace(): GuestTrace | undefined {
+    return this.#owner?.trace;
+  }
+
   /** Counts one more fetch of the message. */
   fetched(max: number): void {
     this.used = true;
@@ -61,7 +68,7 @@ class Calls {
 
   async ask({ what, head, body = "", signal }: CallRequest): Promise<CallAnswer> {
     const owner = this.#owner;
-    if (owner?.busy !== true) throw new Error("the gateway can be asked only while a message is handled");
+    if (owner?.mayAsk(what) !== true) throw new Error("the gateway can be asked only while a message is handled");
     if (signal?.aborted === true) throw signal.reason;
     this.used = true;
     const request = ++this.#request;

@@ -1,12 +1,12 @@
 import { CALL_SECRET } from "./guest-call-kinds.ts";
 import { calls } from "./guest-calls.ts";
 import { toBytes, u16, u32, u48 } from "./guest-codec.ts";
-import { type Effects, LEVELS, printable } from "./guest-effects.ts";
+import { type Effects, type GuestLog, logOf, printable } from "./guest-effects.ts";
 import type { GuestEvent } from "./guest-event.ts";
 import { fetchThrough } from "./guest-fetch.ts";
 import type { StateCache } from "./guest-state.ts";
 import { type StateView, stateView } from "./guest-state-view.ts";
-import { SHARED_KEY } from "./guest-stored.ts";
+import { SHARED_KEY } from "./guest-state-names.ts";
 import type { GuestOptions } from "./guest-types.ts";
 import { filterMatches, jsonOf, LimitError, payloadBytes } from "./guest-values.ts";
 
@@ -16,19 +16,10 @@ export interface ContextParts {
   readonly startedAt: number;
 }
 
-type Log = Record<string, (message: unknown, fields?: unknown) => void>;
-
-function logOf(effects: Effects): Log {
-  const log: Log = {};
-  LEVELS.forEach((level, index) => {
-    log[level] = (message, fields) => effects.log(index, [message], fields);
-  });
-  return log;
-}
-
 /** The `ctx` of `init`, which belongs to no message: nothing in it takes effect outside of the isolate but what it logs. */
-export function initContext({ env, name, version }: GuestOptions, effects: Effects): object {
-  return { env, function: { name, version }, log: logOf(effects) };
+export function initContext(options: GuestOptions, effects: Effects): object {
+  const { env, name, version } = options;
+  return { env, function: { name, version }, log: logOf(effects), secret: (asked: unknown) => secretOf(asked, options) };
 }
 
 /** The `ctx` of one message. Its functions are bound, so a handler may take them apart: `handler(event, { state, publish })`. */
@@ -60,7 +51,7 @@ export class Context {
   get now(): () => number {
     return () => this.#event.time;
   }
-  get log(): Log {
+  get log(): GuestLog {
     return logOf(this.#effects);
   }
   get publish(): (topic: unknown, payload: unknown, delivery?: Delivery) => void {

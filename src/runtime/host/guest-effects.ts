@@ -2,8 +2,9 @@ import { toBytes, u16, u32 } from "./guest-codec.ts";
 import { storedBytes } from "./guest-stored.ts";
 import { LimitError, OutsideError, PayloadError } from "./guest-values.ts";
 
-/** Counts travel in 16 bits. */
+/** Counts travel in 16 bits, and what a message stores may need a mark for its key and one for what all keys share. */
 const COUNT_MAX = 65_535;
+const STATE_COUNT_MAX = COUNT_MAX - 2;
 /** Of one message. */
 const LOG_LINES_MAX = 100;
 const LOG_CHARS_MAX = 64 * 1024;
@@ -70,14 +71,25 @@ export class Effects {
 
   /** Takes a state value, as it is stored; undefined deletes. `written` is one of the two above. */
   write(written: Map<string, string | undefined>, name: string, value: string | undefined): void {
-    this.#spend(name.length + (value?.length ?? 0), this.state.size + this.shared.size);
+    this.#spend(name.length + (value?.length ?? 0), 0);
     written.set(name, value);
+    this.#checkState();
+  }
+
+  /** Takes what the state had to become before the message was handled; it does not count as output of the message. `written` as above. */
+  adopt(written: Map<string, string | undefined>, writes: ReadonlyMap<string, string | undefined>): void {
+    for (const [name, value] of writes) written.set(name, value);
+    this.#checkState();
+  }
+
+  #checkState(): void {
+    if (this.state.size + this.shared.size > STATE_COUNT_MAX) throw tooMany(STATE_COUNT_MAX);
   }
 
   #spend(bytes: number, count: number): void {
     this.#spent.bytes += bytes;
     if (this.#spent.bytes > this.#bytesMax) throw new LimitError("LIMIT_OUTPUT", `one message produced more than ${this.#bytesMax} bytes`);
-    if (count > COUNT_MAX) throw new LimitError("LIMIT_OUTPUT", `one message produced more than ${COUNT_MAX} effects of a kind`);
+    if (count > COUNT_MAX) throw tooMany(COUNT_MAX);
   }
 
   /** `fields` are kept as they are when they are an object; anything else is more text. */
@@ -152,6 +164,20 @@ export class Effects {
     const publishes = u16(this.#publishCount) + this.#publishes;
     return `${joined ? "\x05" : "\0"}${this.encodeLogs()}${u16(count)}${own}${shared}${events}${publishes}`;
   }
+}
+
+function tooMany(max: number): LimitError {
+  return new LimitError("LIMIT_OUTPUT", `one message produced more than ${max} effects of a kind`);
+}
+
+export type GuestLog = Record<string, (message: unknown, fields?: unknown) => void>;
+
+export function logOf(effects: Effects): GuestLog {
+  const log: GuestLog = {};
+  LEVELS.forEach((level, index) => {
+    log[level] = (message, fields) => effects.log(index, [message], fields);
+  });
+  return log;
 }
 
 function encodeState(written: ReadonlyMap<string, string | undefined>, mark: number): string {

@@ -1,11 +1,6 @@
 import { fromBytes, readU16, readU32, readU48 } from "./guest-codec.ts";
-import type { GuestOptions } from "./guest-types.ts";
+import type { GuestOptions, GuestTrace } from "./guest-types.ts";
 import { PayloadError } from "./guest-values.ts";
-
-interface Trace {
-  readonly traceparent: string;
-  readonly tracestate?: string;
-}
 
 /** One message as the handler sees it. Fields are read from the batch when they are asked for. */
 export class GuestEvent {
@@ -92,7 +87,7 @@ export class GuestEvent {
     const flags = this.#text.charCodeAt(this.#at + 4);
     return { topic: this.topic, qos: flags & 3, retain: (flags & 4) !== 0, properties: this.#properties() };
   }
-  get trace(): Trace | undefined {
+  get trace(): GuestTrace | undefined {
     if ((this.flags & 8) === 0) return undefined;
     const [traceparent = "", tracestate] = this.#text.substring(this.#keyEnd + 2, this.#at).split("\n");
     return tracestate === undefined ? { traceparent } : { traceparent, tracestate };

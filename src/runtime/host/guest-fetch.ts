@@ -3,6 +3,8 @@ import { type CallSignal, calls } from "./guest-calls.ts";
 import { printable } from "./guest-effects.ts";
 import { Headers } from "./guest-headers.ts";
 import { bodyOf, type ReceivedHead, receivedResponse, Response } from "./guest-response.ts";
+import { randomHex } from "./guest-random.ts";
+import type { GuestTrace } from "./guest-types.ts";
 import { LimitError } from "./guest-values.ts";
 
 /** Of one message. */
@@ -11,6 +13,7 @@ const URL_CHARS_MAX = 8 * 1024;
 /** Names and values of all headers of a request. */
 const HEADER_CHARS_MAX = 16 * 1024;
 const METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"];
+const SPAN_BYTES = 8;
 const REDIRECTS = ["follow", "manual", "error"];
 
 interface FetchInit {
@@ -63,10 +66,18 @@ function methodOf(method: unknown): string {
 function headersOf(init: unknown, type: string): [string, string][] {
   const headers = new Headers(init);
   if (type !== "" && !headers.has("content-type")) headers.set("content-type", type);
+  if (calls.trace !== undefined && !headers.has("traceparent")) passOn(calls.trace, headers);
   const all = [...headers];
   const chars = all.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
   if (chars > HEADER_CHARS_MAX) throw new LimitError("LIMIT_FETCH", `the headers of a request have at most ${HEADER_CHARS_MAX} characters`);
   return all;
+}
+
+/** The request belongs to the trace of the message, as a child of its handling with an id of its own (W3C Trace Context, section 3.2.2.4). */
+function passOn({ traceparent, tracestate }: GuestTrace, headers: Headers): void {
+  const [version = "", traceId = "", , flags = ""] = traceparent.split("-");
+  headers.set("traceparent", `${version}-${traceId}-${randomHex(SPAN_BYTES)}-${flags}`);
+  if (tracestate !== undefined) headers.set("tracestate", tracestate);
 }
 
 /** `fetch` and what belongs to it, as global functions. */

@@ -84,9 +84,23 @@ function turned(word: number, left: number): number {
   return (word << left) | (word >>> (32 - left));
 }
 
+/** Of this isolate. */
+const random = new Random();
+
+/** Random digits that no code of the function has had a hand in; never all zero. */
+export function randomHex(bytes: number): string {
+  const drawn = new Uint8Array(bytes);
+  random.draw(drawn);
+  const text = hexOf(drawn);
+  return /^0+$/.test(text) ? randomHex(bytes) : text;
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** `crypto` as every isolate has it; `millrace build` adds `subtle` for those that name it. */
 export function installRandom(seed: string): void {
-  const random = new Random();
   random.seed(seed);
   const value = {
     getRandomValues: <T>(array: T): T => {
@@ -100,7 +114,7 @@ export function installRandom(seed: string): void {
       random.draw(bytes);
       bytes[6] = 0x40 | ((bytes[6] ?? 0) & 0x0f);
       bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
-      const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+      const digits = hexOf(bytes);
       return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
     },
   };

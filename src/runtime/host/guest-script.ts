@@ -4,11 +4,12 @@ import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** In the order in which they need one another. */
-const MODULES = [
+export const GUEST_MODULES: readonly string[] = [
   "guest-realm",
   "guest-codec",
   "guest-values",
   "guest-cbor",
+  "guest-state-names",
   "guest-stored",
   "guest-timers",
   "guest-random",
@@ -20,8 +21,11 @@ const MODULES = [
   "guest-call-kinds",
   "guest-calls",
   "guest-fetch",
+  "guest-state-version",
   "guest-state",
   "guest-state-view",
+  "guest-migrate",
+  "guest-migrations",
   "guest-context",
   "guest-batch",
   "guest",
@@ -30,7 +34,7 @@ const MODULES = [
 
 /** The guest modules as one classic script body that declares `closeRealm`, `installGlobals`, `createGuest` and `warmUp`. */
 export function guestScript(): string {
-  const scripts = MODULES.map((name) =>
+  const scripts = GUEST_MODULES.map((name) =>
     javaScriptOf(name)
       .replace(/^import [^;]*;$/gm, "")
       .replace(/^export /gm, ""),

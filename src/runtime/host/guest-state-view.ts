@@ -1,6 +1,7 @@
 import { type Effects, printable } from "./guest-effects.ts";
 import type { StateCache } from "./guest-state.ts";
-import { bytesAbove, expiresAt, ownerText, type SetOptions, SHARED_KEY, storedOf, valueOf } from "./guest-stored.ts";
+import { nameOf, ownerText, SHARED_KEY, VERSION_NAME } from "./guest-state-names.ts";
+import { bytesAbove, expiresAt, type SetOptions, storedOf, valueOf } from "./guest-stored.ts";
 import { LimitError } from "./guest-values.ts";
 
 export interface ViewParts {
@@ -42,6 +43,7 @@ function writtenOf({ effects, key }: ViewParts): Map<string, string | undefined>
 async function get(parts: ViewParts, name: string): Promise<unknown> {
   const { cache, key, now } = parts;
   if (cache.get(key) === undefined) await cache.load([key]);
+  cache.refuseNewer({ name: parts.functionName, key, now });
   const written = writtenOf(parts);
   const stored = written.has(name) ? written.get(name) : cache.get(key)?.values.get(name);
   return stored === undefined ? undefined : valueOf(stored, now);
@@ -51,16 +53,23 @@ async function list(parts: ViewParts, prefix: unknown): Promise<Map<string, unkn
   const { cache, key, now } = parts;
   if (typeof prefix !== "string") throw new TypeError(`the prefix of names is a text, not ${printable(prefix)}`);
   if (cache.get(key) === undefined) await cache.load([key]);
+  cache.refuseNewer({ name: parts.functionName, key, now });
   const found = new Map(cache.get(key)?.values);
   for (const [name, stored] of writtenOf(parts)) {
     if (stored === undefined) found.delete(name);
     else found.set(name, stored);
   }
+  found.delete(VERSION_NAME);
   const there = [...found].filter(([name, stored]) => name.startsWith(prefix) && expiresAt(stored) > now);
   return new Map(there.toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([name, stored]) => [name, valueOf(stored, now)]));
 }
 
-function fitting(name: string, stored: string, { key, functionName, valueBytesMax }: ViewParts): string {
+/** @throws LimitError when one value is too large */
+export function fitting(
+  name: string,
+  stored: string,
+  { key, functionName, valueBytesMax }: Pick<ViewParts, "key" | "functionName" | "valueBytesMax">,
+): string {
   const bytes = bytesAbove(stored, valueBytesMax);
   if (bytes === undefined) return stored;
   throw new LimitError(
@@ -68,12 +77,4 @@ function fitting(name: string, stored: string, { key, functionName, valueBytesMa
     `${ownerText(functionName, key)}: the state value "${name}" is ${bytes} bytes, limits.stateValue allows ${valueBytesMax}; ` +
       "store less under one name, or raise the limit",
   );
-}
-
-function nameOf(name: unknown): string {
-  // A name that is no Unicode text would be another one when it comes back from the disk.
-  if (typeof name !== "string" || name.length === 0 || name.length > 1024 || !name.isWellFormed()) {
-    throw new TypeError("the name of a state value is a text of 1 to 1,024 characters");
-  }
-  return name;
 }

@@ -1,5 +1,7 @@
 import type { GuestHost } from "./guest-types.ts";
-import { expiresAt, ownerText } from "./guest-stored.ts";
+import { markVersion, versionOf } from "./guest-state-version.ts";
+import { ownerText, VERSION_NAME } from "./guest-state-names.ts";
+import { expiresAt } from "./guest-stored.ts";
 import { jsonOf, LimitError } from "./guest-values.ts";
 
 interface KeyState {
@@ -10,6 +12,16 @@ interface KeyState {
   expiresFrom: number;
   /** How many there were when the key was loaded. */
   readonly loaded: number;
+  /** Until when there may be what newer code has written, which this one does not understand; 0 when there is none. */
+  readonly newerUntil: number;
+}
+
+/** What messages have written under a key. */
+interface Written {
+  readonly key: string;
+  readonly writes: Map<string, string | undefined>;
+  /** The time of the last of them. */
+  readonly now: number;
 }
 
 interface Owner {
@@ -29,6 +41,8 @@ const GROWN = 64;
 /** State as the isolate knows it: whole keys, loaded once, written through with the message that changes them. */
 export class StateCache {
   readonly #host: GuestHost;
+  /** Of what is stored, see `state.version` of the manifest. */
+  readonly #version: number;
   readonly #keys = new Map<string, KeyState>();
   readonly #loading = new Map<number, { keys: string[]; resolve: () => void }>();
   readonly #asked = new Map<string, Promise<void>>();
@@ -39,7 +53,8 @@ export class StateCache {
   /** The same for what belongs to the function. */
   usedShared = false;
 
-  constructor(host: GuestHost) {
+  constructor(host: GuestHost, version: number) {
+    this.#version = version;
     this.#host = host;
   }
 
@@ -77,13 +92,42 @@ export class StateCache {
       if (entries === null || entries === undefined) continue;
       const bytes = entries.reduce((sum, [name, value]) => sum + name.length + value.length, 0);
       const expiresFrom = entries.reduce((first, [, value]) => Math.min(first, expiresAt(value)), Infinity);
-      this.#keys.set(key, { values: new Map(entries), bytes, expiresFrom, loaded: entries.length });
+      const values = new Map(entries);
+      const mark = values.get(VERSION_NAME);
+      const newerUntil = mark !== undefined && versionOf(values) > this.#version ? expiresAt(mark) : 0;
+      this.#keys.set(key, { values, bytes, expiresFrom, loaded: entries.length, newerUntil });
       this.#bytes += bytes;
     }
     waiting.resolve();
   }
 
-  apply(key: string, writes: ReadonlyMap<string, string | undefined>): void {
+  /** @throws LimitError when newer code has written what is stored under the key */
+  refuseNewer({ name, key, now }: Owner): void {
+    const state = this.#keys.get(key);
+    if (state === undefined || state.newerUntil <= now) return;
+    throw new LimitError(
+      "STATE_NEWER",
+      `${ownerText(name, key)}: version ${versionOf(state.values)} of it is stored, and the code knows none above ${this.#version}; ` +
+        "publish a version whose state.version is not lower",
+    );
+  }
+
+  /**
+   * Takes over what messages have written, so that the next ones see it; a key that was written without being read is loaded before.
+   * @throws LimitError when it is too much, or newer code has written the rest; then nothing of it is taken
+   */
+  async store(name: string, written: readonly Written[]): Promise<void> {
+    if (written.length === 0) return;
+    await this.load(written.map(({ key }) => key));
+    for (const { key, writes, now } of written) {
+      this.refuseNewer({ name, key, now });
+      if (this.#version > 1) markVersion(this.#keys.get(key)?.values ?? new Map<string, string>(), writes, { version: this.#version, now });
+      this.#check({ name, key, now }, writes);
+    }
+    for (const { key, writes } of written) this.#apply(key, writes);
+  }
+
+  #apply(key: string, writes: ReadonlyMap<string, string | undefined>): void {
     const state = this.#keys.get(key);
     if (state === undefined) return;
     for (const [name, value] of writes) {
@@ -99,7 +143,7 @@ export class StateCache {
   }
 
   /** Throws when `writes` would make the key too large. What has expired does not count. */
-  check({ name: functionName, key, now }: Owner, writes: ReadonlyMap<string, string | undefined>): void {
+  #check({ name: functionName, key, now }: Owner, writes: ReadonlyMap<string, string | undefined>): void {
     const state = this.#keys.get(key);
     let bytes = state?.bytes ?? 0;
     for (const [name, value] of writes) {

@@ -10,23 +10,20 @@ const EXPIRES_CHARS = 7;
 const TTL_MS_MAX = 100 * 365 * 86_400_000;
 const TTL_UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
-/** What stands for no key: what is kept under it belongs to the function. No message has it. */
-export const SHARED_KEY = "";
-
-/** For errors. */
-export function ownerText(functionName: string, key: string): string {
-  return key === SHARED_KEY ? `function "${functionName}", shared state` : `function "${functionName}", key "${key}"`;
-}
-
 export interface SetOptions {
   readonly ttl?: unknown;
 }
 
 /** @throws TypeError for what cannot be kept, and for a `ttl` that is none. */
 export function storedOf(value: unknown, options: SetOptions | undefined, now: number): string {
-  const content = encodeValue(value);
   const ttl = options?.ttl;
-  return ttl === undefined ? content : `${EXPIRES}${u48(Math.ceil(now + ttlMs(ttl)))}${content}`;
+  return storedUntil(value, ttl === undefined ? Infinity : Math.ceil(now + ttlMs(ttl)));
+}
+
+/** The same for a value that is there until then. @throws TypeError for what cannot be kept */
+export function storedUntil(value: unknown, expires: number): string {
+  const content = encodeValue(value);
+  return expires === Infinity ? content : `${EXPIRES}${u48(expires)}${content}`;
 }
 
 /** What was stored; undefined when it has expired by `now`. */

@@ -7,6 +7,12 @@ export interface GuestTrigger {
   readonly answers?: boolean;
 }
 
+/** As W3C Trace Context writes it, with the handling of a message as the parent. */
+export interface GuestTrace {
+  readonly traceparent: string;
+  readonly tracestate?: string;
+}
+
 /** What the isolate is made with. */
 export interface GuestOptions {
   readonly name: string;
@@ -28,6 +34,8 @@ export interface GuestOptions {
   readonly secrets: readonly string[];
   /** Whether it may keep what all keys see: it has one isolate at a time. */
   readonly shared: boolean;
+  /** Of what it keeps; 1 unless its author has changed what that looks like. */
+  readonly stateVersion: number;
 }
 
 /** The ways out of the isolate; each returns at once. */

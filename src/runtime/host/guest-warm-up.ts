@@ -20,6 +20,7 @@ const OPTIONS: GuestOptions = {
   fetchBytes: 1_000,
   secrets: [],
   shared: true,
+  stateVersion: 1,
 };
 
 function nothing(): void {}

@@ -1,5 +1,6 @@
 import { encodeAnswer } from "./guest-answer.ts";
 import { type BatchOwner, DEFERRED, handleAll } from "./guest-batch.ts";
+import { CALL_SECRET } from "./guest-call-kinds.ts";
 import { calls } from "./guest-calls.ts";
 import { u16, u32 } from "./guest-codec.ts";
 import { Context, initContext } from "./guest-context.ts";
@@ -7,10 +8,12 @@ import { Effects, encodeFailure, LEVELS } from "./guest-effects.ts";
 import { GuestEvent } from "./guest-event.ts";
 import { installFetch } from "./guest-fetch.ts";
 import { installRandom } from "./guest-random.ts";
+import type { Migrate } from "./guest-migrate.ts";
+import { Migrations } from "./guest-migrations.ts";
 import { StateCache } from "./guest-state.ts";
-import { SHARED_KEY } from "./guest-stored.ts";
+import { SHARED_KEY } from "./guest-state-names.ts";
 import { installTimers, timers } from "./guest-timers.ts";
-import type { GuestHost, GuestOptions, GuestRuntime } from "./guest-types.ts";
+import type { GuestHost, GuestOptions, GuestRuntime, GuestTrace } from "./guest-types.ts";
 
 /**
  * What runs inside an isolate around the user's code. The text of the guest modules is compiled into every isolate, so they import
@@ -23,24 +26,28 @@ interface Definition {
   handler?(event: GuestEvent, ctx: object): unknown;
   batch?(events: readonly GuestEvent[], ctx: object): unknown;
   init?(ctx: object): unknown;
+  readonly migrate?: Migrate;
 }
 
 interface Current {
   readonly effects: Effects;
   readonly startedAt: number;
-  /** It is `init`, whose isolate the gateway does not know yet. */
+  /** It is `init`, which belongs to no message. */
   readonly isInit?: boolean;
   /** Messages that are handled at once. */
   readonly events: number;
+  /** The only one of them. */
+  readonly event?: GuestEvent | undefined;
 }
 
 /** Drives the handler. `exported` is what the bundle left behind. */
 export function createGuest(exported: unknown, options: GuestOptions, host: GuestHost): GuestRuntime {
-  const guest = new Guest(definitionOf(exported, options.batch), options, host);
+  const guest = new Guest(definitionOf(exported, options), options, host);
   installConsole((level, values) => guest.log(level, values));
   calls.attach({
-    get busy(): boolean {
-      return guest.mayAsk;
+    mayAsk: (what) => guest.mayAsk(what),
+    get trace(): GuestTrace | undefined {
+      return guest.trace;
     },
     call: (request, what, head, body) => host.call(request, what, head, body),
     callOff: (request) => host.callOff(request),
@@ -70,6 +77,8 @@ class Guest implements Omit<GuestRuntime, "answered"> {
   readonly #definition: Definition;
   readonly #options: GuestOptions;
   readonly #state: StateCache;
+  /** Undefined as long as what is stored has never changed its shape. */
+  readonly #migrations: Migrations | undefined;
   /** Undefined when messages are handled one by one. */
   readonly #batch: BatchOwner | undefined;
   readonly #failedKeys = new Set<string>();
@@ -83,19 +92,23 @@ class Guest implements Omit<GuestRuntime, "answered"> {
   constructor(definition: Definition, options: GuestOptions, host: GuestHost) {
     this.#definition = definition;
     this.#options = options;
-    this.#state = new StateCache(host);
+    this.#state = new StateCache(host, options.stateVersion);
+    const migrate: Migrate = (entries, from, ctx) => definition.migrate?.(entries, from, ctx);
+    this.#migrations = options.stateVersion > 1 ? new Migrations({ cache: this.#state, options, migrate }) : undefined;
     this.#batch = options.batch ? this.#batchOwner() : undefined;
   }
 
   #batchOwner(): BatchOwner {
     return {
       parts: { options: this.#options, state: this.#state },
+      migrations: this.#migrations,
       batch: (events, ctx) => this.#definition.batch?.(events, ctx),
       admits: (event) => this.#admits(event),
       waits: (key) => this.#failedKeys.has(key),
       begin: (effects, events) => {
         const startedAt = Date.now();
-        this.#current = { effects, startedAt, events };
+        const [event] = events;
+        this.#current = { effects, startedAt, events: events.length, event: events.length === 1 ? event : undefined };
         return startedAt;
       },
       over: () => this.#over(),
@@ -141,9 +154,15 @@ class Guest implements Omit<GuestRuntime, "answered"> {
     return this.#current !== undefined;
   }
 
-  /** Whether a message is being handled, for which the gateway answers. */
-  get mayAsk(): boolean {
-    return this.#current !== undefined && this.#current.isInit !== true;
+  /** Whether a message is being handled, for which the gateway answers, or `init`, which gets secrets only. */
+  mayAsk(what: number): boolean {
+    if (this.#current === undefined || this.#migrations?.running === true) return false;
+    return this.#current.isInit !== true || what === CALL_SECRET;
+  }
+
+  /** Of the message that is being handled, if it is one. */
+  get trace(): GuestTrace | undefined {
+    return this.#current?.event?.trace;
   }
 
   salvage(): string {
@@ -198,7 +217,7 @@ class Guest implements Omit<GuestRuntime, "answered"> {
       return this.#cut ? "" : this.#results;
     }
     for (const event of events) {
-      const handled = this.#handle(event);
+      const handled = this.#migrations === undefined ? this.#handle(event) : this.#handleMigrated(event, this.#migrations);
       const result = typeof handled === "string" ? handled : await handled;
       if (this.#cut) return "";
       this.#add(result);
@@ -217,11 +236,22 @@ class Guest implements Omit<GuestRuntime, "answered"> {
     return !this.#failedKeys.has(event.key);
   }
 
-  #handle(event: GuestEvent): string | Promise<string> {
+  async #handleMigrated(event: GuestEvent, migrations: Migrations): Promise<string> {
     if (!this.#admits(event)) return DEFERRED;
     const effects = new Effects(this.#options.outputBytes);
+    this.#current = { effects, startedAt: Date.now(), events: 1 };
+    try {
+      await migrations.bring(event, effects);
+    } catch (error) {
+      return this.#fail(error, event, effects);
+    }
+    return this.#handle(event, effects);
+  }
+
+  #handle(event: GuestEvent, effects = new Effects(this.#options.outputBytes)): string | Promise<string> {
+    if (!this.#admits(event)) return DEFERRED;
     const startedAt = Date.now();
-    this.#current = { effects, startedAt, events: 1 };
+    this.#current = { effects, startedAt, events: 1, event };
     try {
       const parts = { options: this.#options, state: this.#state, startedAt };
       const returned = this.#definition.handler?.(event, new Context(event, effects, parts));
@@ -239,13 +269,12 @@ class Guest implements Omit<GuestRuntime, "answered"> {
       const value = await returned;
       // Before anything is remembered: an answer that cannot be sent fails the message.
       const answer = event.answers ? effects.answered(encodeAnswer(value)) : undefined;
-      const written = [[event.key, effects.state] as const, [SHARED_KEY, effects.shared] as const].filter(([, writes]) => writes.size > 0);
-      if (written.length > 0) {
-        // A key that was written without being read is loaded now, so that the next message sees both.
-        await this.#state.load(written.map(([key]) => key));
-        for (const [key, writes] of written) this.#state.check({ name: this.#options.name, key, now: event.time }, writes);
-        for (const [key, writes] of written) this.#state.apply(key, writes);
-      }
+      const written = [
+        { key: event.key, writes: effects.state, now: event.time },
+        { key: SHARED_KEY, writes: effects.shared, now: event.time },
+      ];
+      const wanted = written.filter(({ writes }) => writes.size > 0);
+      if (wanted.length > 0) await this.#state.store(this.#options.name, wanted);
       this.#over();
       return answer === undefined ? effects.encode() : effects.encodeAnswered(answer);
     } catch (error) {
@@ -273,7 +302,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value;
 }
 
-function definitionOf(exported: unknown, batch: boolean): Definition {
+function definitionOf(exported: unknown, { batch, stateVersion }: GuestOptions): Definition {
   const found = typeof exported === "object" && exported !== null && "default" in exported ? exported.default : undefined;
   if (batch && memberOf(found, "batch") === undefined) {
     throw new TypeError("the entry has no default export made by defineFunction({ batch }), which function.yaml asks for");
@@ -282,8 +311,13 @@ function definitionOf(exported: unknown, batch: boolean): Definition {
     const other = memberOf(found, "batch") === undefined ? "" : '; for a batch, function.yaml needs "batch"';
     throw new TypeError(`the entry has no default export made by defineFunction({ handler })${other}`);
   }
-  if (memberOf(found, "init") === undefined && Reflect.get(found as object, "init") !== undefined)
-    throw new TypeError('"init" is not a function');
+  for (const name of ["init", "migrate"])
+    if (memberOf(found, name) === undefined && Reflect.get(found as object, name) !== undefined)
+      throw new TypeError(`"${name}" is not a function`);
+  if (stateVersion > 1 && memberOf(found, "migrate") === undefined)
+    throw new TypeError(
+      `the default export has no migrate(entries, from, ctx), which state.version ${stateVersion} of function.yaml needs`,
+    );
   return found as Definition;
 }
 

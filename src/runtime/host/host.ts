@@ -4,9 +4,15 @@ import { type Fault, FRAME, FrameReader, isForInspector, type LoadSpec, u32, wri
 import { InitFailed } from "./init-failed.ts";
 import { Makings } from "./makings.ts";
 
+interface Made {
+  instance?: Instance;
+}
+
 /** One isolate and the batches that wait for it. */
 interface Slot {
   readonly ready: Promise<Instance | undefined>;
+  /** The same from before its `init` on. */
+  readonly made: Made;
   tail: Promise<void>;
 }
 
@@ -59,7 +65,8 @@ export class Host {
     if (kind === FRAME.PING) {
       this.#send(FRAME.PONG, id);
     } else if (kind === FRAME.LOAD) {
-      this.#slots.set(id, { ready: this.#load(id, JSON.parse(body.toString()) as LoadSpec), tail: Promise.resolve() });
+      const made: Made = {};
+      this.#slots.set(id, { ready: this.#load(id, JSON.parse(body.toString()) as LoadSpec, made), made, tail: Promise.resolve() });
     } else if (isForInspector(kind)) {
       this.#debug(kind, slot, body);
     } else if (slot === undefined) {
@@ -71,9 +78,7 @@ export class Host {
       void slot.ready.then((instance) => instance?.stateLoaded(body.readUInt32BE(0), body.toString("utf8", 4)));
     } else if (kind === FRAME.ANSWER) {
       const end = 8 + body.readUInt32BE(4);
-      void slot.ready.then((instance) =>
-        instance?.answered(body.readUInt32BE(0), body.toString("utf8", 8, end), body.toString("latin1", end)),
-      );
+      slot.made.instance?.answered(body.readUInt32BE(0), body.toString("utf8", 8, end), body.toString("latin1", end));
     } else if (kind === FRAME.UNLOAD) {
       this.#slots.delete(id);
       void slot.tail.then(async () => (await slot.ready)?.dispose());
@@ -90,7 +95,7 @@ export class Host {
     void tell();
   }
 
-  async #load(id: number, spec: LoadSpec): Promise<Instance | undefined> {
+  async #load(id: number, spec: LoadSpec, made: Made): Promise<Instance | undefined> {
     this.#unanswered++;
     try {
       await this.#makings.turn();
@@ -100,6 +105,7 @@ export class Host {
           this.#sendCall(id, { request, what, head: Buffer.from(head), body: Buffer.from(body, "latin1") }),
         callOff: (request) => this.#send(FRAME.CALL_OFF, id, u32(request)),
         stuck: (fault) => this.#send(FRAME.STUCK, id, Buffer.from(JSON.stringify(fault))),
+        made: (each) => void (made.instance = each),
         inspected: (session, text) => this.#send(FRAME.INSPECTED, id, u32(session), text),
       });
       this.#send(FRAME.LOADED, id, ...withSaid(instance.started, instance.said));

@@ -142,6 +142,7 @@ class IsolatedVmInstance implements Instance {
       for (const done of [script, blank.create, context]) done.release();
       const made = { alarm, asks, guest, collect, memoryMb, calls: parts.calls, stuck: ways.stuck, inspector };
       const instance = new IsolatedVmInstance(isolate, made);
+      ways.made?.(instance);
       if (guest.init.typeof === "function") await instance.#init(spec.initMs);
       const initMs = performance.now() - startedAt - isolateMs - compileMs;
       instance.started = { isolateMs, compileMs, initMs, pooled, cached };

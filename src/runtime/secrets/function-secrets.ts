@@ -1,9 +1,14 @@
-import { MillraceError } from "../../core/errors.ts";
+import { type ErrorCode, MillraceError } from "../../core/errors.ts";
 import { Redactor } from "./redactor.ts";
 
 /** Where secrets are kept. @throws MillraceError SECRETS_UNREADABLE, SECRETS_CORRUPT */
 export interface SecretSource {
   get(name: string): string | undefined;
+}
+
+interface SecretProblem {
+  readonly code: ErrorCode;
+  readonly message: string;
 }
 
 /** What one version of a function may have of the secrets of its gateway. */
@@ -32,14 +37,14 @@ export class FunctionSecrets {
   }
 
   /** What there is to say about those that it cannot have now. */
-  problems(): string[] {
+  problems(): SecretProblem[] {
     return this.#names.flatMap((name) => {
       try {
         this.get(name);
         return [];
       } catch (error) {
         if (!(error instanceof MillraceError)) throw error;
-        return [`${error.code}: ${error.message}`];
+        return [{ code: error.code, message: error.message }];
       }
     });
   }

@@ -1,18 +1,25 @@
 import { functionOf, type TestFunction } from "../../support/functions.ts";
 
-/** Remembers in state which messages of its key it has seen, says so in an event, wakes `relayed`, and tells local subscribers. */
+/**
+ * From the second version on the list is kept as an object, under another name; what is stored is brought along.
+ * Remembers in state which messages of its key it has seen, says so in an event, wakes `relayed`, and tells local subscribers.
+ */
 function counting(version: number): TestFunction {
+  const [read, kept] =
+    version === 1 ? ["await ctx.state.get('seen') ?? []", "seen"] : ["(await ctx.state.get('list'))?.names ?? []", "{ names: seen }"];
   return functionOf({
     name: "counting",
     version,
     concurrency: 2,
     idempotency: { key: "data.once", windowMs: 3_600_000, entries: 1_000 },
     prelude: `/* version ${version} */`,
+    stateVersion: version,
+    migrate: "return { list: { names: entries.get('seen') } };",
     handler: `
       const { name, kind } = event.data;
       if (kind === 'bad' || (kind === 'flaky' && event.attempt === 1)) throw new Error(kind);
-      const seen = [...(await ctx.state.get('seen') ?? []), name];
-      ctx.state.set('seen', seen);
+      const seen = [...(${read}), name];
+      ctx.state.set('${version === 1 ? "seen" : "list"}', ${kept});
       ctx.emit('counted', { name, count: seen.length }, { subject: event.params.k });
       ctx.publish('mid/' + event.params.k, name);
       ctx.publish('out/' + event.params.k, name);`,

@@ -75,8 +75,13 @@ function resent(name: string, before: Outside): boolean {
 }
 
 async function stateOf(gateway: CrashGateway, key: string): Promise<string[]> {
-  const stored = (await gateway.journal.loadState("counting", key)).find(({ name }) => name === "seen");
-  return stored === undefined ? [] : (JSON.parse(stored.value.toString()) as string[]);
+  const values = new Map(
+    (await gateway.journal.loadState("counting", key)).map(({ name, value }) => [name, JSON.parse(value.toString()) as unknown]),
+  );
+  const [seen, list] = [values.get("seen"), values.get("list")];
+  // Of the two shapes there is one, and the mark with the second.
+  if (values.get("") !== (list === undefined ? undefined : 2) || (seen !== undefined && list !== undefined)) return ["torn"];
+  return ((list as { readonly names: string[] } | undefined)?.names ?? seen ?? []) as string[];
 }
 
 function nameIn(payload: string): string {

@@ -45,6 +45,29 @@ async function codeOf(core: Core): Promise<[code: string, error: string]> {
 }
 
 describe("a function fetches", () => {
+  it("in the trace of its message, each time as another child of its handling", async () => {
+    const server = await serverOf(({ headers: { traceparent, tracestate } }, response) =>
+      response.end(JSON.stringify([traceparent ?? null, tracestate ?? null])),
+    );
+    const core = await coreOf();
+    const handler = `
+      const told = [];
+      for (const headers of [{}, {}, { traceparent: "own" }]) told.push(await (await fetch(url, { headers })).json());
+      ctx.emit('x', [event.trace?.traceparent ?? null, ...told]);`;
+    await core.deploy(fetching(server, handler));
+    const [trace, tracestate] = ["4bf92f3577b34da6a3ce929d0e0e4736", "rojo=1"];
+    const user = { traceparent: `00-${trace}-00f067aa0ba902b7-01`, tracestate };
+    await core.send("in/a", {}, { properties: { user } });
+    await core.send("in/a", {});
+    await core.drained();
+    const child = expect.stringMatching(new RegExp(`^00-${trace}-(?!0{16})[0-9a-f]{16}-01$`)) as string;
+    const [first, second] = (await core.events()).map(({ data }) => data);
+    expect(first).toEqual([child, [child, tracestate], [child, tracestate], ["own", null]]);
+    const ids = JSON.stringify(first).match(/(?<=-)[0-9a-f]{16}(?=-)/g) ?? [];
+    expect(new Set(ids).size).toBe(3);
+    expect(second).toEqual([null, [null, null], [null, null], ["own", null]]);
+  });
+
   it("through the gateway: its host has no network", async () => {
     const server = await serverOf((request, response) => {
       const chunks: Buffer[] = [];

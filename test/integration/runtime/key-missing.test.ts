@@ -41,6 +41,36 @@ describe("a key that stands in the payload", () => {
     expect(core.stats("f")).toMatchObject({ handled: 2, deadLettered: 2, backlog: 0 });
   });
 
+  it("and is missing tells others of it in the trace of the message", async () => {
+    await using core = await Core.temporary({ traces: { rateMax: 100, sampleMax: 100 } });
+    await core.deploy(
+      functionOf({ key: "data.id", onFailure: { emit: "failed", publish: "errors" }, handler: HANDLER }),
+      functionOf({ name: "told", triggers: ["errors"], handler: "ctx.emit('told', event.trace?.traceparent);" }),
+    );
+    const trace = "0af7651916cd43dd8448eb211c80319c";
+    const properties = { user: { traceparent: `00-${trace}-b7ad6b7169203331-01` } };
+    await core.send("in/a", {}, { properties });
+    await core.drained();
+    const [told] = await core.events("told");
+    expect(told?.data).toMatch(new RegExp(`^00-${trace}-[0-9a-f]{16}-01$`));
+    const failed = (await core.journal.outbox.read(0, 10)).find(({ event }) => event.type === "failed");
+    expect(failed?.event.traceparent).toMatch(new RegExp(`^00-${trace}-(?!b7ad6b7169203331)[0-9a-f]{16}-01$`));
+    expect(await core.deadLetters()).toMatchObject([{ code: "KEY_MISSING", trace }]);
+    await core.traces?.flush();
+    expect(await core.journal.traces.ofTrace(trace, 10)).toEqual([1, 2]);
+  });
+
+  it("says how far the function is with a message, key by key", async () => {
+    await using core = await Core.temporary();
+    const handler = "if (event.data.id === 'stuck') throw new Error('not yet');";
+    await core.deploy(functionOf({ key: "data.id", handler, retry: { attempts: 100, minMs: 60_000, maxMs: 60_000 } }));
+    for (const data of [{ id: "stuck" }, { id: "x" }, {}, { id: "stuck" }]) await core.send("in/a", data);
+    await eventually(() => expect(core.stats("f")).toMatchObject({ handled: 1, retried: 1, deadLettered: 1 }));
+    const messages = await core.journal.read(1, 10);
+    const progress = messages.map((message) => core.runtime.progress(message).map((each) => each.progress));
+    expect(progress).toEqual([["waiting"], ["passed"], ["passed"], ["waiting"]]);
+  });
+
   it("and is missing waits while there is no room for dead letters, and holds up nobody then either", async () => {
     await using core = await Core.temporary({ journal: { deadLettersBytesMax: 1 } });
     await core.deploy(functionOf({ key: "data.id", handler: HANDLER }));

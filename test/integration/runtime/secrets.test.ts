@@ -1,6 +1,8 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { encodeBundle } from "../../../src/core/bundle.ts";
+import type { GatewayInfo } from "../../../src/core/control-api.ts";
 import { secretsPlace, updateSecrets } from "../../../src/runtime/secrets/secret-file.ts";
 import { eventually } from "../../support/eventually.ts";
 import { type FunctionPlan, functionOf } from "../../support/functions.ts";
@@ -97,12 +99,36 @@ it("a secret that is not set is told when the function is deployed, and its mess
   const remedy = 'function "f" needs the secret "API_KEY", which is not set on this gateway; set it with: millrace secrets set API_KEY';
   expect(site.stats("f").secretProblems).toEqual([`SECRET_MISSING: ${remedy}`]);
   expect(await answerOf(`${site.http}/v1/logs?level=warn`)).toContain("millrace secrets set API_KEY");
+  await eventually(async () => {
+    const [gateway] = (await (await fetch(`${site.control}/v1/gateways`)).json()) as readonly Pick<GatewayInfo, "functions">[];
+    expect(gateway?.functions).toMatchObject([{ name: "f", state: "active", problems: [{ code: "SECRET_MISSING", message: remedy }] }]);
+  });
   await site.send("in/a", "{}");
   await eventually(() => expect(site.stats("f").usage.errors["SECRET_MISSING"]).toBeGreaterThan(0));
   await set("API_KEY", "here it is");
   await site.handled("f", 1);
   expect(site.stats("f")).toMatchObject({ deadLettered: 0, emitted: 1 });
   expect(site.stats("f").secretProblems).toBeUndefined();
+});
+
+it("a secret is there for init, of which neither the logs nor a failure tell it", async () => {
+  const { site, set } = await siteWith();
+  await set("API_KEY", VALUE);
+  const init = "globalThis.key = await ctx.secret('API_KEY'); ctx.log.info('got ' + key);";
+  const about = { secrets: ["API_KEY"], handler: "ctx.emit('x', key.length);" };
+  await site.publish(functionOf({ ...about, init }));
+  await site.send("in/a", "{}");
+  await site.handled("f", 1);
+  expect(site.stats("f")).toMatchObject({ emitted: 1 });
+  const failing = functionOf({ ...about, version: 2, init: `${init} throw new Error('no ' + key);` });
+  await fetch(`${site.control}/v1/functions/f`, { method: "PUT", body: new Uint8Array(encodeBundle(failing.bundle)) });
+  await eventually(async () => expect(await answerOf(`${site.control}/v1/gateways`)).toContain("no [secret API_KEY]"));
+  const shown = await Promise.all(
+    [`${site.http}/v1/logs?limit=1000`, `${site.http}/v1/stats`, `${site.control}/v1/gateways`].map(answerOf),
+  );
+  expect(shown[0]).toContain("got [secret API_KEY]");
+  expect(site.stats("f")).toMatchObject({ version: 1, error: expect.stringContaining("init failed: Error: no [secret API_KEY]") });
+  for (const text of shown) expect(text).not.toContain(JSON.stringify(VALUE).slice(1, -1));
 });
 
 it("a secret is there for an invocation of what is deployed, which does not show it, and not for a bundle that somebody hands in", async () => {

@@ -6,7 +6,7 @@ import { decodeLink, encodeLink } from "../../../src/core/link.ts";
 import { eventBatchSchema, reportedSchema } from "../../../src/core/link-messages.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { UPLOAD_DEFAULTS } from "../../../src/sync/uploader.ts";
-import { fastClock, GATEWAY, newSync, Relay, temporaryFolder, TestOutbox } from "./support.ts";
+import { fastClock, GATEWAY, newSync, RecordingDeployer, Relay, temporaryFolder, TestOutbox } from "./support.ts";
 import { eventually } from "../../support/eventually.ts";
 
 const LOCAL = { host: "127.0.0.1", port: 0 };
@@ -110,6 +110,25 @@ it("reports drops twice: one report may be lost on the link", async () => {
   await eventually(() => expect(counts).toEqual([1, 1]), patiently);
   outbox.drops.count("journal-overflow", "celsius", 1);
   await eventually(() => expect(counts).toEqual([1, 1, 2, 2]), patiently);
+});
+
+it("reports what a function lacks as soon as that is noticed, and when it does not any more", async () => {
+  await using own = await temporaryFolder();
+  await using outbox = await TestOutbox.open(own.path);
+  await using link = await openEmbeddedLink(LOCAL, silentLogger);
+  const problems: unknown[] = [];
+  link.on("reported", (_, payload) => void problems.push(decodeLink(reportedSchema, payload)?.functions[0]?.problems));
+  const lacking = { code: "SECRET_MISSING", message: "set it" };
+  const deployer = new RecordingDeployer();
+  let found: { readonly problems?: (typeof lacking)[] } = {};
+  deployer.reported = () => [{ name: "f", version: 1, digest: "d", state: "active", ...found }];
+  await using sync = newSync({ url: link.address, data: own.path, outbox, deployer, clock: fastClock(100) });
+  sync.connect();
+  await eventually(() => expect(sync.status().connected).toBe(true), patiently);
+  found = { problems: [lacking] };
+  await eventually(() => expect(problems).toEqual([[lacking], [lacking]]), patiently);
+  found = {};
+  await eventually(() => expect(problems).toEqual([[lacking], [lacking], undefined, undefined]), patiently);
 });
 
 describe("the control plane's silence", () => {

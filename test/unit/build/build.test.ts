@@ -192,6 +192,7 @@ describe("what cannot be built", () => {
       'import { defineFunction } from "millrace";\nexport default defineFunction({ handle() {} } as never);',
       ['index.ts:2:16: it has no "handler"'],
     ],
+    ["a migrate that is no function", "export default { handler() {}, migrate: 1 };", ['index.ts:1:16: "migrate" is not a function']],
     [
       "a handler that is no function",
       "const definition = { handler: 5 };\nexport { definition as default };",
@@ -214,6 +215,17 @@ describe("what cannot be built", () => {
     const lines = (error as Error).message.split("\n");
     expect(lines).toEqual(problems.map((problem) => expect.stringContaining(problem)));
     expect(lines.every((line) => line.startsWith(join(folder.path, "index.ts")))).toBe(true);
+  });
+
+  it("a definition without migrate although its state has a version", async () => {
+    const manifest = `${MANIFEST}state: {version: 2}\n`;
+    await using folder = await temporaryFolder({ "function.yaml": manifest, "index.ts": "export default { handler() {} };" });
+    await expect(buildFunction(folder.path)).rejects.toMatchObject({
+      code: "BUILD_FAILED",
+      message: expect.stringContaining('index.ts:1:16: it has no "migrate": function.yaml has state.version 2'),
+    });
+    await using other = await temporaryFolder({ "function.yaml": manifest, "index.ts": "export default { handler() {}, migrate() {} };" });
+    expect((await buildFunction(other.path)).manifest.state).toEqual({ version: 2 });
   });
 
   it.each([

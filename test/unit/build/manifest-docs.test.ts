@@ -52,6 +52,8 @@ describe("what is written down about manifests", async () => {
       ...idempotency,
       "overflow",
       ...outbox,
+      "state",
+      "state.version",
       "concurrency",
       "warm",
       "idle",

@@ -112,12 +112,13 @@ it("functions that do not run on a gateway stand below the list, each on one sho
   const error = `HOST_CRASHED: \u001b[2Jgone\n${"x".repeat(500)}`;
   const text = gatewaysTable([
     gateway("milan", [
-      { name: "f", version: 1, digest: "a", state: "active" },
+      { name: "f", version: 1, digest: "a", state: "active", problems: [{ code: "SECRET_MISSING", message: "set it" }] },
       { name: "g", version: 2, digest: "b", state: "quarantined", error },
     ]),
     gateway("rome", [{ name: "f", version: 1, digest: "a", state: "failed", error: "boom" }]),
   ]);
   expect(text).toMatch(/^milan: g v2 is quarantined: HOST_CRASHED: {2}?\[2Jgone x{1,200}…$/m);
+  expect(text).toContain("milan: f v1: SECRET_MISSING: set it\n");
   expect(text).toContain("rome: f v1 failed: boom\n");
   expect(text).not.toContain("f v1 is");
 });

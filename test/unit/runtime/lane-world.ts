@@ -332,6 +332,7 @@ const OPTIONS: Omit<GuestOptions, "strict"> = {
   fetchBytes: 65_536,
   secrets: [],
   shared: true,
+  stateVersion: 1,
 };
 
 function routeOf(topic: string): Route<unknown> {

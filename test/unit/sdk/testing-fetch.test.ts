@@ -73,6 +73,11 @@ describe("secrets in the test kit", () => {
     expect(await unset.catch(isPermanent)).toBe(false);
     const other = harness.send({ topic: "sites/a", payload: "OTHER" });
     await expect(other).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+    const found: string[] = [];
+    const prepared = defineFunction({ init: async (ctx) => void found.push(await ctx.secret("API_KEY")), handler: () => undefined });
+    await testFunction(prepared, { secrets: { API_KEY: "k" } }).send({ topic: "in/a" });
+    expect(found).toEqual(["k"]);
+    await expect(testFunction(prepared).send({ topic: "in/a" })).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
     expect(await other.catch(isPermanent)).toBe(true);
   });
 

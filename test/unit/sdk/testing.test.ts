@@ -60,7 +60,7 @@ describe("init", () => {
       { manifest: MANIFEST },
     );
     await run.sendAll([{ topic: TOPIC }, { topic: "raw/a" }]);
-    expect(found).toEqual([["env", "function", "log"], { name: "counter", version: 1 }, TOPIC, "raw/a"]);
+    expect(found).toEqual([["env", "function", "log", "secret"], { name: "counter", version: 1 }, TOPIC, "raw/a"]);
     expect(run.all.logs).toEqual([{ level: "info", message: "made", fields: { high: "80" } }]);
   });
 
