@@ -29,8 +29,8 @@ export interface FunctionParts<Owner> extends Inside {
   /** Messages that a function holds in memory. */
   readonly pendingMax: number;
   readonly memory: PendingBytes;
-  /** A lane that is going to need longer than this, in milliseconds, for what queues up is split. */
-  readonly behindMs: number;
+  /** A lane that is going to need longer than this, in milliseconds, for what queues up is split; 20 without it. */
+  readonly behindMs?: number;
   /** Seq after the newest message that came in. */
   head(): number;
   /** Whether the function of this name may begin nothing new, because of the gateway or of who gets what it publishes. */

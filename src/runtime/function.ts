@@ -13,7 +13,7 @@ import { Inspecting } from "./inspecting.ts";
 import { Idempotency, type Verdict } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import type { Outcome, Refusal } from "./lane-owner.ts";
-import { Lanes, type LanesOwner } from "./lanes.ts";
+import { BEHIND_MS, Lanes, type LanesOwner } from "./lanes.ts";
 import type { FunctionOutside } from "./outside.ts";
 import { PatientJournal } from "./patient-journal.ts";
 import { Places, withPlaces } from "./places.ts";
@@ -119,7 +119,7 @@ export class DeployedFunction extends FunctionVersion implements LanesOwner {
   }
 
   get behindMs(): number {
-    return this.#parts.behindMs;
+    return this.#parts.behindMs ?? BEHIND_MS;
   }
   get gateway(): string {
     return this.#parts.gateway;

@@ -4,6 +4,8 @@ import { KeySpread } from "./key-spread.ts";
 import { Lane } from "./lane.ts";
 import type { LaneOwner } from "./lane-owner.ts";
 
+/** A lane that is going to need longer than this for what queues up is behind, unless its function says otherwise. */
+export const BEHIND_MS = 20;
 /** So long after a split it is to be seen first what came of it. */
 const SETTLE_MS = 100;
 /** Nobody is asked more often than that whether less would be enough. */

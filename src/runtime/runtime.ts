@@ -34,7 +34,6 @@ import type { RecordedFunction } from "./usage-recorder.ts";
 
 /** What messages that wait for functions take of memory. */
 const PENDING_BYTES_MAX = 128 * 1024 * 1024;
-const BEHIND_MS = 20;
 /** What is under way gets this long to finish when the gateway stops. */
 const CLOSE_MS_MAX = 1_000;
 
@@ -102,7 +101,6 @@ export class Runtime implements AsyncDisposable {
       gateway: options.gateway,
       clock: systemClock,
       pendingMax: options.pendingMax,
-      behindMs: BEHIND_MS,
       memory: new PendingBytes(PENDING_BYTES_MAX),
       hosts: this.#hosts,
       journal,
