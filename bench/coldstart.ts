@@ -17,7 +17,7 @@ const SMALL_BYTES = 0;
 const LARGE_BYTES = 100_000;
 /** A start that is rare finds the host with nothing to do and an isolate ready. */
 const PAUSE_MS = 25;
-const LIMITS = { timeoutMs: 1_000, wallMs: 5_000 };
+const LIMITS = { timeoutMs: 1_000, wallMs: 5_000, cpuMs: 500 };
 
 interface Case {
   readonly name: string;

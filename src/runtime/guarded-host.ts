@@ -66,8 +66,11 @@ export interface InstanceHandle {
 }
 
 interface RunLimits {
+  /** By the clock on the wall, without a pause. */
   readonly timeoutMs: number;
   readonly wallMs: number;
+  /** What is stopped then is blamed when it has computed for so long. */
+  readonly cpuMs: number;
   readonly expectedMs?: number;
 }
 
@@ -242,7 +245,7 @@ export class GuardedHost {
         instance.usedAt = performance.now();
         const from = Math.max(instance.usedAt, instance.deadlines.at(-1) ?? 0);
         instance.run(batch, from + HostWatch.answerMs(limits));
-        host.send(FRAME.RUN, id, u32(batch, limits.timeoutMs, limits.wallMs), ...items);
+        host.send(FRAME.RUN, id, u32(batch, limits.timeoutMs, limits.wallMs, limits.cpuMs), ...items);
       },
       stateLoaded: (request, entries) => host.send(FRAME.STATE, id, u32(request), Buffer.from(entries)),
       unload: () => {

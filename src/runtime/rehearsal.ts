@@ -92,7 +92,7 @@ export class Rehearsal implements AsyncDisposable {
     const { cpuMs, wallMs } = this.#bundle.manifest.limits;
     const answer = Promise.withResolvers<ItemResult>();
     this.#answer = answer;
-    this.#instance.run(++this.#batch, { timeoutMs: cpuMs * 2, wallMs }, this.#item(route, message));
+    this.#instance.run(++this.#batch, { timeoutMs: cpuMs * 2, wallMs, cpuMs }, this.#item(route, message));
     return answer.promise;
   }
 

@@ -74,8 +74,8 @@ export class UnderWay {
    * What a batch may take. It is stopped by the clock on the wall; later after one that had no processor in that time, because what computes without end has
    * to be told from that.
    */
-  limits({ cpuMs, wallMs }: Manifest["limits"], items: number): { timeoutMs: number; wallMs: number; expectedMs: number } {
-    return { timeoutMs: 2 * cpuMs * this.#patience, wallMs, expectedMs: this.expectedMs(items) };
+  limits({ cpuMs, wallMs }: Manifest["limits"], items: number): { timeoutMs: number; wallMs: number; cpuMs: number; expectedMs: number } {
+    return { timeoutMs: 2 * cpuMs * this.#patience, wallMs, cpuMs, expectedMs: this.expectedMs(items) };
   }
 
   /** For how long so many items are going to compute. */

@@ -31,7 +31,7 @@ export const WAYS = {
     throw new Error(message);
   },
 };
-export const LIMITS = { timeoutMs: 1_000, wallMs: 2_000 };
+export const LIMITS = { timeoutMs: 1_000, wallMs: 2_000, cpuMs: 500 };
 
 export function engineWith(quiet: () => boolean): IsolatedVmEngine {
   return new IsolatedVmEngine({

@@ -40,8 +40,11 @@ export interface Instance {
   readonly said: string;
   /** Only in a host for inspection. */
   readonly inspector?: InstanceInspector | undefined;
-  /** `batch` and the results are byte strings, laid out as in frames.ts. Computing for longer than `timeoutMs` without a pause ends it. */
-  run(batch: string, limits: { timeoutMs: number; wallMs: number }): Promise<RunOutcome>;
+  /**
+   * `batch` and the results are byte strings, laid out as in frames.ts. Computing for longer than `timeoutMs` by the clock on the wall without a pause ends
+   * it, and is blamed on it when it has computed for `cpuMs`, half of that unless said.
+   */
+  run(batch: string, limits: { timeoutMs: number; wallMs: number; cpuMs?: number }): Promise<RunOutcome>;
   stateLoaded(request: number, entries: string): void;
   /** The answer to a call. */
   answered(request: number, head: string, body: string): void;

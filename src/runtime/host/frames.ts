@@ -4,7 +4,7 @@
  *   u32 length of what follows · u8 kind · u32 instance · body
  *
  *   to the host    LOAD      JSON LoadSpec: make an isolate with this code
- *                  RUN       u32 batch · u32 timeout ms · u32 wall ms · items: handle them in order, one batch of an instance after another
+ *                  RUN       u32 batch · u32 timeout ms · u32 wall ms · u32 cpu ms · items: handle them in order, one batch of an instance after another
  *                  STATE     u32 request · JSON {key: [[name, JSON text] …]}: the answer to STATE_GET; null for a key stands for too much
  *                            at once, and that it has to be asked for again. The first key is never null.
  *                  UNLOAD    drop the isolate

@@ -124,8 +124,8 @@ export class Host {
     // Without an instance it was cut off or unloaded meanwhile, or the gateway was told with FAILED: it takes its batches back.
     const instance = this.#slots.get(id) === slot ? await slot.ready : undefined;
     if (instance !== undefined) {
-      const limits = { timeoutMs: body.readUInt32BE(4), wallMs: body.readUInt32BE(8) };
-      this.#answer(id, body.subarray(0, 4), await instance.run(body.toString("latin1", 12), limits));
+      const limits = { timeoutMs: body.readUInt32BE(4), wallMs: body.readUInt32BE(8), cpuMs: body.readUInt32BE(12) };
+      this.#answer(id, body.subarray(0, 4), await instance.run(body.toString("latin1", 16), limits));
     }
     this.#unanswered--;
   }

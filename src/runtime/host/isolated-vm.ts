@@ -204,10 +204,11 @@ class IsolatedVmInstance implements Instance {
       if (this.#isolate.isDisposed) return this.#cut("LIMIT_MEMORY", `needed more than limits.memory, ${this.#made.memoryMb} MB`);
       const timedOut = /execution timed out/i.test(message);
       // The library goes by the clock on the wall, and on a busy machine that is not what the code has had.
-      if (timedOut && computed.ms < limits.timeoutMs / 2) {
+      const { cpuMs = limits.timeoutMs / 2 } = limits;
+      if (timedOut && computed.ms < cpuMs) {
         return this.#cut("HOST_STARVED", `had no processor for most of ${limits.timeoutMs} ms`);
       }
-      if (timedOut) return this.#cut("LIMIT_CPU", `computed for more than ${limits.timeoutMs} ms without a pause`);
+      if (timedOut) return this.#cut("LIMIT_CPU", `computed for more than ${2 * cpuMs} ms without a pause`);
       return this.#cut("FUNCTION_THREW", message);
     }
   }

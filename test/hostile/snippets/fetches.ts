@@ -25,7 +25,7 @@ export const FETCHES: readonly Snippet[] = [
   {
     name: "fetches-too-often",
     expects: ["LIMIT_FETCH"],
-    handler: `for (let i = 0; i < 101; i++) fetch('${CLOSED}/' + i).catch(() => 1);`,
+    handler: `await Promise.all(Array.from({ length: 101 }, (_, i) => fetch('${CLOSED}/' + i)));`,
     ...HTTP,
   },
   {
@@ -50,7 +50,7 @@ export const FETCHES: readonly Snippet[] = [
   },
   {
     name: "fetches-large-bodies",
-    expects: ["LIMIT_FETCH", "LIMIT_MEMORY"],
+    expects: ["LIMIT_FETCH", "LIMIT_MEMORY", "LIMIT_CPU"],
     handler: `const body = new Uint8Array(2e6); await Promise.all(Array.from({ length: 100 }, () => fetch('${CLOSED}/', { method: 'POST', body })));`,
     ...HTTP,
   },

@@ -8,7 +8,7 @@ import type { LoadSpec } from "../../../src/runtime/host/frames.ts";
 import { BATCH, SPEC } from "../../support/engine.ts";
 import { hostsOf } from "../../support/processes.ts";
 
-const LIMITS = { timeoutMs: 100, wallMs: 5_000 };
+const LIMITS = { timeoutMs: 100, wallMs: 5_000, cpuMs: 50 };
 const batch = (): Buffer[] => [Buffer.from(BATCH, "latin1")];
 
 /** What becomes of one instance. */
@@ -151,7 +151,7 @@ describe("the hosts of a gateway", () => {
     const { pool } = hosts;
     const waits = { ...SPEC, code: "var __millrace = { default: { handler: () => new Promise(() => undefined) } };" };
     const bomb = spec("globalThis.all = []; for (;;) globalThis.all.push('x'.repeat(1e6).split('x').map(() => new Array(100).fill(1)));");
-    const limits = { timeoutMs: 20_000, wallMs: 20_000 };
+    const limits = { timeoutMs: 20_000, wallMs: 20_000, cpuMs: 10_000 };
     const [guilty, busy] = [listen(), listen()];
     (await pool.load(waits, busy.events)).run(1, limits, batch());
     (await pool.load({ ...bomb, memoryBytes: 2 ** 30 }, guilty.events)).run(1, limits, batch());
