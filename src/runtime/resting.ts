@@ -1,6 +1,8 @@
 import { parseTriggerFilter } from "../core/trigger-topic.ts";
 import { RouteTable } from "./route.ts";
 
+type Names = Pick<ReadonlySet<string>, "has">;
+
 /** What the journal knows of functions that were at work, by name. */
 type Records = ReadonlyMap<string, { readonly filters?: readonly string[] }>;
 
@@ -10,21 +12,29 @@ type Records = ReadonlyMap<string, { readonly filters?: readonly string[] }>;
  */
 export class Resting {
   readonly #records: () => Records;
-  #routes: RouteTable<string> | undefined;
+  readonly #atWork: Names;
+  /** Null when there are none; undefined after a change, until it is needed. */
+  #table: RouteTable<string> | null | undefined;
 
-  constructor(records: () => Records) {
+  constructor(records: () => Records, atWork: Names) {
     this.#records = records;
-    this.update(() => false);
+    this.#atWork = atWork;
   }
 
   /** To be called when others are at work. */
-  update(atWork: (name: string) => boolean): void {
-    const triggers = [...this.#records()].flatMap(([owner, { filters = [] }]) =>
-      atWork(owner)
-        ? []
-        : filters.map((filter, index) => ({ owner, index, filter: parseTriggerFilter(filter), key: undefined, durable: true })),
-    );
-    this.#routes = triggers.length === 0 ? undefined : new RouteTable(triggers);
+  update(): void {
+    this.#table = undefined;
+  }
+
+  get #routes(): RouteTable<string> | null {
+    if (this.#table !== undefined) return this.#table;
+    const triggers = [...this.#records()]
+      .filter(([owner]) => !this.#atWork.has(owner))
+      .flatMap(([owner, { filters = [] }]) =>
+        filters.map((filter, index) => ({ owner, index, filter: parseTriggerFilter(filter), key: undefined, durable: true })),
+      );
+    this.#table = triggers.length === 0 ? null : new RouteTable(triggers);
+    return this.#table;
   }
 
   /** Whether one of them listens to what functions emit or store. */

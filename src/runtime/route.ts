@@ -51,6 +51,11 @@ export class RouteTable<F> {
     }
   }
 
+  /** Of all triggers of these. */
+  static of<F extends { readonly triggers: readonly Omit<Trigger<F>, "owner">[] }>(owners: Iterable<F>): RouteTable<F> {
+    return new RouteTable([...owners].flatMap((owner) => owner.triggers.map((trigger) => ({ ...trigger, owner }))));
+  }
+
   match(topic: string): readonly Route<F>[] {
     const known = this.#cache.get(topic);
     if (known !== undefined) return known;

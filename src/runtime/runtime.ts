@@ -58,7 +58,8 @@ export class Runtime implements AsyncDisposable {
   readonly #stateSizes: StateSizes;
   readonly #sweeper: StateSweeper;
   readonly #scheduler: Scheduler;
-  #routes = new RouteTable<DeployedFunction>([]);
+  /** Undefined after a change, until it is needed: a start with a thousand functions is a thousand changes. */
+  #table: RouteTable<DeployedFunction> | undefined;
   readonly #resting: Resting;
   readonly #milestones: Milestones;
   #head: number;
@@ -77,7 +78,7 @@ export class Runtime implements AsyncDisposable {
     this.#journal = journal;
     this.#head = journal.nextSeq;
     this.#milestones = new Milestones(options.milestone);
-    this.#resting = new Resting(() => journal.functionRecords);
+    this.#resting = new Resting(() => journal.functionRecords, this.#functions);
     this.#stateSizes = new StateSizes((name) => journal.state.bytes(name), logger);
     const find = (name: string): SweptFunction => this.#functions.get(name) ?? { floor: journal.restingFloor((other) => other !== name) };
     this.#sweeper = new StateSweeper({ state: journal.expiry, clock: systemClock, logger, nextSeq: () => journal.nextSeq, find });
@@ -320,7 +321,7 @@ export class Runtime implements AsyncDisposable {
       if (this.#journal.functionRecord(name) === undefined) return;
       await this.#scheduler.remove(name);
       await this.#journal.removeFunction(name);
-      this.#resting.update((other) => this.#functions.has(other));
+      this.#resting.update();
       await this.#journal.dropMarks(name);
     });
   }
@@ -372,12 +373,8 @@ export class Runtime implements AsyncDisposable {
 
   /** Every function is done with the messages below this seq, also those that could not be started again so far. */
   get floor(): number {
-    let floor = Math.min(
-      this.#head,
-      this.#journal.restingFloor((name) => this.#functions.has(name)),
-    );
-    for (const deployed of this.#functions.values()) floor = Math.min(floor, deployed.floor);
-    return floor;
+    const resting = this.#journal.restingFloor((name) => this.#functions.has(name));
+    return Math.min(this.#head, resting, ...[...this.#functions.values()].map(({ floor }) => floor));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -385,10 +382,13 @@ export class Runtime implements AsyncDisposable {
   }
 
   #reroute(): void {
-    const all = [...this.#functions.values()];
-    this.http.update(all);
-    this.#routes = new RouteTable(all.flatMap((owner) => owner.triggers.map((trigger) => ({ ...trigger, owner }))));
-    this.#resting.update((name) => this.#functions.has(name));
+    this.#table = undefined;
+    this.#resting.update();
+    this.http.update([...this.#functions.values()]);
+  }
+
+  get #routes(): RouteTable<DeployedFunction> {
+    return (this.#table ??= RouteTable.of(this.#functions.values()));
   }
 
   #change(work: () => Promise<void>): Promise<void> {

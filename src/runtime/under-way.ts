@@ -75,7 +75,8 @@ export class UnderWay {
    * to be told from that.
    */
   limits({ cpuMs, wallMs }: Manifest["limits"], items: number): { timeoutMs: number; wallMs: number; cpuMs: number; expectedMs: number } {
-    return { timeoutMs: 2 * cpuMs * this.#patience, wallMs, cpuMs, expectedMs: this.expectedMs(items) };
+    const patience = this.#patience;
+    return { timeoutMs: 2 * cpuMs * patience, wallMs: wallMs * patience, cpuMs, expectedMs: this.expectedMs(items) };
   }
 
   /** For how long so many items are going to compute. */
