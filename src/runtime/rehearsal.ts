@@ -35,6 +35,8 @@ export interface Rehearsed extends InvokeResult {
   readonly key: string;
 }
 
+const PATIENCE_MAX = 8;
+
 /**
  * A version of a function handles messages in an isolate of its own, and nothing of what it does is committed: what it writes is laid over the
  * state that it was given, so that later messages find it. One message at a time.
@@ -86,13 +88,22 @@ export class Rehearsal implements AsyncDisposable {
     return { ...present(this.#placed(result), route.key, performance.now() - startedAt), key: route.key };
   }
 
+  /** One for which there was no processor is tried again, with more time. */
   async #run(route: Route<Bundle>, message: Message & { readonly seq: number }): Promise<ItemResult> {
+    for (let patience = 1; ; patience *= 2) {
+      const result = await this.#try(route, message, patience);
+      const isStarved = result.status === "failed" && result.error.code === "HOST_STARVED";
+      if (!isStarved || patience >= PATIENCE_MAX) return result;
+    }
+  }
+
+  async #try(route: Route<Bundle>, message: Message & { readonly seq: number }, patience: number): Promise<ItemResult> {
     if (this.#closed) throw ended();
     this.#instance ??= await this.#load();
     const { cpuMs, wallMs } = this.#bundle.manifest.limits;
     const answer = Promise.withResolvers<ItemResult>();
     this.#answer = answer;
-    this.#instance.run(++this.#batch, { timeoutMs: cpuMs * 2, wallMs, cpuMs }, this.#item(route, message));
+    this.#instance.run(++this.#batch, { timeoutMs: cpuMs * 2 * patience, wallMs: wallMs * patience, cpuMs }, this.#item(route, message));
     return answer.promise;
   }
 

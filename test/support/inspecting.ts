@@ -37,7 +37,7 @@ entry: index.ts
 triggers:
   - mqtt: in/+k
 key: k
-limits: {cpu: 50ms, wall: 2s}
+limits: {cpu: 50ms, wall: 1s}
 retry: {attempts: 1}
 permissions: {emit: ['*']}
 `;

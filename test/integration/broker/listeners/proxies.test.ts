@@ -1,3 +1,6 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { accessOf } from "../../../support/access.ts";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { pino } from "pino";
@@ -114,10 +117,14 @@ describe("a PROXY header", () => {
   });
 
   it("may come before TLS and WebSocket", async () => {
-    const broker = await site.start({
-      tls: { type: "tls", ...site.tls, proxies: ["any"] },
-      wss: { type: "wss", path: "/mqtt", ...site.tls, proxies: ["any"] },
-    });
+    // The header says that they come from far away.
+    writeFileSync(join(site.folder, "access.yaml"), "rules: [{allow: {publish: 'in/#'}}]\n", { mode: 0o600 });
+    await using access = accessOf(site.folder);
+    const listeners = {
+      tls: { type: "tls", ...site.tls, proxies: ["any"], anonymous: "all" },
+      wss: { type: "wss", path: "/mqtt", ...site.tls, proxies: ["any"], anonymous: "all" },
+    };
+    const broker = await site.start(listeners, { access });
     for (const name of ["tls", "wss"]) {
       const target = Number(/:(\d+)(?:\/|$)/.exec(addressOf(broker, name))?.[1]);
       const proxy = await proxyTo(target);
