@@ -6,7 +6,8 @@ export interface Arrival {
   readonly anonymous: boolean;
   /** Of the client, behind a PROXY header if there was one; undefined on a Unix socket. */
   readonly address: string | undefined;
-  readonly loopback: boolean;
+  /** Whether it comes from a process of this machine, on loopback or a Unix socket, and not from behind a proxy that has it from elsewhere. */
+  readonly isLocal: boolean;
   /** The client's certificate, checked against the CA and the revocation list of the listener. */
   readonly certificate?: {
     readonly commonName: string;

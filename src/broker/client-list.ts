@@ -1,6 +1,7 @@
 import type { Client } from "aedes";
 import type { ClientInfo } from "../core/client-info.ts";
 import { type Admitted, admittedOf } from "./access/admitted.ts";
+import { filterAsSent } from "./filters.ts";
 import { forwarderOf } from "./forward.ts";
 import { REASON } from "./reasons.ts";
 
@@ -54,7 +55,7 @@ export class ClientList {
       proof: identity.proof,
       version: client.version,
       since,
-      subscriptions: Object.keys(Reflect.get(client, "subscriptions") as object),
+      subscriptions: Object.keys(Reflect.get(client, "subscriptions") as object).map(filterAsSent),
       queued: stored + (forwarderOf(client)?.waiting ?? 0),
       bytesIn: numberOf(conn, "bytesRead"),
       bytesOut: numberOf(conn, "bytesWritten"),

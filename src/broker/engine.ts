@@ -1,7 +1,7 @@
 import { Aedes, type AedesOptions, type Client, type PublishPacket } from "aedes";
 import { type StoredPacket, storedOf } from "./copies.ts";
 import type { TopicEmitter } from "./emitter.ts";
-import { filterOfKey, isSharedKey } from "./filters.ts";
+import { isSharedKey } from "./filters.ts";
 import { forwarderOf } from "./forward.ts";
 import { originOf } from "./packet.ts";
 import type { Member } from "./shared/group.ts";
@@ -44,18 +44,18 @@ export class Engine extends Aedes {
   }
 
   /**
-   * Whoever sets the hook is asked for the filter of a shared subscription as for any other: what counts is which messages the client gets. The client
-   * joins the group when it may, before the engine subscribes.
+   * Whoever sets the hook is asked for a shared subscription by its key, as the store is told of it. The client joins the group when it may, before
+   * the engine subscribes.
    */
   #askForGroups(): void {
     let hook = this.authorizeSubscribe;
     const asking: typeof hook = (client, subscription, callback) => {
       const key = subscription.topic;
       if (!isSharedKey(key)) return hook(client, subscription, callback);
-      hook(client, { ...subscription, topic: filterOfKey(key) }, (error, granted) => {
+      hook(client, subscription, (error, granted) => {
         const forwarder = client === null ? undefined : forwarderOf(client);
         if (granted && forwarder !== undefined) this.#store.shared.join(key, { client: client as unknown as Member["client"], forwarder });
-        callback(error, granted ? { ...granted, topic: key } : granted);
+        callback(error, granted);
       });
     };
     const set = (next: typeof hook): void => {

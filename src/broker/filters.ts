@@ -21,6 +21,11 @@ export function keyOfFilter(text: string): string {
   return text.startsWith(SHARE) ? SHARE_KEY + text.slice(SHARE.length) : text;
 }
 
+/** The filter as its client sent it. */
+export function filterAsSent(key: string): string {
+  return isSharedKey(key) ? SHARE + key.slice(SHARE_KEY.length) : key;
+}
+
 export function isSharedKey(key: string): boolean {
   return key.startsWith(SHARE_KEY);
 }

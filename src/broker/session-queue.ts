@@ -6,6 +6,8 @@ import { fits, forwarderOf, takeId, UNACKNOWLEDGED_MAX } from "./forward.ts";
 import type { Grant } from "./grants.ts";
 import type { Outgoing } from "./outgoing.ts";
 import type { QueuedPacket, SentIds, SessionShelf } from "./session-shelf.ts";
+import type { SharedGroups } from "./shared/groups.ts";
+import { orphanOf } from "./shared/orphans.ts";
 
 /** A message for a session, from a subscription of its client. */
 export interface Offered {
@@ -31,6 +33,7 @@ interface Parts {
   readonly client: QueueClient;
   readonly outgoing: Outgoing;
   readonly shelf: SessionShelf;
+  readonly groups: Pick<SharedGroups, "redeliver">;
 }
 
 /** How many are read at once. */
@@ -48,6 +51,7 @@ export class SessionQueue {
   readonly #client: QueueClient;
   readonly #outgoing: Outgoing;
   readonly #shelf: SessionShelf;
+  readonly #groups: Parts["groups"];
   readonly #unacknowledgedMax: number;
   /** Packet ids that are taken, and the number of what they stand for; below zero it is not in the queue. */
   readonly #ids = new Map<number, number>();
@@ -70,10 +74,11 @@ export class SessionQueue {
   #kept = 0;
   #waiting: (() => void)[] = [];
 
-  constructor({ client, outgoing, shelf }: Parts) {
+  constructor({ client, outgoing, shelf, groups }: Parts) {
     this.#client = client;
     this.#outgoing = outgoing;
     this.#shelf = shelf;
+    this.#groups = groups;
     this.#unacknowledgedMax = Math.min(client.receiveMaximum, UNACKNOWLEDGED_MAX);
     this.#from = shelf.first;
   }
@@ -191,7 +196,8 @@ export class SessionQueue {
       for (const packet of packets) {
         if (!this.#hasRoom) await this.#room();
         if (this.#isOver) return;
-        this.#resume(packet);
+        if (packet.cmd === "publish" && this.#isDenied(packet)) await this.#giveAway(packet);
+        else this.#resume(packet);
         this.#from = packet.next;
       }
       if (packets.length < READ_MAX && (await this.#sendHeld())) return;
@@ -245,9 +251,7 @@ export class SessionQueue {
       this.#write({ cmd: "pubrel", messageId: known, reasonCode: 0 });
       return;
     }
-    const isOver = packet.messageExpiry !== undefined && packet.messageExpiry <= Date.now();
-    // It may wait since before the rules were changed, or for somebody else with the same client id.
-    if (isOver || admittedOf(this.#client)?.permit.mayReceive(packet.topic) === false) {
+    if (packet.messageExpiry !== undefined && packet.messageExpiry <= Date.now()) {
       if (known !== undefined) this.#ids.delete(known);
       return this.#shelf.forget(number, known);
     }
@@ -257,6 +261,23 @@ export class SessionQueue {
     const qos = Math.min(packet.qos, grant?.qos || packet.qos);
     const retain = packet.retain && grant?.retained === true;
     this.#send({ ...packet, qos, retain, properties: propertiesOf(packet, grant?.identifiers) }, number, known);
+  }
+
+  /** It may wait since before the rules were changed, or for somebody else with the same client id. */
+  #isDenied({ topic }: { readonly topic: string }): boolean {
+    return admittedOf(this.#client)?.permit.mayReceive(topic) === false;
+  }
+
+  /** To another member of its group, if it is from one. */
+  async #giveAway(packet: QueuedPacket): Promise<void> {
+    const { number } = packet;
+    const known = this.#earlier.get(number) ?? packet.messageId;
+    this.#readTo = Math.max(this.#readTo, number);
+    const orphan = orphanOf(packet, known !== undefined);
+    if (orphan !== undefined) await this.#groups.redeliver(orphan, this.#client.id);
+    this.#earlier.delete(number);
+    if (known !== undefined) this.#ids.delete(known);
+    this.#shelf.forget(number, known);
   }
 
   /** Packet ids of what is not in the queue any more. */

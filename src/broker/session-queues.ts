@@ -1,16 +1,19 @@
 import { outgoingOf } from "./outgoing.ts";
 import { type QueueClient, SessionQueue } from "./session-queue.ts";
 import { SessionShelf, type ShelfParts } from "./session-shelf.ts";
+import type { SharedGroups } from "./shared/groups.ts";
 
 /** The queues of the sessions whose clients are connected. */
 export class SessionQueues {
   readonly #parts: ShelfParts;
+  readonly #groups: SharedGroups;
   readonly #queues = new WeakMap<object, SessionQueue>();
   /** The one that sends, by client id. */
   readonly #sending = new Map<string, SessionQueue>();
 
-  constructor(parts: ShelfParts) {
+  constructor(parts: ShelfParts, groups: SharedGroups) {
     this.#parts = parts;
+    this.#groups = groups;
   }
 
   /** Undefined when nothing is stored for the client: its session began with its connection and ends with it. */
@@ -20,7 +23,7 @@ export class SessionQueues {
     const client = connected as QueueClient;
     const outgoing = outgoingOf(client.conn);
     if (outgoing === undefined || client.clean) return undefined;
-    const queue = new SessionQueue({ client, outgoing, shelf: new SessionShelf(this.#parts, client.id) });
+    const queue = new SessionQueue({ client, outgoing, shelf: new SessionShelf(this.#parts, client.id), groups: this.#groups });
     this.#queues.set(client, queue);
     return queue;
   }

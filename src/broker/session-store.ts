@@ -97,7 +97,7 @@ export class SessionStore extends StoredSessions {
     this.#sync = sync;
     this.#isSynced = isSynced;
     this.#shelves = { database, writes: this.writes, gateway };
-    this.#queues = new SessionQueues(this.#shelves);
+    this.#queues = new SessionQueues(this.#shelves, this.shared);
     this.failed = failed;
     this.failed.catch(() => (this.#broken = true));
   }
@@ -247,11 +247,13 @@ export class SessionStore extends StoredSessions {
   override async addSubscriptions(client: Client, subscriptions: readonly { readonly topic: string }[]): Promise<void> {
     this.#forget();
     // Of each SUBSCRIBE the engine gives all filters, also those that were refused.
-    const permit = admittedOf(client)?.permit;
-    const allowed = subscriptions.filter(({ topic }) => topic !== "__proto__" && permit?.maySubscribe(topic) !== false);
+    const may = (topic: string): boolean => topic !== "__proto__" && admittedOf(client)?.permit.maySubscribe(topic) !== false;
+    const allowed = subscriptions.filter(({ topic }) => may(topic));
     await super.addSubscriptions(client, allowed);
     this.#sync.written();
     await this.secure();
+    // The engine has not subscribed yet, so that nobody has looked at these when the rules changed.
+    if (!allowed.every(({ topic }) => may(topic))) throw new Error("the access rules have changed meanwhile");
   }
 
   override async removeSubscriptions(client: Client, topics: readonly string[]): Promise<void> {

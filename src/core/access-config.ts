@@ -16,7 +16,8 @@ export const ACCESS_TABLE = {
     default: "",
     defaultText: "`access.yaml` in the data folder, if it is there",
     description:
-      "File with the rules that say who may publish, subscribe and retain what. Without one clients on loopback may do everything and others nothing.",
+      "File with the rules that say who may publish, subscribe and retain what. " +
+      "Without one clients on loopback and Unix sockets may do everything and others nothing.",
   },
   "mqtt.audit_bytes_max": {
     type: "size",

@@ -9,14 +9,15 @@ import type { Arrival } from "../arrival.ts";
 import { sendPacket } from "../encode.ts";
 import { REASON } from "../reasons.ts";
 import type { AccessOptions, Reached } from "./access-options.ts";
-import { admittedOf, setAdmitted } from "./admitted.ts";
+import { type Admitted, admittedOf, setAdmitted } from "./admitted.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
 import { auditFile, AuditLog } from "./audit-log.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { type Credentials, identify, type Ways } from "./identify.ts";
 import type { Identity } from "./identity.ts";
 import { type KeySet, keysFromFile, RemoteKeys } from "./key-set.ts";
-import { Permit } from "./permit.ts";
+import { nothingPermitted, Permit } from "./permit.ts";
+import { filterAsSent } from "../filters.ts";
 import { Refusals } from "./refusals.ts";
 import { Refused } from "./refused.ts";
 import { readRules, type Rule } from "./rules-file.ts";
@@ -52,8 +53,10 @@ export class Access implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #watch: FolderWatch;
   readonly #audit: AuditLog;
-  /** By id. */
-  readonly #clients = new Map<string, Client>();
+  /** By id; more than one while a client takes over from an earlier connection, which goes on if it gives up. */
+  readonly #clients = new Map<string, Set<Client>>();
+  /** How often the files have changed. */
+  #changes = 0;
   #looking = false;
   #lookAgain = false;
 
@@ -112,19 +115,21 @@ export class Access implements AsyncDisposable {
     const identity = this.#renewed(known);
     if (identity === undefined) throw new Refused("credentials", "the user has just been changed");
     const permit = this.#permitOf(client.id, arrival, identity);
-    const admitted = { arrival, identity, permit, since: this.#clock.now() };
+    const admitted = { arrival, identity, permit, asOf: this.#changes, isKnown: true, since: this.#clock.now() };
     const will = Reflect.get(client, "_will") as { readonly topic: string; readonly retain?: boolean } | null | undefined;
     if (will && !permit.mayPublish(will.topic, will.retain === true))
       throw new Refused("will", `it may not publish its will to "${will.topic.slice(0, 100)}"`);
     this.#checkTakeover(client, identity);
     setAdmitted(client, admitted);
-    this.#clients.set(client.id, client);
+    const connections = this.#clients.get(client.id) ?? new Set();
+    this.#clients.set(client.id, connections.add(client));
     const end = identity.until === undefined ? undefined : this.#endAt(client, identity.until);
     const about = { client: client.id, user: identity.user, address: arrival.address, listener: arrival.listener };
     this.#audit.note({ event: "connected", ...about, proof: identity.proof });
     client.conn.once("close", () => {
       this.#audit.note({ event: "disconnected", ...about });
-      if (this.#clients.get(client.id) === client) this.#clients.delete(client.id);
+      connections.delete(client);
+      if (connections.size === 0) this.#clients.delete(client.id);
       end?.[Symbol.dispose]();
     });
   }
@@ -146,15 +151,14 @@ export class Access implements AsyncDisposable {
   /** Why a client may not publish a packet, or undefined when it may. A will without a client was looked at when its client came in. */
   publishProblem(client: Client | null, { topic, retain }: PublishPacket): string | undefined {
     if (client === null) return undefined;
-    const admitted = admittedOf(client);
-    if (admitted?.permit.mayPublish(topic, retain) === true) return undefined;
+    if (this.#current(client)?.permit.mayPublish(topic, retain) === true) return undefined;
     this.#logDoing(client, topic, retain ? "publish and keep" : "publish");
     return retain ? "this client may not publish a message to be kept there" : "this client may not publish there";
   }
 
   maySubscribe(client: Client, filter: string): boolean {
-    if (admittedOf(client)?.permit.maySubscribe(filter) === true) return true;
-    this.#logDoing(client, filter, "subscribe");
+    if (this.#current(client)?.permit.maySubscribe(filter) === true) return true;
+    this.#logDoing(client, filterAsSent(filter), "subscribe");
     return false;
   }
 
@@ -191,15 +195,15 @@ export class Access implements AsyncDisposable {
 
   #permitOf(client: string, arrival: Arrival, identity: Identity): Permit {
     const subject = { user: identity.user, groups: identity.groups, client, address: arrival.address };
-    const open = arrival.loopback || (arrival.address === undefined && arrival.anonymous);
-    return new Permit(subject, this.#rules.value, open);
+    return new Permit(subject, this.#rules.value, arrival.isLocal);
   }
 
   /** A session belongs to who has it: another user with the same client id would end its connection and get what waits for it. */
   #checkTakeover(client: Client, { user }: Identity): void {
-    const other = this.#clients.get(client.id);
-    const owner = other === undefined ? undefined : admittedOf(other)?.identity.user;
-    if (owner !== undefined && owner !== user) throw new Refused("taken", "another user is connected with this client id");
+    for (const other of this.#clients.get(client.id) ?? []) {
+      const owner = admittedOf(other)?.identity.user;
+      if (owner !== undefined && owner !== user) throw new Refused("taken", "another user is connected with this client id");
+    }
   }
 
   #endAt(client: Client, until: number): Disposable {
@@ -236,7 +240,9 @@ export class Access implements AsyncDisposable {
         );
       }
     }
-    if (changed) void this.#applyToAll();
+    if (!changed) return;
+    this.#changes++;
+    void this.#applyToAll();
   }
 
   async #applyToAll(): Promise<void> {
@@ -246,7 +252,7 @@ export class Access implements AsyncDisposable {
     while (this.#lookAgain) {
       this.#lookAgain = false;
       let count = 0;
-      for (const client of this.#clients.values()) {
+      for (const client of this.#everybody()) {
         this.#applyTo(client);
         if (++count % LOOK_MAX === 0) await new Promise((resolve) => setImmediate(resolve));
       }
@@ -254,17 +260,34 @@ export class Access implements AsyncDisposable {
     this.#looking = false;
   }
 
+  *#everybody(): Generator<Client> {
+    for (const connections of this.#clients.values()) yield* connections;
+  }
+
   #applyTo(client: Client): void {
-    const before = admittedOf(client);
-    if (before === undefined || client.closed) return;
-    const identity = this.#renewed(before.identity);
-    if (identity === undefined) return this.#turnOut(client, REASON.notAuthorized, "its user is gone or has another password");
-    const after = this.#permitOf(client.id, before.arrival, identity);
-    setAdmitted(client, { ...before, identity, permit: after });
-    const subscriptions = Object.keys(Reflect.get(client, "subscriptions") as object);
-    const lost = subscriptions.find((filter) => before.permit.maySubscribe(filter) && !after.maySubscribe(filter));
+    if (client.closed) return;
+    const now = this.#current(client);
+    if (now === undefined) return;
+    if (!now.isKnown) return this.#turnOut(client, REASON.notAuthorized, "its user is gone or has another password");
+    const lost = Object.keys(Reflect.get(client, "subscriptions") as object).find((filter) => !now.permit.maySubscribe(filter));
     // Only a new SUBSCRIBE could tell it that it has a subscription no more.
-    if (lost !== undefined) this.#turnOut(client, REASON.notAuthorized, `it may not subscribe to "${lost.slice(0, 100)}" any more`);
+    if (lost !== undefined)
+      this.#turnOut(client, REASON.notAuthorized, `it may not subscribe to "${filterAsSent(lost).slice(0, 100)}" any more`);
+  }
+
+  /** What is known of a client that was let in, by the files as they are now: also of one that is gone and whose will waits. */
+  #current(client: Client): Admitted | undefined {
+    const before = admittedOf(client);
+    if (before === undefined || before.asOf === this.#changes) return before;
+    const { identity, arrival } = before;
+    const renewed = this.#renewed(identity);
+    const permit =
+      renewed === undefined
+        ? nothingPermitted({ user: identity.user, groups: [], client: client.id, address: arrival.address })
+        : this.#permitOf(client.id, arrival, renewed);
+    const now = { ...before, identity: renewed ?? identity, permit, asOf: this.#changes, isKnown: renewed !== undefined };
+    setAdmitted(client, now);
+    return now;
   }
 
   /** Undefined when it is one no more. */

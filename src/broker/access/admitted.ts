@@ -9,6 +9,10 @@ export interface Admitted {
   readonly arrival: Arrival;
   readonly identity: Identity;
   readonly permit: Permit;
+  /** How often the files of access had changed by then. */
+  readonly asOf: number;
+  /** Whether it is by the files still who it was when it came. */
+  readonly isKnown: boolean;
   /** Milliseconds since the epoch. */
   readonly since: number;
 }

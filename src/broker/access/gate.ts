@@ -13,7 +13,7 @@ interface Parts {
 }
 
 /** A connection of which nothing is known may do nothing. */
-const NOWHERE: Arrival = { listener: "unknown", anonymous: false, address: "unknown", loopback: false };
+const NOWHERE: Arrival = { listener: "unknown", anonymous: false, address: "unknown", isLocal: false };
 
 /** Puts the hooks of the protocol engine in place that ask who comes in, and who may subscribe. */
 export function guardGate(aedes: Aedes, { access, arrivalOf, begin, forget }: Parts): void {

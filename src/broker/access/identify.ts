@@ -39,15 +39,27 @@ export async function identify(ways: Ways, arrival: Arrival, { user, password, i
   return { user: user ?? "", groups: known.groups, proof: "password", password: known.password };
 }
 
-function anonymous({ anonymous: allowed, loopback, address }: Arrival, user: string | undefined, isKnown: boolean): Identity {
+function anonymous({ anonymous: allowed, isLocal }: Arrival, user: string | undefined, isKnown: boolean): Identity {
   if (!allowed) throw new Refused("anonymous", "clients have to say who they are here");
   if (isKnown && user !== undefined && user !== "") throw new Refused("credentials", "there is a user name and no password");
-  return { user: undefined, groups: loopback || address === undefined ? [OPERATORS] : [], proof: "none" };
+  return { user: undefined, groups: isLocal ? [OPERATORS] : [], proof: "none" };
 }
 
 function certified({ users, certificateIdentity }: Ways, { commonName, names }: NonNullable<Arrival["certificate"]>): Identity {
-  const user = certificateIdentity === "common-name" ? commonName : names[0]?.replace(/^(?:DNS|URI|email|IP Address):/i, "");
+  const user = certificateIdentity === "common-name" ? commonName : firstName(names);
   if (user === undefined || user === "")
     throw new Refused("credentials", `the certificate has no ${certificateIdentity.replace("-", " ")}`);
   return { user, groups: users.get(user)?.groups ?? [], proof: "certificate" };
+}
+
+/**
+ * Without its kind. Names of other kinds, such as those of directories, are passed over: Node does not say all of them, and what it says of two devices
+ * could be the same. One in quotes is JSON.
+ */
+function firstName(names: readonly string[]): string | undefined {
+  for (const name of names) {
+    const [, text] = /^(?:DNS|URI|email|IP Address):(.+)$/is.exec(name) ?? [];
+    if (text !== undefined) return text.startsWith('"') ? (JSON.parse(text) as string) : text;
+  }
+  return undefined;
 }

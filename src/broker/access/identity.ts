@@ -22,5 +22,5 @@ export interface Subject {
   readonly address: string | undefined;
 }
 
-/** Its members may read `$SYS`. Clients on loopback that do not say who they are belong to it. */
+/** Its members may read `$SYS`. Clients on loopback and Unix sockets that do not say who they are belong to it. */
 export const OPERATORS = "operators";

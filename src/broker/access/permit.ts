@@ -1,4 +1,4 @@
-import { sharedFilter } from "../filters.ts";
+import { filterAsSent, sharedFilter } from "../filters.ts";
 import { type Entry, firstMatch, gapOf } from "./coverage.ts";
 import { OPERATORS, type Subject } from "./identity.ts";
 import { widened, withPlaceholders } from "./placeholders.ts";
@@ -52,6 +52,7 @@ export class Permit {
     return this.#entries === undefined || this.#known(this.#received, "subscribe", topic);
   }
 
+  /** Of a shared subscription what its members get counts, whether it is as its client sent it or as the engine and stored sessions have it. */
   maySubscribe(filter: string): boolean {
     return remembered(this.#subscribed, filter, () => this.subscribing(filter).allowed);
   }
@@ -66,7 +67,7 @@ export class Permit {
   }
 
   subscribing(filter: string): Decision {
-    const shared = sharedFilter(filter);
+    const shared = sharedFilter(filterAsSent(filter));
     if (shared !== undefined) return this.subscribing(shared.filter);
     if (filter.startsWith("$")) return reserved(filter, this.#operator);
     if (this.#entries === undefined) return OPEN;
@@ -102,6 +103,11 @@ function remembered(known: Map<string, boolean>, text: string, decide: () => boo
   if (known.size >= KNOWN_MAX) known.clear();
   known.set(text, decided);
   return decided;
+}
+
+/** Of a client that is nobody any more. */
+export function nothingPermitted(subject: Subject): Permit {
+  return new Permit({ ...subject, groups: [] }, [], false);
 }
 
 const NONE = { publish: [], subscribe: [], retain: [] };

@@ -110,8 +110,10 @@ export class Listener {
   }
 
   #take(socket: Socket): void {
-    const { connectionsMax, handshakesMax, tls, webSocket, proxies } = this.#rules;
+    const { at, connectionsMax, handshakesMax, tls, webSocket, proxies } = this.#rules;
     socket.on("error", () => undefined); // Whoever has the connection hears of its end.
+    // It was reset before it was taken. What it has sent is still there, and nobody knows who has sent it.
+    if (!("socket" in at) && peerOf(socket) === undefined) return void socket.destroy();
     const most = this.#open.size >= connectionsMax ? "connections" : this.#handshakes >= handshakesMax ? "handshakes" : undefined;
     if (most !== undefined) {
       this.#refused++;
@@ -196,13 +198,13 @@ function arrivalOf({ name, at, anonymous }: ListenerRules, { socket, source, cer
   const peer = peerOf(socket);
   const address = source?.kind === "client" ? source.address : peer;
   // What a proxy on another machine calls its loopback is not ours, and of whom it knows nothing may come from anywhere.
-  const loopback = [peer, address].every((each) => each !== undefined && isLoopback(each)) && source?.kind !== "unknown";
-  const isLocal = loopback || "socket" in at;
+  const isLoopbackOnly = [peer, address].every((each) => each !== undefined && isLoopback(each)) && source?.kind !== "unknown";
+  const isLocal = isLoopbackOnly || "socket" in at;
   return {
     listener: name,
     anonymous: anonymous === "all" || (anonymous === "local" && isLocal),
     address,
-    loopback,
+    isLocal,
     ...(certificate === undefined ? {} : { certificate }),
   };
 }

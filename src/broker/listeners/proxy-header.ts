@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { canonicalAddress } from "../../core/addresses.ts";
 
 /**
@@ -28,7 +29,10 @@ export type ProxySource = { readonly kind: "local" | "unknown" } | { readonly ki
 export async function readProxyHeader(socket: Socket): Promise<ProxySource> {
   const head = await take(socket, HEAD_BYTES);
   const length = restLength(head);
-  return sourceOf(head, await take(socket, length));
+  const source = sourceOf(head, await take(socket, length));
+  // Only then does a stream that nobody listens to any more know it, and tell the next listener of what it has.
+  await nextTurn();
+  return source;
 }
 
 /** How long what follows the first 16 bytes is. */

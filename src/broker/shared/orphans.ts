@@ -1,4 +1,4 @@
-import { type QueuedPacket, type SentIds, SessionShelf, type ShelfParts } from "../session-shelf.ts";
+import { type QueuedPacket, SessionShelf, type ShelfParts } from "../session-shelf.ts";
 import type { SharedGroups, SharedPacket } from "./groups.ts";
 
 /** How many are read at once. */
@@ -16,16 +16,17 @@ export async function passOn(client: string, parts: ShelfParts, groups: SharedGr
   while (from !== undefined) {
     const packets = await shelf.read(from, READ_MAX);
     // No more is read than members that are connected can take.
-    await Promise.all(packets.flatMap((packet) => orphanOf(packet, sent) ?? []).map((orphan) => groups.redeliver(orphan, client)));
+    const orphans = packets.flatMap((packet) => orphanOf(packet, sent.has(packet.number)) ?? []);
+    await Promise.all(orphans.map((orphan) => groups.redeliver(orphan, client)));
     from = packets.length < READ_MAX ? undefined : packets.at(-1)?.next;
   }
 }
 
-/** The message, if it is from a group and another member may get it. */
-function orphanOf(packet: QueuedPacket, sent: SentIds): SharedPacket | undefined {
+/** The message, if it is from a group and another member may get it. `isSent` says whether its client was sent it. */
+export function orphanOf(packet: QueuedPacket, isSent: boolean): SharedPacket | undefined {
   if (packet.cmd !== "publish") return undefined;
-  const { number, next: _, messageId, shared, messageExpiry, properties, ...message } = packet;
-  const isTaken = message.qos === 2 && (sent.has(number) || messageId !== undefined);
+  const { number: _number, next: _next, messageId, shared, messageExpiry, properties, ...message } = packet;
+  const isTaken = message.qos === 2 && (isSent || messageId !== undefined);
   if (shared === undefined || isTaken || (messageExpiry ?? Infinity) <= Date.now()) return undefined;
   const rest = { ...(properties === undefined ? {} : { properties }), ...(messageExpiry === undefined ? {} : { messageExpiry }) };
   return { ...message, ...rest, qos: message.qos === 2 ? 2 : 1, dup: false, shared };

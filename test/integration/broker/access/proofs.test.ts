@@ -49,7 +49,7 @@ function clientOf(id: string): Client {
 
 describe("a client certificate", () => {
   const certificate = { commonName: "pump-3", names: ["DNS:pump-3.example.com", "URI:urn:pump"], fingerprint: "f", serial: "1" };
-  const arrival: Arrival = { listener: "tls", anonymous: false, address: "10.0.0.3", loopback: false, certificate };
+  const arrival: Arrival = { listener: "tls", anonymous: false, address: "10.0.0.3", isLocal: false, certificate };
   const none = { user: undefined, password: undefined };
 
   async function admitted(access: Access, from: Arrival, credentials = none): Promise<unknown> {
@@ -78,7 +78,7 @@ describe("a client certificate", () => {
     const { certificate: _, ...bare } = arrival;
     await expect(admitted(access, bare)).rejects.toMatchObject({ reasonCode: 0x87, returnCode: 5 });
     expect(await admitted(access, { ...bare, anonymous: true })).toEqual({ user: undefined, groups: [], proof: "none" });
-    expect(await admitted(access, { ...bare, anonymous: true, loopback: true })).toMatchObject({ groups: ["operators"] });
+    expect(await admitted(access, { ...bare, anonymous: true, isLocal: true })).toMatchObject({ groups: ["operators"] });
   });
 });
 
