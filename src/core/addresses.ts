@@ -48,14 +48,27 @@ nobody.addSubnet("ff00::", 8, "ipv6");
 
 /** The address in one form: without a zone, in lower case, and one of version 4 within version 6 (mapped, or behind NAT64) as version 4. */
 export function canonicalAddress(text: string): string | undefined {
-  const bare = text.replace(/^\[|\]$/g, "").replace(/%.*$/, "");
-  if (isIPv4(bare)) return bare;
-  if (!isIPv6(bare)) return undefined;
-  const address = new URL(`http://[${bare}]/`).hostname.slice(1, -1);
-  const [, high, low] = /^(?:::ffff:|64:ff9b::)([\da-f]{1,4}):([\da-f]{1,4})$/.exec(address) ?? [];
+  const address = shortAddress(text);
+  const [, high, low] = /^(?:::ffff:|64:ff9b::)([\da-f]{1,4}):([\da-f]{1,4})$/.exec(address ?? "") ?? [];
   if (high === undefined || low === undefined) return address;
   const [a, b] = [Number.parseInt(high, 16), Number.parseInt(low, 16)];
   return [a >> 8, a & 255, b >> 8, b & 255].join(".");
+}
+
+/**
+ * The same of the other end of a connection, except that one behind NAT64 which claims to be loopback stays one of version 6: whoever sends from it is
+ * somewhere in the network (RFC 6052, 3.1, allows nobody to).
+ */
+export function peerAddress(text: string): string | undefined {
+  const address = canonicalAddress(text);
+  const short = shortAddress(text);
+  return address !== undefined && isLoopback(address) && short?.startsWith("64:") === true ? short : address;
+}
+
+function shortAddress(text: string): string | undefined {
+  const bare = text.replace(/^\[|\]$/g, "").replace(/%.*$/, "");
+  if (isIPv4(bare)) return bare;
+  return isIPv6(bare) ? new URL(`http://[${bare}]/`).hostname.slice(1, -1) : undefined;
 }
 
 /** An address, or a network such as `10.0.0.0/8`; undefined for what is neither. */

@@ -1,6 +1,6 @@
 import { createServer, isIPv4, type Server, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { canonicalAddress, isLoopback } from "../../core/addresses.ts";
+import { isLoopback, peerAddress } from "../../core/addresses.ts";
 import { messageOf } from "../../core/errors.ts";
 import { authority, listen } from "../../core/listen.ts";
 import type { Logger } from "../../core/log.ts";
@@ -186,7 +186,7 @@ export class Listener {
 
 /** The other end, which may be a proxy; undefined on a Unix socket. */
 function peerOf({ remoteAddress }: Socket): string | undefined {
-  return canonicalAddress(remoteAddress ?? "");
+  return peerAddress(remoteAddress ?? "");
 }
 
 function isAmong(proxies: NonNullable<ListenerRules["proxies"]>, peer: string | undefined): boolean {

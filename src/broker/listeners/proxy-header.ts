@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { canonicalAddress } from "../../core/addresses.ts";
+import { peerAddress } from "../../core/addresses.ts";
 
 /**
  * The header of version 2 that a load balancer sends before what its client sends:
@@ -60,7 +60,7 @@ function sourceOf(head: Buffer, rest: Buffer): ProxySource {
 
 function address6(rest: Buffer): string | undefined {
   const groups = Array.from({ length: 8 }, (_, index) => rest.readUInt16BE(index * 2).toString(16));
-  return canonicalAddress(groups.join(":"));
+  return peerAddress(groups.join(":"));
 }
 
 /** Leaves everything after these bytes in the stream. */

@@ -19,6 +19,7 @@ import { PROXY_SIGNATURE, proxyHeader, proxyTo } from "../../../support/proxy.ts
 const TCP4 = proxyHeader(0x21, 0x11, [203, 0, 113, 9, 127, 0, 0, 1, 0x30, 0x39, 0x07, 0x5b]);
 const TCP6 = proxyHeader(0x21, 0x21, [...Buffer.from("20010db8000000000000000000000009000000000000000000000000000000013039075b", "hex")]);
 const LOOPBACK4 = proxyHeader(0x21, 0x11, [127, 0, 0, 1, 127, 0, 0, 1, 0x30, 0x39, 0x07, 0x5b]);
+const NAT64 = proxyHeader(0x21, 0x21, [...Buffer.from("0064ff9b00000000000000007f000001000000000000000000000000000000013039075b", "hex")]);
 const LOCAL = proxyHeader(0x20, 0x00, []);
 const UNKNOWN = proxyHeader(0x21, 0x00, []);
 
@@ -70,6 +71,7 @@ describe("a PROXY header", () => {
     ["of IPv4", TCP4, "203.0.113.9", false, false],
     ["of IPv6", TCP6, "2001:db8::9", false, false],
     ["of a client beside the proxy", LOOPBACK4, "127.0.0.1", true, true],
+    ["of one that claims loopback behind NAT64", NAT64, "64:ff9b::7f00:1", false, false],
     ["of the proxy itself", LOCAL, "127.0.0.1", true, true],
     ["of nobody knows whom", UNKNOWN, "127.0.0.1", false, false],
   ] as const)("%s says who comes, and what follows is left whole", async (_what, sent, address, isLocal, anonymous) => {

@@ -228,6 +228,20 @@ describe("limits of a listener", () => {
     expect(statsOf(quick, "ws").failed).toBe(1);
   });
 
+  it("close what has done its handshake and sends no CONNECT, nor one that never ends", async () => {
+    const quick = await site.start({ tls: { type: "tls", ...site.tls }, ws: { type: "ws", ...web } }, { connectMsMax: 100 });
+    const socket = new WebSocket(addressOf(quick, "ws"), ["mqtt"]);
+    const secured = connectTls({ host: "127.0.0.1", port: Number(new URL(addressOf(quick, "tls")).port), ca: site.ca.text });
+    secured.on("error", () => undefined);
+    await Promise.all([once(socket, "open"), once(secured, "secureConnect")]);
+    const closed = [once(socket, "close"), once(secured.resume(), "close")];
+    socket.ping();
+    secured.write(CONNECT.subarray(0, -1));
+    await Promise.all(closed);
+    for (const name of ["tls", "ws"])
+      await eventually(() => expect(statsOf(quick, name)).toMatchObject({ accepted: 1, failed: 0, connections: 0, handshakes: 0 }));
+  });
+
   it("bound connections and handshakes, and count what is above", async () => {
     const small = await site.start({
       few: { type: "tcp", port: 0, connections_max: 1 },
