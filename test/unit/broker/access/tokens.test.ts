@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
@@ -5,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type KeySet, keysFromFile, RemoteKeys } from "../../../../src/broker/access/key-set.ts";
 import { looksLikeToken, type TokenRules, Tokens } from "../../../../src/broker/access/tokens.ts";
 import { silentLogger } from "../../../../src/core/log.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { HandClock } from "../../../support/hand-clock.ts";
 import { TempFolder } from "../../../support/temp-folder.ts";
 
@@ -176,6 +178,7 @@ describe("keys from an address", () => {
     {
       using keys = remote();
       expect(await tokensWith(keys).check(await one.sign())).toMatchObject({ user: "s1" });
+      await eventually(() => expect(existsSync(folder.join("token-keys.json"))).toBe(true)); // They count before they are kept.
     }
     for (const bad of [
       { status: 500, text: "" },
