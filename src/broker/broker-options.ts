@@ -2,6 +2,7 @@ import type { AedesOptions } from "aedes";
 import type { Endpoint } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import type { Access } from "./access/access.ts";
+import type { QueueLimits } from "./bounds/queue-bounds.ts";
 import type { Accept } from "./listeners/listener.ts";
 import { Listeners } from "./listeners/listeners.ts";
 import { defaultRules, type ListenerRules } from "./listeners/rules.ts";
@@ -29,6 +30,8 @@ export interface BrokerOptions {
   readonly inflightMax: number;
   /** Bytes of what clients have sent and the broker is not done with, for all of them together. */
   readonly inflightBytesMax: number;
+  /** Of what waits in the queues of sessions. */
+  readonly queues: QueueLimits;
   /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
   readonly durability: "fsync" | "interval" | "os";
   /** Who may come in and do what. */

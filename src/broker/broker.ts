@@ -9,6 +9,7 @@ import type { Arrival } from "./arrival.ts";
 import { type BrokerOptions, engineOptions, listenersOf } from "./broker-options.ts";
 import { ClientList } from "./client-list.ts";
 import type { ListenerStats } from "../core/listener-stats.ts";
+import type { StoredStats } from "../core/stored-stats.ts";
 import { Copies } from "./copies.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
@@ -158,6 +159,11 @@ export class Broker implements AsyncDisposable {
 
   get listeners(): readonly ListenerStats[] {
     return this.#listeners.stats;
+  }
+
+  /** What is kept for sessions. */
+  get stored(): StoredStats {
+    return this.#store.stats;
   }
 
   get clients(): number {

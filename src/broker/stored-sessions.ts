@@ -2,12 +2,13 @@ import { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
 import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
 import { z } from "zod";
+import type { QueueBounds } from "./bounds/queue-bounds.ts";
 import { codec } from "./codec.ts";
 import type { StoredPacket } from "./copies.ts";
 import type { SessionDatabase } from "./session-database.ts";
 import type { SessionEnd } from "./session-ends.ts";
 import { isSharedKey } from "./filters.ts";
-import { padded, queueKey } from "./session-shelf.ts";
+import { entryBytes, padded, queueKey } from "./session-shelf.ts";
 import type { Choice, SharedGroups } from "./shared/groups.ts";
 import { type SessionWrite, SessionWrites } from "./session-writes.ts";
 import { type StoredSubscription, SubscriptionIndex } from "./subscription-index.ts";
@@ -21,6 +22,8 @@ const storedSubscription = z.object({
   subscriptionIdentifier: z.number().nullish(),
 });
 
+const sentPlace = z.object({ brokerCounter: z.number() });
+
 const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.number().optional() });
 
 /**
@@ -31,12 +34,14 @@ const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.numb
 export class StoredSessions extends AsyncLevelPersistence {
   /** Of the queues. */
   readonly writes: SessionWrites;
+  protected readonly bounds: QueueBounds;
   readonly #database: SessionDatabase;
   readonly #index = new SubscriptionIndex();
 
-  constructor(database: SessionDatabase) {
+  constructor(database: SessionDatabase, bounds: QueueBounds) {
     super(database);
     this.#database = database;
+    this.bounds = bounds;
     this.writes = new SessionWrites(database);
   }
 
@@ -44,6 +49,17 @@ export class StoredSessions extends AsyncLevelPersistence {
     await super.setup(broker);
     for await (const bytes of this.#database.values({ gte: "subscriptions:", lt: "subscriptions;" }))
       this.#index.set(storedSubscription.parse(codec.decode(bytes)));
+    await this.#countQueues();
+  }
+
+  async #countQueues(): Promise<void> {
+    const queues = { gte: "outgoing:", lt: "outgoing;", fillCache: false };
+    for await (const [key, value] of this.#database.iterator(queues)) this.bounds.load(key, value);
+    for await (const [key, value] of this.#database.iterator({ gte: "outgoing-id:", lt: "outgoing-id;" })) {
+      const [, name = ""] = key.split(":");
+      this.bounds.sent(decodeURIComponent(name), sentPlace.parse(codec.decode(value)).brokerCounter);
+    }
+    await this.writes.writeAll(this.bounds.trim());
   }
 
   /** Whether any stored session leaves out what its own client published. */
@@ -79,19 +95,30 @@ export class StoredSessions extends AsyncLevelPersistence {
   /** The writes that put a copy into the queue of each session, once however many of its subscriptions match. */
   protected copiesFor(subscriptions: readonly StoredSubscription[], packet: StoredPacket): readonly SessionWrite[] {
     const shared =
-      this.shared.size === 0 ? [] : this.shared.choices(packet).flatMap((choice) => (choice.isKept ? [copyForMember(choice)] : []));
+      this.shared.size === 0 ? [] : this.shared.choices(packet).flatMap((choice) => (choice.isKept ? this.#copyForMember(choice) : []));
     const clients = new Set<string>();
     for (const { clientId, nl } of subscriptions) if (nl !== true || clientId !== packet.clientId) clients.add(clientId);
     if (clients.size === 0) return shared;
     const value = codec.encode(copyOf(packet));
     const { brokerId, brokerCounter } = packet;
-    const copies = Array.from(clients, (client) => ({ type: "put", key: queueKey(client, brokerId, brokerCounter), value }) as const);
+    const copies: SessionWrite[] = [];
+    for (const client of clients) {
+      const key = queueKey(client, brokerId, brokerCounter);
+      copies.push({ type: "put", key, value });
+      for (const removed of this.bounds.add(client, brokerCounter, entryBytes(key, value))) copies.push(removed);
+    }
     return shared.length === 0 ? copies : [...copies, ...shared];
   }
 
   /** Writes the message into the queue of the member that was chosen for it. */
   async keep(choice: Choice): Promise<void> {
-    await this.writes.write(copyForMember(choice));
+    await this.writes.writeAll(this.#copyForMember(choice));
+  }
+
+  #copyForMember({ clientId, packet }: Choice): readonly SessionWrite[] {
+    const value = codec.encode({ ...copyOf(packet), shared: packet.shared });
+    const key = queueKey(clientId, packet.brokerId, packet.brokerCounter);
+    return [{ type: "put", key, value }, ...this.bounds.add(clientId, packet.brokerCounter, entryBytes(key, value))];
   }
 
   /** Whether the packet id of a client's QoS 2 message is here. */
@@ -111,7 +138,9 @@ export class StoredSessions extends AsyncLevelPersistence {
       if (any !== undefined) await this.#database.clear(range);
       return any !== undefined;
     });
-    return (await Promise.all(cleared)).includes(true);
+    const found = (await Promise.all(cleared)).includes(true);
+    this.bounds.clear(id);
+    return found;
   }
 
   /** How many messages are in the queue of a session, at most `max`. */
@@ -143,11 +172,6 @@ export class StoredSessions extends AsyncLevelPersistence {
 
 function endKey(id: string): string {
   return `expiry:${encodeURIComponent(id)}`;
-}
-
-function copyForMember({ clientId, packet }: Choice): SessionWrite {
-  const value = codec.encode({ ...copyOf(packet), shared: packet.shared });
-  return { type: "put", key: queueKey(clientId, packet.brokerId, packet.brokerCounter), value };
 }
 
 /** What of a packet is kept in a queue. */

@@ -1,0 +1,31 @@
+import type { ConfigTable } from "./config-table.ts";
+
+/** What the broker keeps on disk for its clients. Part of the table of the gateway. */
+export const STORED_TABLE = {
+  "mqtt.queue_messages_max": {
+    type: "int",
+    default: 100_000,
+    min: 1,
+    max: 10_000_000,
+    unit: "messages",
+    description:
+      "Messages that wait for one session while its client is away or slow; above it the one that has waited longest is dropped. " +
+      "Counted as `queue-messages`. What was sent and is not acknowledged does not count here, and is never dropped.",
+  },
+  "mqtt.queue_bytes_max": {
+    type: "size",
+    default: 256 * 1024 ** 2,
+    min: 1024,
+    max: 1024 ** 4,
+    description: "The same in bytes, with topics, properties and some 300 bytes for each message; counted as `queue-bytes`.",
+  },
+  "mqtt.queues_bytes_max": {
+    type: "size",
+    default: 512 * 1024 ** 2,
+    min: 1024,
+    max: 1024 ** 4,
+    description:
+      "The same for all sessions together; above it what has waited longest is dropped of the session that has most waiting, a sixty-fourth of this at once. " +
+      "Counted as `queues-bytes`.",
+  },
+} as const satisfies ConfigTable;

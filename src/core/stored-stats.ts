@@ -1,0 +1,17 @@
+/** Why the broker did not keep a message that it took, by the setting. Closed, because scripts and alerts match on it. */
+export const BROKER_DROP_REASONS = ["queue-messages", "queue-bytes", "queues-bytes"] as const;
+export type BrokerDropReason = (typeof BROKER_DROP_REASONS)[number];
+
+/** What was dropped for one reason since the process started. */
+export interface BrokerDropped {
+  readonly reason: BrokerDropReason;
+  readonly count: number;
+}
+
+/** What the broker keeps on disk for sessions. */
+export interface StoredStats {
+  /** In the queues of all sessions, also what was sent and is not acknowledged. */
+  readonly queuedMessages: number;
+  readonly queuedBytes: number;
+  readonly drops: readonly BrokerDropped[];
+}
