@@ -3,6 +3,7 @@ import type { Endpoint } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import type { Access } from "./access/access.ts";
 import type { QueueLimits } from "./bounds/queue-bounds.ts";
+import type { RetainedLimits } from "./bounds/retained-messages.ts";
 import type { Accept } from "./listeners/listener.ts";
 import { Listeners } from "./listeners/listeners.ts";
 import { defaultRules, type ListenerRules } from "./listeners/rules.ts";
@@ -32,6 +33,8 @@ export interface BrokerOptions {
   readonly inflightBytesMax: number;
   /** Of what waits in the queues of sessions. */
   readonly queues: QueueLimits;
+  /** Of retained messages, all together. */
+  readonly retained: RetainedLimits;
   /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
   readonly durability: "fsync" | "interval" | "os";
   /** Who may come in and do what. */

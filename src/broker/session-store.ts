@@ -5,7 +5,8 @@ import type { Logger } from "../core/log.ts";
 import type { StoredStats } from "../core/stored-stats.ts";
 import { admittedOf } from "./access/admitted.ts";
 import { BrokerDrops } from "./bounds/broker-drops.ts";
-import { QueueBounds, type QueueLimits } from "./bounds/queue-bounds.ts";
+import type { QueueLimits } from "./bounds/queue-bounds.ts";
+import type { RetainedLimits } from "./bounds/retained-messages.ts";
 import { asError, type StoredPacket } from "./copies.ts";
 import { forwarderOf } from "./forward.ts";
 import { InOrder } from "./in-order.ts";
@@ -43,6 +44,7 @@ export interface SessionStoreOptions {
   readonly location: string;
   readonly durability: "fsync" | "interval" | "os";
   readonly queues: QueueLimits;
+  readonly retained: RetainedLimits;
   /** Called after each sync, with what the power can be cut after. */
   readonly synced?: (location: string) => Promise<void>;
 }
@@ -93,9 +95,9 @@ export class SessionStore extends StoredSessions {
   #broken = false;
 
   private constructor({ database, ledger, logger, failed, files, sync, options }: Parts) {
-    const { gateway, durability, queues: limits } = options;
+    const { gateway, durability, queues: limits, retained } = options;
     const drops = new BrokerDrops(logger);
-    super(database, new QueueBounds({ gateway, limits, dropped: (reason, client) => drops.count(reason, { client }) }));
+    super(database, { queues: { gateway, limits }, retained, drops });
     this.#drops = drops;
     this.#database = database;
     this.#ledger = ledger;
@@ -157,6 +159,7 @@ export class SessionStore extends StoredSessions {
 
   async close(): Promise<void> {
     this.#drops.close();
+    this.retained.close();
     await this.writes.flushed();
     await this.#sync.close();
     await this.#files.close();
@@ -220,8 +223,10 @@ export class SessionStore extends StoredSessions {
 
   /** What is kept, and what was not since the start. */
   get stats(): StoredStats {
-    const { messages, bytes } = this.bounds.usage;
-    return { queuedMessages: messages, queuedBytes: bytes, drops: this.#drops.all() };
+    const { bounds, retained } = this;
+    const { messages, bytes } = bounds.usage;
+    const kept = { retainedMessages: retained.usage.messages, retainedBytes: retained.usage.bytes };
+    return { queuedMessages: messages, queuedBytes: bytes, ...kept, drops: this.#drops.all() };
   }
 
   override async storeRetained(packet: object): Promise<void> {

@@ -2,7 +2,9 @@ import { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
 import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
 import { z } from "zod";
-import type { QueueBounds } from "./bounds/queue-bounds.ts";
+import type { BrokerDrops } from "./bounds/broker-drops.ts";
+import { QueueBounds, type QueueLimits } from "./bounds/queue-bounds.ts";
+import { RETAINED, type RetainedLimits, RetainedMessages, type RetainedPacket } from "./bounds/retained-messages.ts";
 import { codec } from "./codec.ts";
 import type { StoredPacket } from "./copies.ts";
 import type { SessionDatabase } from "./session-database.ts";
@@ -22,6 +24,12 @@ const storedSubscription = z.object({
   subscriptionIdentifier: z.number().nullish(),
 });
 
+export interface StoredParts {
+  readonly queues: { readonly gateway: string; readonly limits: QueueLimits };
+  readonly retained: RetainedLimits;
+  readonly drops: BrokerDrops;
+}
+
 const sentPlace = z.object({ brokerCounter: z.number() });
 
 const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.number().optional() });
@@ -35,14 +43,16 @@ export class StoredSessions extends AsyncLevelPersistence {
   /** Of the queues. */
   readonly writes: SessionWrites;
   protected readonly bounds: QueueBounds;
+  protected readonly retained: RetainedMessages;
   readonly #database: SessionDatabase;
   readonly #index = new SubscriptionIndex();
 
-  constructor(database: SessionDatabase, bounds: QueueBounds) {
+  constructor(database: SessionDatabase, { queues, retained, drops }: StoredParts) {
     super(database);
     this.#database = database;
-    this.bounds = bounds;
+    this.bounds = new QueueBounds({ ...queues, dropped: (reason, client) => drops.count(reason, { client }) });
     this.writes = new SessionWrites(database);
+    this.retained = new RetainedMessages({ limits: retained, writes: this.writes, dropped: (reason, about) => drops.count(reason, about) });
   }
 
   override async setup(broker: Aedes): Promise<void> {
@@ -50,6 +60,8 @@ export class StoredSessions extends AsyncLevelPersistence {
     for await (const bytes of this.#database.values({ gte: "subscriptions:", lt: "subscriptions;" }))
       this.#index.set(storedSubscription.parse(codec.decode(bytes)));
     await this.#countQueues();
+    for await (const [key, value] of this.#database.iterator({ ...RETAINED, fillCache: false })) this.retained.load(key, value);
+    await this.retained.sweep();
   }
 
   async #countQueues(): Promise<void> {
@@ -163,10 +175,14 @@ export class StoredSessions extends AsyncLevelPersistence {
     for await (const bytes of this.#database.values({ gte: "expiry:", lt: "expiry;" })) yield sessionEnd.parse(codec.decode(bytes));
   }
 
+  override storeRetained(packet: object): Promise<void> {
+    return this.retained.store(packet as RetainedPacket);
+  }
+
   /** Nothing that was kept is sent for a shared subscription (MQTT 5, 4.8.2). */
   override createRetainedStreamCombi(patterns: readonly string[]): Readable {
     const own = patterns.filter((pattern) => !isSharedKey(pattern));
-    return own.length === 0 ? Readable.from([]) : Readable.from(withoutNulls(super.createRetainedStreamCombi(own)));
+    return own.length === 0 ? Readable.from([]) : Readable.from(current(super.createRetainedStreamCombi(own)));
   }
 }
 
@@ -191,9 +207,11 @@ function copyOf({ brokerId, brokerCounter, topic, payload, qos, retain, properti
   };
 }
 
-/** Packets that were kept by earlier versions may have properties without a value. */
-async function* withoutNulls(packets: AsyncIterable<object>): AsyncGenerator<object> {
+/** Those that have not expired. Packets that were kept by earlier versions may have properties without a value. */
+async function* current(packets: AsyncIterable<object>): AsyncGenerator<object> {
   for await (const packet of packets) {
+    const expiry: unknown = Reflect.get(packet, "messageExpiry");
+    if (typeof expiry === "number" && expiry <= Date.now()) continue;
     const properties: unknown = Reflect.get(packet, "properties");
     if (typeof properties !== "object" || properties === null) yield packet;
     else yield { ...packet, properties: Object.fromEntries(Object.entries(properties).filter(([, value]) => value !== null)) };

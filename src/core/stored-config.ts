@@ -28,4 +28,22 @@ export const STORED_TABLE = {
       "The same for all sessions together; above it what has waited longest is dropped of the session that has most waiting, a sixty-fourth of this at once. " +
       "Counted as `queues-bytes`.",
   },
+  "mqtt.retained_max": {
+    type: "int",
+    default: 100_000,
+    min: 0,
+    max: 10_000_000,
+    unit: "messages",
+    description:
+      "Retained messages, one for each topic. Above it one with a new topic is delivered and not kept, and counted as `retained-messages`.",
+  },
+  "mqtt.retained_bytes_max": {
+    type: "size",
+    default: 256 * 1024 ** 2,
+    min: 0,
+    max: 1024 ** 4,
+    description:
+      "The same in bytes, with topics, properties and some 300 bytes for each message; counted as `retained-bytes`. " +
+      "What was retained before for the topic of a message that has no room is deleted.",
+  },
 } as const satisfies ConfigTable;

@@ -1,5 +1,5 @@
 /** Why the broker did not keep a message that it took, by the setting. Closed, because scripts and alerts match on it. */
-export const BROKER_DROP_REASONS = ["queue-messages", "queue-bytes", "queues-bytes"] as const;
+export const BROKER_DROP_REASONS = ["queue-messages", "queue-bytes", "queues-bytes", "retained-messages", "retained-bytes"] as const;
 export type BrokerDropReason = (typeof BROKER_DROP_REASONS)[number];
 
 /** What was dropped for one reason since the process started. */
@@ -8,10 +8,12 @@ export interface BrokerDropped {
   readonly count: number;
 }
 
-/** What the broker keeps on disk for sessions. */
+/** What the broker keeps on disk for its clients. */
 export interface StoredStats {
   /** In the queues of all sessions, also what was sent and is not acknowledged. */
   readonly queuedMessages: number;
   readonly queuedBytes: number;
+  readonly retainedMessages: number;
+  readonly retainedBytes: number;
   readonly drops: readonly BrokerDropped[];
 }

@@ -21,6 +21,8 @@ const GATEWAY: readonly Metric<GatewayStats>[] = [
   ),
   gauge("queued_messages", "Messages in the queues of MQTT sessions.", (s) => s.broker.stored.queuedMessages),
   gauge("queued_bytes", "Bytes in the queues of MQTT sessions.", (s) => s.broker.stored.queuedBytes),
+  gauge("retained_messages", "Retained MQTT messages.", (s) => s.broker.stored.retainedMessages),
+  gauge("retained_bytes", "Bytes of retained MQTT messages.", (s) => s.broker.stored.retainedBytes),
   counter("journal_appended_total", "Messages appended to the journal.", (s) => s.journal.appended),
   counter("journal_commits_total", "Handled messages whose effects were committed.", (s) => s.journal.commits),
   gauge("journal_seq", "Newest position of the journal.", (s) => s.journal.seq),

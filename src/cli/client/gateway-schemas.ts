@@ -82,6 +82,8 @@ const functionStats = z.object({
 const storedStats = z.looseObject({
   queuedMessages: counter,
   queuedBytes: counter,
+  retainedMessages: counter,
+  retainedBytes: counter,
   drops: z.array(z.object({ reason: z.enum(BROKER_DROP_REASONS), count: counter })),
 });
 
@@ -99,7 +101,7 @@ export const gatewayStatsSchema = z.looseObject({
     inflightBytes: counter,
     inflightWaits: counter,
     listeners: z.array(listenerStats).readonly().default([]),
-    stored: storedStats.default({ queuedMessages: 0, queuedBytes: 0, drops: [] }),
+    stored: storedStats.default({ queuedMessages: 0, queuedBytes: 0, retainedMessages: 0, retainedBytes: 0, drops: [] }),
   }),
   journal: z.looseObject({
     appended: counter,
