@@ -233,6 +233,7 @@ function createBroker(config: GatewayConfig, to: { intake: Intake; access: Acces
     clientsMax: mqtt.clients_max,
     inflightMax: mqtt.inflight_max,
     inflightBytesMax: mqtt.inflight_bytes_max,
+    sessions: { max: mqtt.sessions_max, ageSecondsMax: Math.ceil(mqtt.session_age_max / 1_000) },
     retained: { messagesMax: mqtt.retained_max, bytesMax: mqtt.retained_bytes_max },
     queues: { messagesMax: mqtt.queue_messages_max, bytesMax: mqtt.queue_bytes_max, totalBytesMax: mqtt.queues_bytes_max },
     durability: journal.durability,

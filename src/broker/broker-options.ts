@@ -7,6 +7,7 @@ import type { RetainedLimits } from "./bounds/retained-messages.ts";
 import type { Accept } from "./listeners/listener.ts";
 import { Listeners } from "./listeners/listeners.ts";
 import { defaultRules, type ListenerRules } from "./listeners/rules.ts";
+import type { SessionLimits } from "./session-ends.ts";
 
 /** The topic, packet type and property sizes that may come on top of a payload. */
 const PACKET_OVERHEAD_BYTES = 128 * 1024;
@@ -35,6 +36,8 @@ export interface BrokerOptions {
   readonly queues: QueueLimits;
   /** Of retained messages, all together. */
   readonly retained: RetainedLimits;
+  /** Of sessions whose clients are away. */
+  readonly sessions: SessionLimits;
   /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
   readonly durability: "fsync" | "interval" | "os";
   /** Who may come in and do what. */
@@ -57,6 +60,7 @@ export function engineOptions(options: BrokerOptions): AedesOptions {
     receiveMaximum: options.inflightMax,
     maxClientsIdLength: 256,
     topicAliasMaximum: 100,
+    sessionExpiryIntervalLimit: options.sessions.ageSecondsMax,
     connectTimeout: options.connectMsMax ?? CONNECT_MS_MAX,
   };
 }

@@ -137,9 +137,10 @@ export class Broker implements AsyncDisposable {
     const clear = async (client: string): Promise<void> => {
       await Promise.all([intake.ledger.clear(client), store.clear(client)]);
     };
-    const ends = new SessionEnds(store, logger);
     const has = (client: string): boolean => ends.has(client) || store.has(client);
     const open = new OpenMessages({ clear, has, endWill: (client) => aedes.endWill(client) }, options, logger);
+    const ended = (client: string): void => store.drops.count("sessions", { client });
+    const ends = new SessionEnds(store, { limits: options.sessions, isComing: (client) => open.isComing(client), ended }, logger);
     const broker = new Broker({ aedes, emitter, store, open, ends }, options, logger);
     broker.#guard(options, intake, logger);
     await aedes.listen();
@@ -163,7 +164,7 @@ export class Broker implements AsyncDisposable {
 
   /** What is kept for sessions. */
   get stored(): StoredStats {
-    return this.#store.stats;
+    return { sessionsAway: this.#ends.away, ...this.#store.stats };
   }
 
   get clients(): number {

@@ -76,6 +76,7 @@ export const DUPLICATE = Symbol("duplicate");
 export class SessionStore extends StoredSessions {
   /** Rejects when the disk refuses a write: nothing can be stored any more. */
   readonly failed: Promise<never>;
+  readonly drops: BrokerDrops;
   readonly #database: SessionDatabase;
   readonly #ledger: ReleaseLedger;
   readonly #logger: Logger;
@@ -85,7 +86,6 @@ export class SessionStore extends StoredSessions {
   readonly #unwanted = new Set<string>();
   readonly #shelves: ShelfParts;
   readonly #queues: SessionQueues;
-  readonly #drops: BrokerDrops;
   /** By client id: what a client sends over one connection must not be overtaken by what it sends over the next. */
   readonly #looked = new InOrder();
   readonly #stored = new InOrder();
@@ -98,7 +98,7 @@ export class SessionStore extends StoredSessions {
     const { gateway, durability, queues: limits, retained } = options;
     const drops = new BrokerDrops(logger);
     super(database, { queues: { gateway, limits }, retained, drops });
-    this.#drops = drops;
+    this.drops = drops;
     this.#database = database;
     this.#ledger = ledger;
     this.#logger = logger;
@@ -158,7 +158,7 @@ export class SessionStore extends StoredSessions {
   }
 
   async close(): Promise<void> {
-    this.#drops.close();
+    this.drops.close();
     this.retained.close();
     await this.writes.flushed();
     await this.#sync.close();
@@ -222,11 +222,11 @@ export class SessionStore extends StoredSessions {
   }
 
   /** What is kept, and what was not since the start. */
-  get stats(): StoredStats {
+  get stats(): Omit<StoredStats, "sessionsAway"> {
     const { bounds, retained } = this;
     const { messages, bytes } = bounds.usage;
     const kept = { retainedMessages: retained.usage.messages, retainedBytes: retained.usage.bytes };
-    return { queuedMessages: messages, queuedBytes: bytes, ...kept, drops: this.#drops.all() };
+    return { queuedMessages: messages, queuedBytes: bytes, ...kept, drops: this.drops.all() };
   }
 
   override async storeRetained(packet: object): Promise<void> {

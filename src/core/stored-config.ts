@@ -2,6 +2,25 @@ import type { ConfigTable } from "./config-table.ts";
 
 /** What the broker keeps on disk for its clients. Part of the table of the gateway. */
 export const STORED_TABLE = {
+  "mqtt.sessions_max": {
+    type: "int",
+    default: 10_000,
+    min: 1,
+    max: 1_000_000,
+    unit: "sessions",
+    description:
+      "Sessions that are kept while their clients are away; above it the one ends whose client has been away longest, as if it had expired. " +
+      "Counted as `sessions`.",
+  },
+  "mqtt.session_age_max": {
+    type: "duration",
+    default: 90 * 86_400_000,
+    min: 1_000,
+    max: 100 * 365 * 86_400_000,
+    description:
+      "How long a session is kept while its client is away. Clients of version 5 that ask for more are told this; before version 5 it is the only end of a " +
+      "session that is not clean.",
+  },
   "mqtt.queue_messages_max": {
     type: "int",
     default: 100_000,

@@ -1,5 +1,12 @@
-/** Why the broker did not keep a message that it took, by the setting. Closed, because scripts and alerts match on it. */
-export const BROKER_DROP_REASONS = ["queue-messages", "queue-bytes", "queues-bytes", "retained-messages", "retained-bytes"] as const;
+/** Why the broker did not keep a session, or a message that it took, by the setting. Closed, because scripts and alerts match on it. */
+export const BROKER_DROP_REASONS = [
+  "sessions",
+  "queue-messages",
+  "queue-bytes",
+  "queues-bytes",
+  "retained-messages",
+  "retained-bytes",
+] as const;
 export type BrokerDropReason = (typeof BROKER_DROP_REASONS)[number];
 
 /** What was dropped for one reason since the process started. */
@@ -10,6 +17,8 @@ export interface BrokerDropped {
 
 /** What the broker keeps on disk for its clients. */
 export interface StoredStats {
+  /** Sessions whose clients are away. */
+  readonly sessionsAway: number;
   /** In the queues of all sessions, also what was sent and is not acknowledged. */
   readonly queuedMessages: number;
   readonly queuedBytes: number;

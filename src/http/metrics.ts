@@ -19,6 +19,7 @@ const GATEWAY: readonly Metric<GatewayStats>[] = [
     "Times that a client was not read further because of mqtt.inflight_bytes_max.",
     (s) => s.broker.inflightWaits,
   ),
+  gauge("mqtt_sessions_away", "MQTT sessions whose clients are away.", (s) => s.broker.stored.sessionsAway),
   gauge("queued_messages", "Messages in the queues of MQTT sessions.", (s) => s.broker.stored.queuedMessages),
   gauge("queued_bytes", "Bytes in the queues of MQTT sessions.", (s) => s.broker.stored.queuedBytes),
   gauge("retained_messages", "Retained MQTT messages.", (s) => s.broker.stored.retainedMessages),

@@ -67,6 +67,7 @@ export class TestIntake implements Intake {
 
 /** What a gateway has without settings. */
 export const BOUNDS = {
+  sessions: { max: 10_000, ageSecondsMax: 0xff_ff_ff_ff },
   queues: { messagesMax: 100_000, bytesMax: 256 * 1024 ** 2, totalBytesMax: 512 * 1024 ** 2 },
   retained: { messagesMax: 100_000, bytesMax: 256 * 1024 ** 2 },
 };

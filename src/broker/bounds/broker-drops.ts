@@ -43,6 +43,6 @@ export class BrokerDrops {
     const dropped = Object.fromEntries(this.#untold);
     this.#untold = new Map();
     this.#timer = setTimeout(() => this.#tell(), LOG_INTERVAL_MS).unref();
-    this.#logger.warn({ dropped, last: this.#about }, "messages were not kept: a bound of what the broker stores is reached");
+    this.#logger.warn({ dropped, last: this.#about }, "a bound of what the broker stores is reached, and something was not kept");
   }
 }

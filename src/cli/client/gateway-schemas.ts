@@ -80,6 +80,7 @@ const functionStats = z.object({
 /** Members that a later gateway adds are kept, so that `--json` shows all there is. */
 /** Gateways of earlier versions do not tell. */
 const storedStats = z.looseObject({
+  sessionsAway: counter,
   queuedMessages: counter,
   queuedBytes: counter,
   retainedMessages: counter,
@@ -101,7 +102,7 @@ export const gatewayStatsSchema = z.looseObject({
     inflightBytes: counter,
     inflightWaits: counter,
     listeners: z.array(listenerStats).readonly().default([]),
-    stored: storedStats.default({ queuedMessages: 0, queuedBytes: 0, retainedMessages: 0, retainedBytes: 0, drops: [] }),
+    stored: storedStats.default({ sessionsAway: 0, queuedMessages: 0, queuedBytes: 0, retainedMessages: 0, retainedBytes: 0, drops: [] }),
   }),
   journal: z.looseObject({
     appended: counter,

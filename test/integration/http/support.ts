@@ -26,6 +26,7 @@ export const STATS: GatewayStats = {
       { name: "field", address: "mqtts://0.0.0.0:8883", connections: 2, handshakes: 1, accepted: 11, refused: 5, failed: 6 },
     ],
     stored: {
+      sessionsAway: 5,
       queuedMessages: 13,
       queuedBytes: 4096,
       retainedMessages: 14,

@@ -32,7 +32,7 @@ export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {
       inflightBytes: 0,
       inflightWaits: 0,
       listeners: [],
-      stored: { queuedMessages: 0, queuedBytes: 0, retainedMessages: 0, retainedBytes: 0, drops: [] },
+      stored: { sessionsAway: 0, queuedMessages: 0, queuedBytes: 0, retainedMessages: 0, retainedBytes: 0, drops: [] },
     },
     journal: {
       appended: 1,
