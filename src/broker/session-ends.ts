@@ -13,6 +13,8 @@ export interface SessionEnd {
 interface Shelf {
   storeEnd(end: SessionEnd): Promise<void>;
   deleteEnd(id: string): Promise<void>;
+  /** Takes what is stored of its subscriptions away. */
+  endSubscriptions(id: string): Promise<void>;
   ends(): AsyncIterable<SessionEnd>;
 }
 
@@ -84,7 +86,7 @@ export class SessionEnds {
       if (secondsOf(client) === 0) this.#forget(client.id);
       else this.#left(client, aedes);
     });
-    aedes.on("sessionExpired", ({ id }) => this.#forget(id));
+    aedes.on("sessionExpired", ({ id }) => this.#expired(id));
   }
 
   /** Resolves when everything that was to be kept is. */
@@ -128,6 +130,12 @@ export class SessionEnds {
 
   #keep(client: Client, since: number | undefined): void {
     this.#write(() => this.#shelf.storeEnd({ id: client.id, seconds: secondsOf(client), since }));
+  }
+
+  /** The engine takes subscriptions away too, but not before the broker closes; without its end such a session would stay forever. */
+  #expired(id: string): void {
+    if (this.#sessions.has(id)) this.#write(async () => (this.#sessions.has(id) ? undefined : this.#shelf.endSubscriptions(id)));
+    this.#forget(id);
   }
 
   #forget(id: string): void {

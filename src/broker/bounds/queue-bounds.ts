@@ -34,6 +34,8 @@ export class QueueBounds {
   readonly #queues = new Map<string, QueueLedger>();
   /** Keys of messages that were stored when the gateway had another id, by client and number. */
   readonly #foreign = new Map<string, string>();
+  /** The queue that was read last. */
+  #loading: { readonly prefix: string; readonly client: string; readonly isForeign: boolean } | undefined;
   #messages = 0;
   #bytes = 0;
   #keepsUp: (client: string) => boolean = () => false;
@@ -54,10 +56,18 @@ export class QueueBounds {
 
   /** Counts a message that was found on disk. */
   load(key: string, value: Uint8Array): void {
-    const [, name = "", gateway, number] = key.split(":");
-    const client = decodeURIComponent(name);
-    this.#change(this.#queue(client), (queue) => queue.add(Number(number), entryBytes(key, value)));
-    if (gateway !== this.#parts.gateway) this.#foreign.set(`${Number(number)} ${client}`, key);
+    const end = key.lastIndexOf(":") + 1;
+    const number = Number(key.slice(end));
+    if (this.#loading === undefined || end !== this.#loading.prefix.length || !key.startsWith(this.#loading.prefix)) {
+      const [, name = "", gateway] = key.split(":");
+      this.#loading = { prefix: key.slice(0, end), client: decodeURIComponent(name), isForeign: gateway !== this.#parts.gateway };
+    }
+    const { client, isForeign } = this.#loading;
+    const bytes = entryBytes(key, value);
+    this.#queue(client).add(number, bytes);
+    this.#messages++;
+    this.#bytes += bytes;
+    if (isForeign) this.#foreign.set(`${number} ${client}`, key);
   }
 
   /** What has to go because there is more than there may be, as after a start with lower bounds. */
@@ -167,9 +177,9 @@ export class QueueBounds {
 
   #drop(client: string, queue: QueueLedger, number: number, reason: BrokerDropReason): SessionWrite {
     const { gateway } = this.#parts;
-    const place = `${number} ${client}`;
-    const key = this.#foreign.get(place) ?? queueKey(client, gateway, number);
-    this.#foreign.delete(place);
+    const foreign = this.#foreign.size > 0 ? this.#foreign.get(`${number} ${client}`) : undefined;
+    const key = foreign ?? queueKey(client, gateway, number);
+    if (foreign !== undefined) this.#foreign.delete(`${number} ${client}`);
     this.#change(queue, () => queue.drop(number));
     this.#parts.dropped(reason, client);
     return { type: "del", key };

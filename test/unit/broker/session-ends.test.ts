@@ -11,7 +11,7 @@ it("on a disk that refuses writes the first end that is not stored is logged, an
   const logger = pino({}, { write: (line: string) => void lines.push(line) });
   let isFull = true;
   const write = (): Promise<void> => (isFull ? Promise.reject(new Error("disk full")) : Promise.resolve());
-  const ends = new SessionEnds({ storeEnd: write, deleteEnd: write, async *ends() {} }, PARTS, logger);
+  const ends = new SessionEnds({ storeEnd: write, deleteEnd: write, endSubscriptions: write, async *ends() {} }, PARTS, logger);
   const engine = new EventEmitter();
   await ends.follow(engine as unknown as Engine, 0);
   const come = (count: number): void => {
