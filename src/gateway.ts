@@ -233,6 +233,9 @@ function createBroker(config: GatewayConfig, to: { intake: Intake; access: Acces
     clientsMax: mqtt.clients_max,
     inflightMax: mqtt.inflight_max,
     inflightBytesMax: mqtt.inflight_bytes_max,
+    sessions: { max: mqtt.sessions_max, ageSecondsMax: Math.ceil(mqtt.session_age_max / 1_000) },
+    retained: { messagesMax: mqtt.retained_max, bytesMax: mqtt.retained_bytes_max },
+    queues: { messagesMax: mqtt.queue_messages_max, bytesMax: mqtt.queue_bytes_max, totalBytesMax: mqtt.queues_bytes_max },
     durability: journal.durability,
     access: to.access,
   };
@@ -347,8 +350,8 @@ function listenerAddresses({ listeners }: Broker): Record<string, string> {
   return Object.fromEntries(listeners.slice(1).map(({ name, address }) => [name, address]));
 }
 
-function brokerStats({ clients, counters, inflight, listeners }: Broker): GatewayStats["broker"] {
-  return { clients, ...counters, inflightBytes: inflight.bytes, inflightWaits: inflight.waits, listeners };
+function brokerStats({ clients, counters, inflight, listeners, stored }: Broker): GatewayStats["broker"] {
+  return { clients, ...counters, inflightBytes: inflight.bytes, inflightWaits: inflight.waits, listeners, stored };
 }
 
 function statsOf({ config, journal, broker, runtime, sync, drops, memoryCap, startedAt }: Parts): GatewayStats {

@@ -2,9 +2,12 @@ import type { AedesOptions } from "aedes";
 import type { Endpoint } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import type { Access } from "./access/access.ts";
+import type { QueueLimits } from "./bounds/queue-bounds.ts";
+import type { RetainedLimits } from "./bounds/retained-messages.ts";
 import type { Accept } from "./listeners/listener.ts";
 import { Listeners } from "./listeners/listeners.ts";
 import { defaultRules, type ListenerRules } from "./listeners/rules.ts";
+import type { SessionLimits } from "./session-ends.ts";
 
 /** The topic, packet type and property sizes that may come on top of a payload. */
 const PACKET_OVERHEAD_BYTES = 128 * 1024;
@@ -29,6 +32,12 @@ export interface BrokerOptions {
   readonly inflightMax: number;
   /** Bytes of what clients have sent and the broker is not done with, for all of them together. */
   readonly inflightBytesMax: number;
+  /** Of what waits in the queues of sessions. */
+  readonly queues: QueueLimits;
+  /** Of retained messages, all together. */
+  readonly retained: RetainedLimits;
+  /** Of sessions whose clients are away. */
+  readonly sessions: SessionLimits;
   /** Whether the copies of acknowledged messages survive a power cut: only with `fsync`. A killed process loses none in any case. */
   readonly durability: "fsync" | "interval" | "os";
   /** Who may come in and do what. */
@@ -51,6 +60,7 @@ export function engineOptions(options: BrokerOptions): AedesOptions {
     receiveMaximum: options.inflightMax,
     maxClientsIdLength: 256,
     topicAliasMaximum: 100,
+    sessionExpiryIntervalLimit: options.sessions.ageSecondsMax,
     connectTimeout: options.connectMsMax ?? CONNECT_MS_MAX,
   };
 }

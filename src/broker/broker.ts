@@ -9,6 +9,7 @@ import type { Arrival } from "./arrival.ts";
 import { type BrokerOptions, engineOptions, listenersOf } from "./broker-options.ts";
 import { ClientList } from "./client-list.ts";
 import type { ListenerStats } from "../core/listener-stats.ts";
+import type { StoredStats } from "../core/stored-stats.ts";
 import { Copies } from "./copies.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
@@ -136,9 +137,10 @@ export class Broker implements AsyncDisposable {
     const clear = async (client: string): Promise<void> => {
       await Promise.all([intake.ledger.clear(client), store.clear(client)]);
     };
-    const ends = new SessionEnds(store, logger);
     const has = (client: string): boolean => ends.has(client) || store.has(client);
     const open = new OpenMessages({ clear, has, endWill: (client) => aedes.endWill(client) }, options, logger);
+    const ended = (client: string): void => store.drops.count("sessions", { client });
+    const ends = new SessionEnds(store, { limits: options.sessions, isComing: (client) => open.isComing(client), ended }, logger);
     const broker = new Broker({ aedes, emitter, store, open, ends }, options, logger);
     broker.#guard(options, intake, logger);
     await aedes.listen();
@@ -158,6 +160,11 @@ export class Broker implements AsyncDisposable {
 
   get listeners(): readonly ListenerStats[] {
     return this.#listeners.stats;
+  }
+
+  /** What is kept for sessions. */
+  get stored(): StoredStats {
+    return { sessionsAway: this.#ends.away, ...this.#store.stats };
   }
 
   get clients(): number {

@@ -5,6 +5,7 @@ import { isSharedKey } from "./filters.ts";
 import { forwarderOf } from "./forward.ts";
 import { originOf } from "./packet.ts";
 import type { Member } from "./shared/group.ts";
+import { NEVER_SECONDS } from "./session-ends.ts";
 import { DUPLICATE, type SessionStore } from "./session-store.ts";
 
 type Done = (error?: Error) => void;
@@ -35,6 +36,7 @@ export class Engine extends Aedes {
       return client;
     };
     this.#noteWills();
+    this.#endEarlierVersions();
     this.#askForGroups();
     parts.store.shared.connect({
       number: () => this.#nextNumber(),
@@ -70,11 +72,36 @@ export class Engine extends Aedes {
     const timer = timers.get(id);
     const waiting = timer === undefined ? undefined : this.#waitingWills.get(timer);
     if (waiting === undefined) return;
-    for (const [name, ...args] of [
-      ["clearDelayedWill", id],
-      ["publishWill", ...waiting],
-    ] as const)
-      Reflect.apply(Reflect.get(this, name) as (...args: readonly unknown[]) => void, this, args);
+    this.#call("clearDelayedWill", id);
+    this.#call("publishWill", ...waiting);
+  }
+
+  /** Ends the session of a client that is away as if its time were over. */
+  endSession(id: string): void {
+    this.endWill(id);
+    this.#call("clearSessionExpiry", id);
+    const client = goneClient(id, 0);
+    this.#call("_wipeSession", client);
+    this.emit("sessionExpired", client);
+  }
+
+  /** The same in so many seconds, if the client is not back by then. */
+  endLater(id: string, seconds: number): void {
+    this.#call("scheduleSessionExpiry", goneClient(id, seconds));
+  }
+
+  /** Before version 5 the engine lets a session end with its connection or never. */
+  #endEarlierVersions(): void {
+    const schedule = Reflect.get(this, "scheduleSessionExpiry") as (client: object) => void;
+    Reflect.set(this, "scheduleSessionExpiry", (client: Client) => {
+      const seconds: number = Reflect.get(client, "sessionExpiryInterval");
+      const ends = client.version !== 5 && seconds > 0 && seconds < NEVER_SECONDS;
+      schedule.call(this, ends ? goneClient(client.id, seconds) : client);
+    });
+  }
+
+  #call(name: string, ...args: readonly unknown[]): void {
+    Reflect.apply(Reflect.get(this, name) as (...args: readonly unknown[]) => void, this, args);
   }
 
   /** Notes who a will that waits is from, which only the engine's timer knows. */
@@ -148,6 +175,12 @@ export class Engine extends Aedes {
     const publish = Reflect.get(Aedes.prototype, "publish") as unknown as EnginePublish;
     publish.call(this, packet, client, done);
   }
+}
+
+/** What the engine uses of a client that is gone. What waits in its queue goes when the session is said to have expired. */
+function goneClient(id: string, seconds: number): Client {
+  const gone = { id, version: 5, clean: false, sessionExpiryInterval: seconds, emptyOutgoingQueue: (done: () => void) => done() };
+  return gone as unknown as Client;
 }
 
 type EnginePublish = (this: Aedes, packet: PublishPacket, client: Client | null, done: Done) => void;

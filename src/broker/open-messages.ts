@@ -60,6 +60,11 @@ export class OpenMessages {
     return this.#ending.size === 0 ? undefined : this.#ending.get(client);
   }
 
+  /** Whether a client with this id has begun to connect, and is not known yet. */
+  isComing(client: string): boolean {
+    return this.#turns.has(client);
+  }
+
   /**
    * Resolves when the client may be let in. One that starts anew has no message open, whatever it left behind (MQTT 5, 3.1.2.4), and nor has one
    * that takes over a connection with which its session ends. Of several that come with one id at the same time each takes over the one before.

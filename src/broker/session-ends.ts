@@ -13,19 +13,48 @@ export interface SessionEnd {
 interface Shelf {
   storeEnd(end: SessionEnd): Promise<void>;
   deleteEnd(id: string): Promise<void>;
+  /** Takes what is stored of its subscriptions away. */
+  endSubscriptions(id: string): Promise<void>;
   ends(): AsyncIterable<SessionEnd>;
 }
 
+/** Of sessions whose clients are away. */
+export interface SessionLimits {
+  readonly max: number;
+  /** How long a client may be away, in seconds. */
+  readonly ageSecondsMax: number;
+}
+
+interface Parts {
+  readonly limits: SessionLimits;
+  /** Whether a client with this id is being let in. */
+  readonly isComing: (id: string) => boolean;
+  /** Called with a session that ends because there are too many. */
+  readonly ended: (id: string) => void;
+}
+
+/** What ends sessions. */
+interface Ending {
+  endLater(id: string, seconds: number): void;
+  endSession(id: string): void;
+}
+
 /** The interval of a session that does not expire (MQTT 5, 3.1.2.11.2). */
-const NEVER_SECONDS = 0xff_ff_ff_ff;
+export const NEVER_SECONDS = 0xff_ff_ff_ff;
+
+/** Sessions that end for each one that is left, while there are too many: after a start most of their clients may be about to come back. */
+const ENDED_AT_ONCE = 2;
 
 /**
  * Knows which sessions there are, and lets them end in time also when the gateway was restarted while their clients were away; the engine's timers
- * end with the process. After a crash a session that was connected counts as left at the next start.
+ * end with the process. After a crash a session that was connected counts as left at the next start. Of too many the one ends that was left first.
  */
 export class SessionEnds {
   readonly #shelf: Shelf;
+  readonly #parts: Parts;
   readonly #logger: Logger;
+  /** Those that have no connection, the one that was left first in front. */
+  readonly #away = new Set<string>();
   /** The connections of sessions that may end later, and the ids of those that have none. */
   readonly #sessions = new Map<string, Client | undefined>();
   /** One write after the other: of one session the last has to win. */
@@ -33,35 +62,41 @@ export class SessionEnds {
   /** Writes that have failed since the last one that has not. */
   #failures = 0;
 
-  constructor(shelf: Shelf, logger: Logger) {
+  constructor(shelf: Shelf, parts: Parts, logger: Logger) {
     this.#shelf = shelf;
+    this.#parts = parts;
     this.#logger = logger;
   }
 
   /** To be called when the engine has started and takes no clients yet. */
-  async follow(aedes: Aedes, now: number): Promise<void> {
-    const schedule = Reflect.get(aedes, "scheduleSessionExpiry") as (this: Aedes, session: object) => void;
-    for await (const { id, seconds, since = now } of this.#shelf.ends()) {
+  async follow(aedes: Aedes & Ending, now: number): Promise<void> {
+    const found: (SessionEnd & { readonly since: number })[] = [];
+    for await (const { id, seconds, since = now } of this.#shelf.ends()) found.push({ id, seconds, since });
+    for (const { id, seconds, since } of found.toSorted((a, b) => a.since - b.since)) {
       this.#sessions.set(id, undefined);
+      this.#away.add(id);
       this.#write(() => this.#shelf.storeEnd({ id, seconds, since }));
-      if (seconds >= NEVER_SECONDS) continue;
-      const left = Math.max(0.001, (since - now) / 1_000 + seconds);
-      // What the engine uses of a client that is gone. What waits in its queue goes when the session is said to have expired.
-      schedule.call(aedes, { id, version: 5, clean: false, sessionExpiryInterval: left, emptyOutgoingQueue: (done: () => void) => done() });
+      const most = Math.min(seconds, this.#parts.limits.ageSecondsMax);
+      if (most < NEVER_SECONDS) aedes.endLater(id, Math.max(0.001, (since - now) / 1_000 + most));
     }
     aedes.on("client", (client) => this.#begun(client));
     aedes.on("clientDisconnect", (client) => {
       // A connection that was taken over may end after the one that took its place has begun.
       if (this.#sessions.get(client.id) !== client) return;
       if (secondsOf(client) === 0) this.#forget(client.id);
-      else this.#keep(client, Date.now());
+      else this.#left(client, aedes);
     });
-    aedes.on("sessionExpired", ({ id }) => this.#forget(id));
+    aedes.on("sessionExpired", ({ id }) => this.#expired(id));
   }
 
   /** Resolves when everything that was to be kept is. */
   async close(): Promise<void> {
     await this.#last;
+  }
+
+  /** Sessions whose clients are away. */
+  get away(): number {
+    return this.#away.size;
   }
 
   /** Whether the client has a session, with a connection or without. */
@@ -73,14 +108,38 @@ export class SessionEnds {
   #begun(client: Client): void {
     if (client.clean) return this.#forget(client.id);
     this.#sessions.set(client.id, client);
+    this.#away.delete(client.id);
     this.#keep(client, undefined);
+  }
+
+  #left(client: Client, aedes: Aedes & Ending): void {
+    this.#keep(client, Date.now());
+    this.#away.add(client.id);
+    const { limits, isComing, ended } = this.#parts;
+    // While the broker closes everybody leaves, and one that is taken over is back at once.
+    if (aedes.closed || isComing(client.id)) return;
+    let count = 0;
+    for (const id of this.#away) {
+      if (this.#away.size <= limits.max || count >= ENDED_AT_ONCE) return;
+      if (isComing(id)) continue;
+      count++;
+      ended(id);
+      aedes.endSession(id);
+    }
   }
 
   #keep(client: Client, since: number | undefined): void {
     this.#write(() => this.#shelf.storeEnd({ id: client.id, seconds: secondsOf(client), since }));
   }
 
+  /** The engine takes subscriptions away too, but not before the broker closes; without its end such a session would stay forever. */
+  #expired(id: string): void {
+    if (this.#sessions.has(id)) this.#write(async () => (this.#sessions.has(id) ? undefined : this.#shelf.endSubscriptions(id)));
+    this.#forget(id);
+  }
+
   #forget(id: string): void {
+    this.#away.delete(id);
     if (this.#sessions.delete(id)) this.#write(() => this.#shelf.deleteEnd(id));
   }
 

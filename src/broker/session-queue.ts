@@ -106,6 +106,8 @@ export class SessionQueue {
   /** Sends the message, or sees to it that it is read later. */
   offer(packet: Offered): void {
     const { brokerCounter: number } = packet;
+    // It was the oldest of too many.
+    if (this.#shelf.isGone(number)) return;
     if (this.#state === "live") {
       if (number > this.#readTo && this.#hasRoom) return this.#send(packet, number);
       if (this.#isSent(number)) return;
@@ -223,6 +225,7 @@ export class SessionQueue {
       const packet = held[at];
       if (this.#isOver || packet === undefined) return true;
       const { brokerCounter: number } = packet;
+      if (this.#shelf.isGone(number)) continue;
       if (number > this.#readTo) {
         this.#send(packet, number);
       } else if (!this.#isSent(number)) {
@@ -241,7 +244,7 @@ export class SessionQueue {
   #resume(packet: QueuedPacket): void {
     const { number } = packet;
     this.#readTo = Math.max(this.#readTo, number);
-    if (this.#isSent(number)) return;
+    if (this.#isSent(number) || this.#shelf.isGone(number)) return;
     const known = this.#earlier.get(number) ?? packet.messageId;
     this.#earlier.delete(number);
     if (packet.cmd === "pubrel") {

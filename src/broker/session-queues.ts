@@ -28,6 +28,11 @@ export class SessionQueues {
     return queue;
   }
 
+  /** Whether the client is connected and gets messages as they come. */
+  keepsUp(client: string): boolean {
+    return this.#sending.get(client)?.isFree === true;
+  }
+
   /** To be called when the client's CONNACK is sent. A connection that it takes the session from sends nothing more. */
   begin(connected: object): void {
     const queue = this.of(connected);

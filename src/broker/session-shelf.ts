@@ -6,6 +6,8 @@ import type { SessionWrites } from "./session-writes.ts";
 /** Packet ids by the numbers of what they stand for. */
 export type SentIds = Map<number, number>;
 
+const ENTRY_BYTES = 128;
+
 const place = z.object({ brokerId: z.string(), brokerCounter: z.number() });
 
 const properties = z
@@ -43,7 +45,15 @@ export type QueuedPacket = z.infer<typeof entry> & {
   readonly next: string;
 };
 
+/** Counts what is in the queues of all sessions. */
+interface Ledger {
+  sent(client: string, number: number, bytes?: number): void;
+  removed(client: string, number: number): void;
+  isGone(client: string, number: number): boolean;
+}
+
 export interface ShelfParts {
+  readonly bounds: Ledger;
   readonly database: SessionDatabase;
   readonly writes: SessionWrites;
   readonly gateway: string;
@@ -56,6 +66,8 @@ export class SessionShelf {
   readonly #database: SessionDatabase;
   readonly #writes: SessionWrites;
   readonly #gateway: string;
+  readonly #bounds: Ledger;
+  readonly #client: string;
   readonly #name: string;
   readonly #prefix: string;
   /** Keys of what was stored when the gateway had another id. */
@@ -65,6 +77,8 @@ export class SessionShelf {
     this.#database = parts.database;
     this.#writes = parts.writes;
     this.#gateway = parts.gateway;
+    this.#bounds = parts.bounds;
+    this.#client = client;
     this.#name = encodeURIComponent(client);
     this.first = `outgoing:${this.#name}:`;
     this.#prefix = `${this.first}${parts.gateway}:`;
@@ -98,22 +112,31 @@ export class SessionShelf {
 
   /** Notes that it is being sent with this packet id. */
   sent(number: number, id: number): Promise<void> {
+    this.#bounds.sent(this.#client, number);
     const value = codec.encode({ brokerId: this.#gateway, brokerCounter: number });
     return this.#writes.write({ type: "put", key: this.#idKey(id), value });
   }
 
   /** Notes that the client has it and is to be sent PUBREL for it. */
   received(number: number, id: number): Promise<void> {
+    const key = this.keyOf(number);
     const value = codec.encode({ cmd: "pubrel", messageId: id, brokerId: this.#gateway, brokerCounter: number });
-    return this.#writes.write({ type: "put", key: this.keyOf(number), value });
+    this.#bounds.sent(this.#client, number, entryBytes(key, value));
+    return this.#writes.write({ type: "put", key, value });
   }
 
   /** Without a packet id it was never sent. */
   forget(number: number, id: number | undefined): void {
     const key = this.keyOf(number);
+    this.#bounds.removed(this.#client, number);
     this.#others.delete(number);
     if (id === undefined) void this.#writes.write({ type: "del", key });
     else void this.#writes.write({ type: "del", key }, { type: "del", key: this.#idKey(id) });
+  }
+
+  /** Whether the message was dropped, so that it is not to be sent. */
+  isGone(number: number): boolean {
+    return this.#bounds.isGone(this.#client, number);
   }
 
   /** Nothing in the queue has this packet id. */
@@ -129,6 +152,11 @@ export class SessionShelf {
 /** The key of a message in a session's queue. */
 export function queueKey(client: string, brokerId: string, number: number): string {
   return `outgoing:${encodeURIComponent(client)}:${brokerId}:${padded(number)}`;
+}
+
+/** What a message in a queue counts for: also for its place in memory, and for what the database adds. */
+export function entryBytes(key: string, value: Uint8Array): number {
+  return key.length + value.length + ENTRY_BYTES;
 }
 
 /** With the width of the largest number there is, so that keys are in the order of numbers. */

@@ -2,7 +2,11 @@ import { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
 import { type MillraceError, messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
+import type { StoredStats } from "../core/stored-stats.ts";
 import { admittedOf } from "./access/admitted.ts";
+import { BrokerDrops } from "./bounds/broker-drops.ts";
+import type { QueueLimits } from "./bounds/queue-bounds.ts";
+import type { RetainedLimits } from "./bounds/retained-messages.ts";
 import { asError, type StoredPacket } from "./copies.ts";
 import { forwarderOf } from "./forward.ts";
 import { InOrder } from "./in-order.ts";
@@ -39,6 +43,8 @@ export interface SessionStoreOptions {
   readonly gateway: string;
   readonly location: string;
   readonly durability: "fsync" | "interval" | "os";
+  readonly queues: QueueLimits;
+  readonly retained: RetainedLimits;
   /** Called after each sync, with what the power can be cut after. */
   readonly synced?: (location: string) => Promise<void>;
 }
@@ -50,8 +56,7 @@ interface Parts {
   readonly failed: Promise<never>;
   readonly files: LogFiles;
   readonly sync: LogSync;
-  readonly isSynced: boolean;
-  readonly gateway: string;
+  readonly options: SessionStoreOptions;
 }
 
 const NOTHING_STORED = Promise.resolve(undefined);
@@ -71,6 +76,7 @@ export const DUPLICATE = Symbol("duplicate");
 export class SessionStore extends StoredSessions {
   /** Rejects when the disk refuses a write: nothing can be stored any more. */
   readonly failed: Promise<never>;
+  readonly drops: BrokerDrops;
   readonly #database: SessionDatabase;
   readonly #ledger: ReleaseLedger;
   readonly #logger: Logger;
@@ -88,23 +94,27 @@ export class SessionStore extends StoredSessions {
   #generation = 0;
   #broken = false;
 
-  private constructor({ database, ledger, logger, failed, files, sync, isSynced, gateway }: Parts) {
-    super(database);
+  private constructor({ database, ledger, logger, failed, files, sync, options }: Parts) {
+    const { gateway, durability, queues: limits, retained } = options;
+    const drops = new BrokerDrops(logger);
+    super(database, { queues: { gateway, limits }, retained, drops });
+    this.drops = drops;
     this.#database = database;
     this.#ledger = ledger;
     this.#logger = logger;
     this.#files = files;
     this.#sync = sync;
-    this.#isSynced = isSynced;
-    this.#shelves = { database, writes: this.writes, gateway };
+    this.#isSynced = durability === "fsync";
+    this.#shelves = { database, writes: this.writes, gateway, bounds: this.bounds };
     this.#queues = new SessionQueues(this.#shelves, this.shared);
+    this.bounds.spare((client) => this.#queues.keepsUp(client));
     this.failed = failed;
     this.failed.catch(() => (this.#broken = true));
   }
 
   /** @throws MillraceError DATA_LOCKED, DATA_UNWRITABLE, DISK_FULL */
   static async open(options: SessionStoreOptions, ledger: ReleaseLedger, logger: Logger): Promise<SessionStore> {
-    const { gateway, location, durability, synced } = options;
+    const { location, synced } = options;
     const { promise: failed, reject } = Promise.withResolvers<never>();
     failed.catch(() => undefined); // Whoever waits for it sees the rejection; it must not end the process before that.
     let failure: MillraceError | undefined;
@@ -122,7 +132,7 @@ export class SessionStore extends StoredSessions {
       // What was written at the same time may lie behind what was cut off.
       if (failure !== undefined) throw failure;
     });
-    return new SessionStore({ database, ledger, logger, failed, files, sync, isSynced: durability === "fsync", gateway });
+    return new SessionStore({ database, ledger, logger, failed, files, sync, options });
   }
 
   // The engine tells asynchronous stores from older ones by this method.
@@ -148,6 +158,8 @@ export class SessionStore extends StoredSessions {
   }
 
   async close(): Promise<void> {
+    this.drops.close();
+    this.retained.close();
     await this.writes.flushed();
     await this.#sync.close();
     await this.#files.close();
@@ -198,15 +210,23 @@ export class SessionStore extends StoredSessions {
   async enqueue(packets: readonly StoredPacket[]): Promise<void> {
     const writes = packets.flatMap((packet) => this.copiesFor(this.wanting(packet.topic), packet));
     if (writes.length === 0) return;
-    await this.writes.write(...writes);
+    await this.writes.writeAll(writes);
     this.#sync.written();
   }
 
   override async outgoingEnqueueCombi(subscriptions: readonly object[], packet: object): Promise<void> {
     const writes = this.copiesFor(subscriptions as readonly StoredSubscription[], packet as StoredPacket);
     if (writes.length === 0) return;
-    await this.writes.write(...writes);
+    await this.writes.writeAll(writes);
     this.#sync.written();
+  }
+
+  /** What is kept, and what was not since the start. */
+  get stats(): Omit<StoredStats, "sessionsAway"> {
+    const { bounds, retained } = this;
+    const { messages, bytes } = bounds.usage;
+    const kept = { retainedMessages: retained.usage.messages, retainedBytes: retained.usage.bytes };
+    return { queuedMessages: messages, queuedBytes: bytes, ...kept, drops: this.drops.all() };
   }
 
   override async storeRetained(packet: object): Promise<void> {

@@ -24,7 +24,12 @@ export class SessionWrites {
    * what comes after it was closed is not to be written.
    */
   write(...writes: readonly SessionWrite[]): Promise<void> {
-    this.#collected.push(...writes);
+    return this.writeAll(writes);
+  }
+
+  /** The same for any number of them. */
+  writeAll(writes: readonly SessionWrite[]): Promise<void> {
+    for (const write of writes) this.#collected.push(write);
     if (this.#next === undefined) {
       this.#next = this.#running.then(() => this.#run());
       this.#next.catch(() => undefined);

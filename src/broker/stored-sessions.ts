@@ -2,12 +2,15 @@ import { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
 import AsyncLevelPersistence from "aedes-persistence-level/asyncPersistence.js";
 import { z } from "zod";
+import type { BrokerDrops } from "./bounds/broker-drops.ts";
+import { QueueBounds, type QueueLimits } from "./bounds/queue-bounds.ts";
+import { RETAINED, type RetainedLimits, RetainedMessages, type RetainedPacket } from "./bounds/retained-messages.ts";
 import { codec } from "./codec.ts";
 import type { StoredPacket } from "./copies.ts";
 import type { SessionDatabase } from "./session-database.ts";
 import type { SessionEnd } from "./session-ends.ts";
 import { isSharedKey } from "./filters.ts";
-import { padded, queueKey } from "./session-shelf.ts";
+import { entryBytes, padded, queueKey } from "./session-shelf.ts";
 import type { Choice, SharedGroups } from "./shared/groups.ts";
 import { type SessionWrite, SessionWrites } from "./session-writes.ts";
 import { type StoredSubscription, SubscriptionIndex } from "./subscription-index.ts";
@@ -21,6 +24,18 @@ const storedSubscription = z.object({
   subscriptionIdentifier: z.number().nullish(),
 });
 
+export interface StoredParts {
+  readonly queues: { readonly gateway: string; readonly limits: QueueLimits };
+  readonly retained: RetainedLimits;
+  readonly drops: BrokerDrops;
+}
+
+/** Entries, and their bytes, that are read at once at a start. */
+const READ_MAX = 1_000;
+const READ_BYTES = 1024 ** 2;
+
+const sentPlace = z.object({ brokerCounter: z.number() });
+
 const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.number().optional() });
 
 /**
@@ -31,19 +46,45 @@ const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.numb
 export class StoredSessions extends AsyncLevelPersistence {
   /** Of the queues. */
   readonly writes: SessionWrites;
+  protected readonly bounds: QueueBounds;
+  protected readonly retained: RetainedMessages;
   readonly #database: SessionDatabase;
   readonly #index = new SubscriptionIndex();
 
-  constructor(database: SessionDatabase) {
+  constructor(database: SessionDatabase, { queues, retained, drops }: StoredParts) {
     super(database);
     this.#database = database;
+    this.bounds = new QueueBounds({ ...queues, dropped: (reason, client) => drops.count(reason, { client }) });
     this.writes = new SessionWrites(database);
+    this.retained = new RetainedMessages({ limits: retained, writes: this.writes, dropped: (reason, about) => drops.count(reason, about) });
   }
 
   override async setup(broker: Aedes): Promise<void> {
     await super.setup(broker);
     for await (const bytes of this.#database.values({ gte: "subscriptions:", lt: "subscriptions;" }))
       this.#index.set(storedSubscription.parse(codec.decode(bytes)));
+    await this.#countQueues();
+    await this.#each(RETAINED, (key, value) => this.retained.load(key, value));
+    await this.retained.sweep();
+  }
+
+  async #countQueues(): Promise<void> {
+    await this.#each({ gte: "outgoing:", lt: "outgoing;" }, (key, value) => this.bounds.load(key, value));
+    await this.#each({ gte: "outgoing-id:", lt: "outgoing-id;" }, (key, value) => {
+      const [, name = ""] = key.split(":");
+      this.bounds.sent(decodeURIComponent(name), sentPlace.parse(codec.decode(value)).brokerCounter);
+    });
+    await this.writes.writeAll(this.bounds.trim());
+  }
+
+  /** Many at once: one by one takes longer than the reading. */
+  async #each(range: { readonly gte: string; readonly lt: string }, see: (key: string, value: Buffer) => void): Promise<void> {
+    await using iterator = this.#database.iterator({ ...range, fillCache: false, highWaterMarkBytes: READ_BYTES });
+    for (;;) {
+      const entries = await iterator.nextv(READ_MAX);
+      if (entries.length === 0) return;
+      for (const [key, value] of entries) see(key, value);
+    }
   }
 
   /** Whether any stored session leaves out what its own client published. */
@@ -79,19 +120,30 @@ export class StoredSessions extends AsyncLevelPersistence {
   /** The writes that put a copy into the queue of each session, once however many of its subscriptions match. */
   protected copiesFor(subscriptions: readonly StoredSubscription[], packet: StoredPacket): readonly SessionWrite[] {
     const shared =
-      this.shared.size === 0 ? [] : this.shared.choices(packet).flatMap((choice) => (choice.isKept ? [copyForMember(choice)] : []));
+      this.shared.size === 0 ? [] : this.shared.choices(packet).flatMap((choice) => (choice.isKept ? this.#copyForMember(choice) : []));
     const clients = new Set<string>();
     for (const { clientId, nl } of subscriptions) if (nl !== true || clientId !== packet.clientId) clients.add(clientId);
     if (clients.size === 0) return shared;
     const value = codec.encode(copyOf(packet));
     const { brokerId, brokerCounter } = packet;
-    const copies = Array.from(clients, (client) => ({ type: "put", key: queueKey(client, brokerId, brokerCounter), value }) as const);
+    const copies: SessionWrite[] = [];
+    for (const client of clients) {
+      const key = queueKey(client, brokerId, brokerCounter);
+      copies.push({ type: "put", key, value });
+      for (const removed of this.bounds.add(client, brokerCounter, entryBytes(key, value))) copies.push(removed);
+    }
     return shared.length === 0 ? copies : [...copies, ...shared];
   }
 
   /** Writes the message into the queue of the member that was chosen for it. */
   async keep(choice: Choice): Promise<void> {
-    await this.writes.write(copyForMember(choice));
+    await this.writes.writeAll(this.#copyForMember(choice));
+  }
+
+  #copyForMember({ clientId, packet }: Choice): readonly SessionWrite[] {
+    const value = codec.encode({ ...copyOf(packet), shared: packet.shared });
+    const key = queueKey(clientId, packet.brokerId, packet.brokerCounter);
+    return [{ type: "put", key, value }, ...this.bounds.add(clientId, packet.brokerCounter, entryBytes(key, value))];
   }
 
   /** Whether the packet id of a client's QoS 2 message is here. */
@@ -111,7 +163,9 @@ export class StoredSessions extends AsyncLevelPersistence {
       if (any !== undefined) await this.#database.clear(range);
       return any !== undefined;
     });
-    return (await Promise.all(cleared)).includes(true);
+    const found = (await Promise.all(cleared)).includes(true);
+    this.bounds.clear(id);
+    return found;
   }
 
   /** How many messages are in the queue of a session, at most `max`. */
@@ -130,24 +184,31 @@ export class StoredSessions extends AsyncLevelPersistence {
     await this.#database.del(endKey(id));
   }
 
+  async endSubscriptions(id: string): Promise<void> {
+    const keys = { gte: `subscriptions:${encodeURIComponent(id)}:`, lt: `subscriptions:${encodeURIComponent(id)};` };
+    for await (const bytes of this.#database.values(keys)) {
+      const { topic } = storedSubscription.parse(codec.decode(bytes));
+      await this.removeSubscriptions({ id } as Client, [topic]);
+    }
+  }
+
   async *ends(): AsyncGenerator<SessionEnd> {
     for await (const bytes of this.#database.values({ gte: "expiry:", lt: "expiry;" })) yield sessionEnd.parse(codec.decode(bytes));
+  }
+
+  override storeRetained(packet: object): Promise<void> {
+    return this.retained.store(packet as RetainedPacket);
   }
 
   /** Nothing that was kept is sent for a shared subscription (MQTT 5, 4.8.2). */
   override createRetainedStreamCombi(patterns: readonly string[]): Readable {
     const own = patterns.filter((pattern) => !isSharedKey(pattern));
-    return own.length === 0 ? Readable.from([]) : Readable.from(withoutNulls(super.createRetainedStreamCombi(own)));
+    return own.length === 0 ? Readable.from([]) : Readable.from(current(super.createRetainedStreamCombi(own)));
   }
 }
 
 function endKey(id: string): string {
   return `expiry:${encodeURIComponent(id)}`;
-}
-
-function copyForMember({ clientId, packet }: Choice): SessionWrite {
-  const value = codec.encode({ ...copyOf(packet), shared: packet.shared });
-  return { type: "put", key: queueKey(clientId, packet.brokerId, packet.brokerCounter), value };
 }
 
 /** What of a packet is kept in a queue. */
@@ -167,9 +228,11 @@ function copyOf({ brokerId, brokerCounter, topic, payload, qos, retain, properti
   };
 }
 
-/** Packets that were kept by earlier versions may have properties without a value. */
-async function* withoutNulls(packets: AsyncIterable<object>): AsyncGenerator<object> {
+/** Those that have not expired. Packets that were kept by earlier versions may have properties without a value. */
+async function* current(packets: AsyncIterable<object>): AsyncGenerator<object> {
   for await (const packet of packets) {
+    const expiry: unknown = Reflect.get(packet, "messageExpiry");
+    if (typeof expiry === "number" && expiry <= Date.now()) continue;
     const properties: unknown = Reflect.get(packet, "properties");
     if (typeof properties !== "object" || properties === null) yield packet;
     else yield { ...packet, properties: Object.fromEntries(Object.entries(properties).filter(([, value]) => value !== null)) };

@@ -91,6 +91,7 @@ function headText(stats: GatewayStats): string {
     `  link     ${state}`,
   ];
   for (const { function: name, reason, count: dropped } of stats.drops) head.push(`  dropped  ${count(dropped)} of ${name} (${reason})`);
+  for (const { reason, count: dropped } of broker.stored.drops) head.push(`  dropped  ${count(dropped)} of the broker (${reason})`);
   return `${head.join("\n")}\n`;
 }
 

@@ -4,6 +4,7 @@ import type { ConfigOf, ConfigTable } from "./config-table.ts";
 import { GATEWAY_ID } from "./link.ts";
 import { ANONYMOUS, LISTENERS } from "./listener-config.ts";
 import { LOG_LEVELS } from "./stats.ts";
+import { STORED_TABLE } from "./stored-config.ts";
 
 const PORT = { type: "int", min: 0, max: 65_535 } as const;
 
@@ -69,6 +70,7 @@ export const GATEWAY_TABLE = {
       "Memory for what all clients together have sent and the broker is not done with; above it a client is read on only when nothing of its own " +
       "is under way, packet by packet.",
   },
+  ...STORED_TABLE,
   ...ACCESS_TABLE,
   "http.host": { type: "string", default: "127.0.0.1", check: notEmpty, description: "Address the local HTTP listens on." },
   "http.port": { ...PORT, default: 8330, description: "Port of the local HTTP; 0 picks a free one." },

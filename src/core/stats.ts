@@ -2,6 +2,7 @@ import type { Dropped } from "./drops.ts";
 import type { FetchStats } from "./fetch-stats.ts";
 import type { ListenerStats } from "./listener-stats.ts";
 import type { StartStats } from "./starts.ts";
+import type { StoredStats } from "./stored-stats.ts";
 import type { UsageStats } from "./usage.ts";
 
 /** What the gateway says of itself at `/v1/stats`. Counters start at zero with the process; positions are of the journal. */
@@ -21,6 +22,7 @@ export interface GatewayStats {
     /** How often a client was not read any further because that was too much. */
     readonly inflightWaits: number;
     readonly listeners: readonly ListenerStats[];
+    readonly stored: StoredStats;
   };
   readonly journal: JournalStats;
   /** What was given up and is kept; `full` at the quota. */

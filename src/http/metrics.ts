@@ -1,6 +1,7 @@
 import type { Dropped } from "../core/drops.ts";
 import type { ListenerStats } from "../core/listener-stats.ts";
 import type { GatewayStats } from "../core/stats.ts";
+import type { BrokerDropped } from "../core/stored-stats.ts";
 import { FUNCTION_FAMILIES } from "./function-metrics.ts";
 import { type Family, labels, type Metric, single } from "./metric-family.ts";
 
@@ -18,6 +19,11 @@ const GATEWAY: readonly Metric<GatewayStats>[] = [
     "Times that a client was not read further because of mqtt.inflight_bytes_max.",
     (s) => s.broker.inflightWaits,
   ),
+  gauge("mqtt_sessions_away", "MQTT sessions whose clients are away.", (s) => s.broker.stored.sessionsAway),
+  gauge("queued_messages", "Messages in the queues of MQTT sessions.", (s) => s.broker.stored.queuedMessages),
+  gauge("queued_bytes", "Bytes in the queues of MQTT sessions.", (s) => s.broker.stored.queuedBytes),
+  gauge("retained_messages", "Retained MQTT messages.", (s) => s.broker.stored.retainedMessages),
+  gauge("retained_bytes", "Bytes of retained MQTT messages.", (s) => s.broker.stored.retainedBytes),
   counter("journal_appended_total", "Messages appended to the journal.", (s) => s.journal.appended),
   counter("journal_commits_total", "Handled messages whose effects were committed.", (s) => s.journal.commits),
   gauge("journal_seq", "Newest position of the journal.", (s) => s.journal.seq),
@@ -50,6 +56,12 @@ const LISTENERS: readonly Metric<ListenerStats>[] = [
 
 const DROPPED: Metric<Dropped> = counter("dropped_total", "What was dropped because a setting or a manifest says so.", (d) => d.count);
 
+const BROKER_DROPPED: Metric<BrokerDropped> = counter(
+  "mqtt_dropped_total",
+  "What the broker did not keep because a setting says so.",
+  (d) => d.count,
+);
+
 /** Everything at /metrics, in its order. docs/reference/metrics.md is this table. */
 export const FAMILIES: readonly Family[] = [
   {
@@ -63,6 +75,7 @@ export const FAMILIES: readonly Family[] = [
   ...LISTENERS.map((metric) =>
     single(metric, ["listener"], ({ broker }) => broker.listeners.map((each) => [each, { listener: each.name }])),
   ),
+  single(BROKER_DROPPED, ["reason"], ({ broker }) => broker.stored.drops.map((each) => [each, { reason: each.reason }])),
   ...FUNCTION_FAMILIES,
   single(DROPPED, ["function", "reason"], ({ drops }) => drops.map((each) => [each, { function: each.function, reason: each.reason }])),
 ];

@@ -9,6 +9,7 @@ import { silentLogger } from "../../src/core/log.ts";
 import { Journal } from "../../src/journal/journal.ts";
 import { Runtime } from "../../src/runtime/runtime.ts";
 import { accessOf } from "../support/access.ts";
+import { BOUNDS } from "../support/broker.ts";
 import { KEEPS_NOTHING } from "../support/journal.ts";
 import { counting, relayed } from "./journal-kill-functions.ts";
 
@@ -21,6 +22,7 @@ const options = {
   clientsMax: 100,
   inflightMax: 1_000,
   inflightBytesMax: 32 * 1024 ** 2,
+  ...BOUNDS,
   durability: "fsync",
   access: own.use(accessOf(folder)),
 } as const;

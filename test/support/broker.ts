@@ -65,6 +65,13 @@ export class TestIntake implements Intake {
   }
 }
 
+/** What a gateway has without settings. */
+export const BOUNDS = {
+  sessions: { max: 10_000, ageSecondsMax: 0xff_ff_ff_ff },
+  queues: { messagesMax: 100_000, bytesMax: 256 * 1024 ** 2, totalBytesMax: 512 * 1024 ** 2 },
+  retained: { messagesMax: 100_000, bytesMax: 256 * 1024 ** 2 },
+};
+
 export async function startBroker(intake: Intake, folder: string, options: Partial<BrokerOptions> = {}): Promise<Broker> {
   const broker = await Broker.create(
     {
@@ -75,6 +82,7 @@ export async function startBroker(intake: Intake, folder: string, options: Parti
       clientsMax: 100,
       inflightMax: 100,
       inflightBytesMax: 32 * 1024 ** 2,
+      ...BOUNDS,
       durability: "fsync",
       access: options.access ?? accessOf(folder),
       ...options,

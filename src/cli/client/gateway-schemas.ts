@@ -6,6 +6,7 @@ import type { HistogramStats } from "../../core/histogram.ts";
 import type { ListenerStats } from "../../core/listener-stats.ts";
 import type { StartStats } from "../../core/starts.ts";
 import type { DeadLetter, FunctionStats, GatewayStats, InvokeResult, LogLevel, LogRecord } from "../../core/stats.ts";
+import { BROKER_DROP_REASONS } from "../../core/stored-stats.ts";
 import { NO_USAGE, type UsageStats } from "../../core/usage.ts";
 
 const level = z.enum(["debug", "info", "warn", "error"] satisfies LogLevel[]);
@@ -77,6 +78,16 @@ const functionStats = z.object({
 }) satisfies z.ZodType<FunctionStats>;
 
 /** Members that a later gateway adds are kept, so that `--json` shows all there is. */
+/** Gateways of earlier versions do not tell. */
+const storedStats = z.looseObject({
+  sessionsAway: counter,
+  queuedMessages: counter,
+  queuedBytes: counter,
+  retainedMessages: counter,
+  retainedBytes: counter,
+  drops: z.array(z.object({ reason: z.enum(BROKER_DROP_REASONS), count: counter })),
+});
+
 export const gatewayStatsSchema = z.looseObject({
   gateway: z.string(),
   version: z.string(),
@@ -91,6 +102,7 @@ export const gatewayStatsSchema = z.looseObject({
     inflightBytes: counter,
     inflightWaits: counter,
     listeners: z.array(listenerStats).readonly().default([]),
+    stored: storedStats.default({ sessionsAway: 0, queuedMessages: 0, queuedBytes: 0, retainedMessages: 0, retainedBytes: 0, drops: [] }),
   }),
   journal: z.looseObject({
     appended: counter,

@@ -5,7 +5,7 @@ import { silentLogger } from "../../../src/core/log.ts";
 import { encodeMessage, type Message } from "../../../src/core/message.ts";
 import { eventually } from "../../support/eventually.ts";
 import { accessOf } from "../../support/access.ts";
-import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { connectClient, BOUNDS, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
 let folder: TempFolder;
@@ -192,6 +192,7 @@ describe("starting", () => {
       clientsMax: 1,
       inflightMax: 1,
       inflightBytesMax: 1_000_000,
+      ...BOUNDS,
       durability: "fsync",
       access: accessOf(other.path),
     } as const;

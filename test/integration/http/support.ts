@@ -25,6 +25,14 @@ export const STATS: GatewayStats = {
       { name: "default", address: "mqtt://127.0.0.1:1883", connections: 3, handshakes: 0, accepted: 9, refused: 0, failed: 0 },
       { name: "field", address: "mqtts://0.0.0.0:8883", connections: 2, handshakes: 1, accepted: 11, refused: 5, failed: 6 },
     ],
+    stored: {
+      sessionsAway: 5,
+      queuedMessages: 13,
+      queuedBytes: 4096,
+      retainedMessages: 14,
+      retainedBytes: 5120,
+      drops: [{ reason: "queue-bytes", count: 8 }],
+    },
   },
   journal: {
     appended: 800,

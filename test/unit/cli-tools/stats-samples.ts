@@ -24,7 +24,16 @@ export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {
     startedAt: "2026-01-02T03:04:05.000Z",
     pid: 1,
     labels: {},
-    broker: { clients: 7, received: 123_456, delivered: 1, refused: 0, inflightBytes: 0, inflightWaits: 0, listeners: [] },
+    broker: {
+      clients: 7,
+      received: 123_456,
+      delivered: 1,
+      refused: 0,
+      inflightBytes: 0,
+      inflightWaits: 0,
+      listeners: [],
+      stored: { sessionsAway: 0, queuedMessages: 0, queuedBytes: 0, retainedMessages: 0, retainedBytes: 0, drops: [] },
+    },
     journal: {
       appended: 1,
       seq: 1,
