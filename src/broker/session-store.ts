@@ -318,7 +318,8 @@ export class SessionStore extends StoredSessions {
     const found = this.#looked.after(client.id, super.incomingGetPacket(client, packet));
     if (packet.cmd !== "pubrel") return found;
     return found.catch((error: unknown) => {
-      noteUnknownRelease(client, packet.messageId ?? 0);
+      // "This is not an error during recovery" (MQTT 5, 3.7.2.1): it was released before, and the PUBCOMP did not arrive.
+      if (client.clean) noteUnknownRelease(client, packet.messageId ?? 0);
       throw error;
     });
   }

@@ -128,6 +128,10 @@ export class Lane {
     if (!this.#hasWork && !this.#ties.isKept()) this.#instance.drop();
   }
 
+  get isAtRest(): boolean {
+    return this.#underWay.isEmpty;
+  }
+
   get #hasWork(): boolean {
     return this.queue.length > 0 || !this.#underWay.isEmpty;
   }
@@ -307,8 +311,7 @@ export class Lane {
       first.suspect = true;
       this.#settle([first], [{ status: "retry", logs: [], error: { ...fault, name: "Error", stack: "" } }]);
     } else for (const item of items) item.suspect = true;
-    this.#replace();
-    this.#next();
+    this.#again();
   }
 
   /** Back to the head of the queue, in order; into the line of their key where there is one. */

@@ -148,7 +148,9 @@ export class Lanes {
     for (const merge of this.#spread.merges()) {
       const { lane: index, others } = merge;
       const together = [index, ...others].reduce((sum, each) => sum + (busyMs[each] ?? 0), 0);
-      if (together > this.#windowMs / 2 || others.some((other) => this.#lanes[other]?.keys().size !== 0)) continue;
+      // What is under way may take long, and what comes back would have to wait for it.
+      if (together > this.#windowMs / 2 || this.#lanes[index]?.isAtRest !== true) continue;
+      if (others.some((other) => this.#lanes[other]?.keys().size !== 0)) continue;
       this.#spread.merge(merge);
       busyMs[index] = together;
       for (const other of others) {
