@@ -206,7 +206,11 @@ describe("dev", () => {
     await eventually(async () => expect((await values()).length).toBeGreaterThan(before + 100), WAIT);
     process.kill(pid, "SIGKILL");
     await noteOf(run, /the gateway died \(signal SIGKILL\).*\n(.*\n)*the gateway is back/);
-    expect(await replay.result).toMatchObject({ code: 0, stdout: expect.stringContaining("3,000 rows published") });
+    expect(await replay.result).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("connected to"),
+      stdout: expect.stringContaining("3,000 rows published"),
+    });
     expect(await pidOf()).not.toBe(pid);
     const expected = Array.from({ length: count }, (_, index) => 1_000 + index);
     await eventually(async () => expect((await values()).slice(before).toSorted((a, b) => a - b)).toEqual(expected), WAIT);
