@@ -25,4 +25,6 @@ export function amendConnack(packet: Connack, stream: object): void {
   // Before 3.1.1 the bit was reserved.
   if (Reflect.get(client, "version") === 3) packet.sessionPresent = false;
   else if (Reflect.get(client, RESUMES) === true) packet.sessionPresent = true;
+  // Packet ids of a new session begin with the first. Of one that goes on they do not, so that none stands for two messages if the last ones are forgotten.
+  if (Reflect.get(client, RESUMES) !== true) Reflect.set(client, "_nextId", 1);
 }

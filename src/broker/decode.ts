@@ -5,7 +5,7 @@ import { REASON } from "./reasons.ts";
 import { TopicTexts } from "./topic-texts.ts";
 import { keepNames, namesInDisorder } from "./user-properties.ts";
 import { malformed, ProtocolError, protocolError } from "./wire-reader.ts";
-import { checkPacket, publishFlagsProblem } from "./wire-rules.ts";
+import { checkPacket, checkType, publishFlagsProblem } from "./wire-rules.ts";
 
 /** What is used of the library's parser. */
 interface Parser {
@@ -123,6 +123,7 @@ class Decoder {
       if (this.#parser.settings.protocolVersion === undefined && (bytes[at] ?? 0) >> 4 !== CONNECT)
         throw protocolError("the first packet is no CONNECT");
       const place = placeAt(bytes, at);
+      if (place === undefined || place.end > bytes.length) checkType(bytes[at] ?? 0); // The rest may never come.
       if (place === undefined) return this.#keep(bytes.subarray(at), bytes.length - at + 1);
       this.#checkSize(place.end - at);
       if (place.end > bytes.length) return this.#keep(bytes.subarray(at), place.end - at);

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import type { Writable } from "node:stream";
 import { amendConnack } from "./connack.ts";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
+import { fitsClient } from "./packet-limit.ts";
 import type { Aliased } from "./topic-aliases.ts";
 import { amendPubcomp } from "./unknown-ids.ts";
 import { encodeInOrder } from "./user-properties.ts";
@@ -61,6 +62,7 @@ export function installPacketEncoder(): void {
     if (inOrder !== undefined) return (stream as Writable).write(inOrder);
     if (packet.cmd === "connack") amendConnack(packet, stream);
     else if (packet.cmd === "pubcomp") amendPubcomp(packet, stream);
+    if (options?.protocolVersion === 5 && packet.cmd !== "publish" && !fitsClient(packet, stream, sizeOf5)) return true;
     return writeToStream(packet, stream, options);
   };
   short.short = true;
@@ -76,6 +78,10 @@ export function sendPacket(packet: Packet, stream: object, protocolVersion: numb
 export function sizeOf(packet: Packet, protocolVersion: number): number {
   const inOrder = protocolVersion === 5 ? encodeInOrder(packet, generate5) : undefined;
   return (inOrder ?? library.generate(packet, { protocolVersion })).length;
+}
+
+function sizeOf5(packet: Packet): number {
+  return generate5(packet).length;
 }
 
 function generate5(packet: Packet): Buffer {

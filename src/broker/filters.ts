@@ -1,4 +1,8 @@
+import { TOPIC_LEVELS_MAX } from "../core/topic.ts";
+
 const SHARE = "$share/";
+
+const TOO_DEEP = `it has more than ${TOPIC_LEVELS_MAX} levels`;
 
 /** A shared subscription (MQTT 5, 4.8.2): `$share/GROUP/FILTER`. */
 export interface SharedFilter {
@@ -44,6 +48,7 @@ export function filterProblem(text: string): string | undefined {
   }
   if (text === "") return "it is empty";
   const levels = text.split("/");
+  if (levels.length > TOPIC_LEVELS_MAX) return TOO_DEEP;
   for (const [index, level] of levels.entries()) {
     if (level.length > 1 && /[+#]/.test(level)) return `level ${index + 1} mixes a wildcard with other text`;
     if (level === "#" && index !== levels.length - 1) return `"#" in level ${index + 1} is not the last level`;
@@ -54,5 +59,6 @@ export function filterProblem(text: string): string | undefined {
 /** Why the text is no name of a topic (MQTT 5, 4.7.1 and 4.7.3), or undefined when it is one. */
 export function topicNameProblem(text: string): string | undefined {
   if (text === "") return "it is empty";
-  return /[+#]/.test(text) ? "it has a wildcard in it" : undefined;
+  if (/[+#]/.test(text)) return "it has a wildcard in it";
+  return text.length >= TOPIC_LEVELS_MAX && text.split("/").length > TOPIC_LEVELS_MAX ? TOO_DEEP : undefined;
 }

@@ -14,6 +14,7 @@ type Done = (error?: Error) => void;
 interface Packet {
   readonly cmd: string;
   readonly qos?: number;
+  readonly retain?: boolean;
   readonly payload?: string | Buffer;
   readonly messageId?: number;
   readonly reasonCode?: number;
@@ -41,8 +42,11 @@ interface ReadingClient extends Client {
 /** Packets without a message of QoS 1 or 2 that may be under way before no more is read. */
 const OTHERS_MAX = 100;
 
-/** The return code of a CONNACK before version 5 for a version that is not supported [MQTT-3.1.2-2]; nothing else of this is answered there. */
-const VERSION_REFUSED = 1;
+/** The return codes of a CONNACK before version 5 [MQTT-3.1.2-2], MQTT 3.1, 3.2; nothing else of this is answered there. */
+const RETURN_CODES = new Map<number, number>([
+  [REASON.unsupportedVersion, 1],
+  [REASON.clientIdentifierNotValid, 2],
+]);
 
 /** What a client may send at any time and what never has to wait for a message: its answers, and the question whether anybody is there. */
 const ANSWERS = new Set(["puback", "pubrec", "pubcomp", "pingreq"]);
@@ -77,6 +81,8 @@ class Incoming {
   readonly #window: ReceiveWindow;
   #messages = 0;
   #others = 0;
+  /** Of both, those that are to be retained. */
+  #retained = 0;
   /** What it has taken of the room. */
   #bytes = 0;
   #held: Packet[] = [];
@@ -159,7 +165,8 @@ class Incoming {
 
   #mayPass(packet: Packet): boolean {
     if (this.#state !== "ready") return this.#state === "new";
-    if (packet.cmd !== "publish") return true;
+    // Whoever retains a message and subscribes to it gets it as one that was retained [MQTT-3.3.1-8].
+    if (packet.cmd !== "publish") return packet.cmd !== "subscribe" || this.#retained === 0;
     return this.#hasRoom && (!isMessage(packet) || (this.#messages < this.#messagesMax && !this.#mustDrain()));
   }
 
@@ -186,10 +193,19 @@ class Incoming {
     else this.#others++;
     this.#bytes += bytes;
     this.#room.take(bytes);
-    if (packet.qos === 2 && message) this.#next = (error) => this.#doneOnce(packet, error, bytes);
+    if (packet.retain === true && packet.cmd === "publish") this.#next = this.#retain(packet, bytes);
+    else if (packet.qos === 2 && message) this.#next = (error) => this.#doneOnce(packet, error, bytes);
     else if (bytes > PACKET_BYTES) this.#next = (error) => this.#done(error, message, bytes);
     else this.#next = message ? this.#messageDone : this.#otherDone;
     this.#hand(packet);
+  }
+
+  #retain(packet: Packet, bytes: number): Done {
+    this.#retained++;
+    return (error) => {
+      this.#retained--;
+      this.#doneOnce(packet, error, bytes);
+    };
   }
 
   get #hasRoom(): boolean {
@@ -229,15 +245,15 @@ class Incoming {
     const { conn } = this.#client;
     const { reasonCode, version } = error;
     if (version === 5) sendPacket({ cmd: "connack", sessionPresent: false, reasonCode }, conn, 5);
-    else if (reasonCode === REASON.unsupportedVersion)
-      sendPacket({ cmd: "connack", sessionPresent: false, returnCode: VERSION_REFUSED }, conn, 4);
+    const returnCode = RETURN_CODES.get(reasonCode);
+    if (version !== 5 && returnCode !== undefined) sendPacket({ cmd: "connack", sessionPresent: false, returnCode }, conn, 4);
     this.#client.emit("error", error);
   }
 
   /** One that was refused is not open any more; the engine says so on the packet. */
   #doneOnce(packet: Packet, error: Error | undefined, bytes: number): void {
-    if (Reflect.get(packet, "_notAuthorized") === true) this.#window.release(packet.messageId ?? 0);
-    this.#done(error, true, bytes);
+    if (packet.qos === 2 && Reflect.get(packet, "_notAuthorized") === true) this.#window.release(packet.messageId ?? 0);
+    this.#done(error, isMessage(packet), bytes);
   }
 
   #done(error: Error | undefined, message: boolean, bytes: number): void {

@@ -65,10 +65,11 @@ export function checkProperties(reader: WireReader, allowed: ReadonlySet<number>
   return found;
 }
 
+/** MQTT 5, 2.2.2.2. */
 function unexpected(id: number, property: Property | undefined): ProtocolError {
   return property === undefined
     ? malformed(`there is no property ${id} that a client may send`)
-    : protocolError(`the property ${property.name} does not belong into this packet`);
+    : malformed(`the property ${property.name} does not belong into this packet`);
 }
 
 function checkValue(part: WireReader, id: number, { name, kind, positive }: Property): number | string {

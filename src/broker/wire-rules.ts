@@ -21,6 +21,14 @@ const TYPE = {
 /** The lower half of the first byte, where it is fixed (MQTT 5, 2.1.3). */
 const FLAGS: Readonly<Record<number, number>> = { [TYPE.pubrel]: 2, [TYPE.subscribe]: 2, [TYPE.unsubscribe]: 2 };
 
+const TYPES = new Set<number>(Object.values(TYPE));
+
+/** A packet of these may come again before version 3.1.1, and say so (MQTT 3.1, 2.1). */
+const REPEATED = new Set<number>([TYPE.pubrel, TYPE.subscribe, TYPE.unsubscribe]);
+
+/** DUP in the first byte of a packet. */
+const DUP = 8;
+
 const TOPIC_ALIAS = 0x23;
 
 /**
@@ -35,8 +43,10 @@ export function checkPacket(
   place: { start: number; bodyAt: number; end: number },
   version: number | undefined,
 ): readonly string[] {
+  const type = (bytes[place.start] ?? 0) >> 4;
+  // Nobody further on knows of it.
+  if (version === 3 && REPEATED.has(type)) bytes[place.start] = (bytes[place.start] ?? 0) & ~DUP;
   const first = bytes[place.start] ?? 0;
-  const type = first >> 4;
   const reader = new WireReader(bytes, place.bodyAt, place.end);
   if (type !== TYPE.publish && (first & 15) !== (FLAGS[type] ?? 0)) throw malformed("reserved flags of the fixed header are set");
   const names: string[] = [];
@@ -99,7 +109,8 @@ function checkConnectBody(reader: WireReader, version: number, names: string[]):
   if (hasPassword && !hasUser && version !== 5) throw malformed("there is a password without a user name");
   reader.u16();
   if (version === 5) checkProperties(reader, ALLOWED.connect);
-  reader.text("the client id");
+  const id = reader.text("the client id");
+  if (version === 3 && id === "") throw new ProtocolError(REASON.clientIdentifierNotValid, "the client id is empty"); // MQTT 3.1, 3.1
   if (hasWill) checkWill(reader, version, names);
   if (hasUser) reader.text("the user name");
   if (hasPassword) reader.binary();
@@ -126,6 +137,12 @@ function checkPublish(reader: WireReader, { flags, version }: { flags: number; v
   if (topic !== "") checkTopic(topic);
   else if (!properties.has(TOPIC_ALIAS)) throw protocolError("there is neither a topic nor an alias for one");
   reader.skipRest();
+}
+
+/** Whether a client may send such a packet at all, of which the first byte has come. @throws ProtocolError */
+export function checkType(first: number): void {
+  const type = first >> 4;
+  if (!TYPES.has(type)) throw protocolError(`a client sends no packet of type ${type}`);
 }
 
 /** What is wrong with the flags of a PUBLISH (MQTT 5, 3.3.1). */

@@ -55,7 +55,7 @@ describe("a CONNECT", () => {
     ["Receive Maximum 0", connect(5, 2, 3, [0x21, 0, 0], ID), "82 Receive Maximum must not be 0"],
     ["Maximum Packet Size 0", connect(5, 2, 5, [0x27, 0, 0, 0, 0], ID), "82 Maximum Packet Size must not be 0"],
     ["a property twice", connect(5, 2, 6, [0x21, 0, 9, 0x21, 0, 9], ID), "82 the property Receive Maximum comes twice"],
-    ["a property of another packet", connect(5, 2, 3, [0x23, 0, 5], ID), "82 the property Topic Alias does not belong"],
+    ["a property of another packet", connect(5, 2, 3, [0x23, 0, 5], ID), "81 the property Topic Alias does not belong"],
     ["a property that is not there", connect(5, 2, 2, [0x7e, 1], ID), "81 there is no property 126"],
     ["a flag that is 2", connect(5, 2, 2, [0x17, 2], ID), "82 Request Problem Information must be 0 or 1"],
     ["properties beyond its end", connect(5, 2, 60, ID), "81 a field reaches beyond"],
@@ -116,7 +116,7 @@ describe.each([4, 5])("in version %i", (version) => {
 
 it.each([
   ["PUBLISH with alias 0", wrong(5, 0x30, [0, 1, 97], 3, [0x23, 0, 0]), "94 the topic alias must not be 0"],
-  ["PUBLISH with a subscription identifier", wrong(5, 0x30, [0, 1, 97], 2, [0x0b, 3]), "82 the property Subscription Identifier does not"],
+  ["PUBLISH with a subscription identifier", wrong(5, 0x30, [0, 1, 97], 2, [0x0b, 3]), "81 the property Subscription Identifier does not"],
   ["PUBLISH that wants its answer at a wildcard", wrong(5, 0x30, [0, 1, 97], 4, [0x08, 0, 1, 35]), "82 the Response Topic is not a topic"],
   ["SUBSCRIBE with identifier 0", wrong(5, 0x82, [0, 5], 2, [0x0b, 0], [0, 1, 97], 0), "82 Subscription Identifier must not be 0"],
   ["SUBSCRIBE with retain handling 3", wrong(5, 0x82, [0, 5], 0, [0, 1, 97], 0x30), "82 the retain handling"],

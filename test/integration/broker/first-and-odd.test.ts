@@ -1,0 +1,161 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { generate, type Packet } from "mqtt-packet";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Broker } from "../../../src/broker/broker.ts";
+import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { eventually } from "../../support/eventually.ts";
+import { TempFolder } from "../../support/temp-folder.ts";
+
+let folder: TempFolder;
+let broker: Broker;
+
+beforeEach(async () => {
+  folder = await TempFolder.make();
+  broker = await startBroker(new TestIntake(), folder.path);
+});
+
+afterEach(async () => {
+  await broker.close();
+  await folder[Symbol.asyncDispose]();
+});
+
+const PUBLISH = { cmd: "publish", payload: "x", dup: false, retain: false } as const;
+
+/** Everything in one write, so that it arrives together. */
+function together(version: 4 | 5, ...packets: readonly Packet[]): Buffer {
+  return Buffer.concat(packets.map((packet) => generate(packet, { protocolVersion: version })));
+}
+
+function retained(qos: 0 | 1 | 2): Packet {
+  return { ...PUBLISH, topic: "first/a", qos, retain: true, ...(qos === 0 ? {} : { messageId: 7 }) } as Packet;
+}
+
+describe.each([4, 5] as const)("what a client of version %i sends in one go", (version) => {
+  it.each([0, 1, 2] as const)("is taken in its order: a message of QoS %i is retained before its sender subscribes", async (qos) => {
+    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    client.socket.write(
+      together(version, retained(qos), { cmd: "subscribe", messageId: 8, subscriptions: [{ topic: "first/#", qos: 0 }] } as Packet),
+    );
+    expect(await client.next("publish")).toMatchObject({ topic: "first/a", retain: true });
+    client.send({ cmd: "pingreq" });
+    await client.next("pingresp");
+    expect(client.received.filter(({ cmd }) => cmd === "publish")).toHaveLength(0);
+  });
+
+  it("reaches a subscription that ends behind it", async () => {
+    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "first/#", qos: 0 }] } as Packet);
+    await client.next("suback");
+    client.socket.write(
+      together(version, { ...PUBLISH, topic: "first/b", qos: 0 } as Packet, {
+        cmd: "unsubscribe",
+        messageId: 2,
+        unsubscriptions: ["first/#"],
+      }),
+    );
+    await client.next("unsuback");
+    expect(client.received.filter(({ cmd }) => cmd === "publish")).toHaveLength(1);
+  });
+
+  it("has as first packet id of a new session 1", async () => {
+    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "first/#", qos: 1 }] } as Packet);
+    await client.next("suback");
+    client.publish("first/c", "x", { qos: 1, messageId: 40 });
+    expect(await client.next("publish")).toMatchObject({ messageId: 1 });
+  });
+});
+
+describe("a client that accepts only small packets", () => {
+  it("is closed without a CONNACK that is too large for it", async () => {
+    const socket = await open();
+    socket.write(connectPacket(2));
+    expect(await answer(socket)).toHaveLength(0);
+  });
+
+  it("gets a DISCONNECT without the words", async () => {
+    await using client = await RawClient.connect(broker.address, { id: "c", version: 5, properties: { maximumPacketSize: 30 } });
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a/#/b", qos: 0 }] } as Packet);
+    const disconnect = await client.next("disconnect");
+    expect(disconnect).toMatchObject({ reasonCode: 0x8f });
+    expect(JSON.stringify(disconnect)).not.toContain("reasonString");
+  });
+});
+
+describe("a client of version 3.1", () => {
+  const connect31 = (id: string): Buffer =>
+    generate({ cmd: "connect", protocolId: "MQIsdp", protocolVersion: 3, clientId: id, clean: true, keepalive: 0 } as Packet);
+
+  it("may send a SUBSCRIBE and a PUBREL again, and say so", async () => {
+    const socket = await open();
+    let bytes = Buffer.alloc(0);
+    socket.on("data", (part: Buffer) => (bytes = Buffer.concat([bytes, part])));
+    socket.write(connect31("old"));
+    await eventually(() => expect(bytes).toHaveLength(4));
+    socket.write(Buffer.from([0x8a, 6, 0, 1, 0, 1, 97, 1, 0x6a, 2, 0, 9]));
+    await eventually(() => expect(bytes.subarray(4).toString("hex")).toMatch(/^(9003000101|700200099003000101|90030001017002000)/));
+    await eventually(() => expect(bytes.toString("hex")).toContain("70020009"));
+    socket.destroy();
+  });
+
+  it("is told that its client id must not be empty", async () => {
+    const socket = await open();
+    socket.write(Buffer.from([0x10, 14, 0, 6, 77, 81, 73, 115, 100, 112, 3, 2, 0, 10, 0, 0]));
+    expect([...(await answer(socket))]).toEqual([0x20, 2, 0, 2]);
+  });
+});
+
+describe("topics with too many levels", () => {
+  const deep = (levels: number): string => "a/".repeat(levels - 1) + "a";
+
+  it("are refused with a reason, and 100 levels are not too many", async () => {
+    await using client = await RawClient.connect(broker.address, { id: "c", version: 5 });
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: deep(100), qos: 0 }] } as Packet);
+    expect(await client.next("suback")).toMatchObject({ granted: [0] });
+    client.publish(deep(100), "x", { qos: 0 });
+    expect(await client.next("publish")).toMatchObject({ topic: deep(100) });
+    client.send({ cmd: "subscribe", messageId: 2, subscriptions: [{ topic: deep(500), qos: 0 }] } as Packet);
+    expect(await client.next("disconnect")).toMatchObject({ reasonCode: 0x8f });
+    await using other = await RawClient.connect(broker.address, { id: "d", version: 5 });
+    other.publish(deep(500), "x", { qos: 0 });
+    expect(await other.next("disconnect")).toMatchObject({ reasonCode: 0x90 });
+  });
+});
+
+it("the first byte of a packet that no client sends is enough to be disconnected", async () => {
+  await using client = await RawClient.connect(broker.address, { id: "c", version: 5 });
+  client.socket.write(Buffer.from([0x0a, 0xc0]));
+  expect(await client.next("disconnect")).toMatchObject({ reasonCode: 0x82 });
+});
+
+async function open(): Promise<Socket> {
+  const { hostname, port } = new URL(broker.address);
+  const socket = connect({ host: hostname, port: Number(port) });
+  socket.on("error", () => undefined); // A connection that is reset is closed.
+  await once(socket, "connect");
+  return socket;
+}
+
+/** Everything that comes until the broker closes the connection. */
+async function answer(socket: Socket): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  socket.on("data", (part: Buffer) => parts.push(part));
+  await once(socket, "close");
+  return Buffer.concat(parts);
+}
+
+function connectPacket(maximumPacketSize: number): Buffer {
+  return generate(
+    {
+      cmd: "connect",
+      protocolId: "MQTT",
+      protocolVersion: 5,
+      clientId: "tiny",
+      clean: true,
+      keepalive: 0,
+      properties: { maximumPacketSize },
+    },
+    { protocolVersion: 5 },
+  );
+}
