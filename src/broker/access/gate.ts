@@ -45,10 +45,10 @@ export function guardGate(aedes: Aedes, { access, arrivalOf, begin, forget }: Pa
  * What the engine is to be told of a PUBLISH that the client may not send; undefined when it may. Before version 5 an error is the end of the connection
  * [MQTT-3.3.5-2]; what nobody waits for an acknowledgement of just goes no further.
  */
-export function publishVerdict(access: Access, client: Client | null, packet: PublishPacket): Error | null | undefined {
+export function publishVerdict(access: Access, client: Client, packet: PublishPacket): Error | null | undefined {
   const problem = access.publishProblem(client, packet);
   if (problem === undefined) return undefined;
-  const ends = client === null || client.closed || client.version === 5 || packet.qos !== 0;
+  const ends = client.closed || client.version === 5 || packet.qos !== 0;
   if (ends) return new Error(`topic "${packet.topic.slice(0, 100)}": ${problem}`);
   Reflect.set(packet, "_notAuthorized", true);
   return null;

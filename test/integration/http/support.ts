@@ -19,6 +19,7 @@ export const STATS: GatewayStats = {
     received: 1000,
     delivered: 900,
     refused: 1,
+    willsRefused: 2,
     inflightBytes: 2048,
     inflightWaits: 4,
     listeners: [
