@@ -101,6 +101,8 @@ export class Broker implements AsyncDisposable {
     this.#listeners = listenersOf(options, accept, logger);
     this.connections = new ClientList({
       clients: () => Reflect.get(aedes, "clients") as Record<string, Client>,
+      hasSession: (client) => ends.has(client),
+      endSession: (client) => aedes.endSession(client),
       waiting: (client, max) => store.waiting(client, max),
     });
     const end = Promise.withResolvers<void>();
@@ -212,6 +214,7 @@ export class Broker implements AsyncDisposable {
     guardGate(aedes, {
       access: options.access,
       arrivalOf: ({ conn }) => this.#arrivals.get(conn),
+      ownerOf: (client) => this.#ends.ownerOf(client),
       begin: (client) => this.#open.begin(client),
       forget: (client, filter) => this.#store.removeSubscriptions(client, [filter]),
     });

@@ -28,6 +28,7 @@ import { Users } from "./users.ts";
 import { readUsers, type UserTable } from "./users-file.ts";
 import { WatchedFile } from "./watched-file.ts";
 
+type OwnerOf = (client: string) => string | undefined;
 type Verdict = (error: AuthenticateError | null, allowed: boolean) => void;
 
 /** Return code of a CONNACK before version 5. */
@@ -109,8 +110,8 @@ export class Access implements AsyncDisposable {
     await this.#audit[Symbol.asyncDispose]();
   }
 
-  /** Resolves when the client may come in; what it may do is then known. @throws Refused */
-  async admit(client: Client, arrival: Arrival, credentials: Credentials): Promise<void> {
+  /** Resolves when the client may come in; what it may do is then known. `ownerOf` is asked for the user of a stored session. @throws Refused */
+  async admit(client: Client, arrival: Arrival, credentials: Credentials, ownerOf: OwnerOf = () => undefined): Promise<void> {
     this.#look();
     const known = await this.#identify(arrival, credentials);
     if (client.closed || client.conn.destroyed) throw new Refused("busy", "it has gone");
@@ -121,7 +122,7 @@ export class Access implements AsyncDisposable {
     const will = Reflect.get(client, "_will") as { readonly topic: string; readonly retain?: boolean } | null | undefined;
     if (will && !permit.mayPublish(will.topic, will.retain === true))
       throw new Refused("will", `it may not publish its will to "${will.topic.slice(0, 100)}"`);
-    this.#checkTakeover(client, identity);
+    this.#checkOwner(client.id, identity, ownerOf);
     setAdmitted(client, admitted);
     const connections = this.#clients.get(client.id) ?? new Set();
     this.#clients.set(client.id, connections.add(client));
@@ -197,7 +198,8 @@ export class Access implements AsyncDisposable {
   /** Logs that a client was not let in. */
   logRefused(client: Client, arrival: Arrival, user: string | undefined, error: Error): void {
     const about = { client: client.id, user, address: arrival.address, listener: arrival.listener };
-    this.#comings.log(about, error.message, "a client was not let in");
+    const reason = error instanceof Refused ? (error.detail ?? error.message) : error.message;
+    this.#comings.log(about, reason, "a client was not let in");
   }
 
   #logDoing(client: Client, topic: string, action: "publish" | "publish and keep" | "subscribe"): void {
@@ -214,12 +216,16 @@ export class Access implements AsyncDisposable {
     return new Permit(subject, this.#rules.value, arrival.isLocal);
   }
 
-  /** A session belongs to who has it: another user with the same client id would end its connection and get what waits for it. */
-  #checkTakeover(client: Client, { user }: Identity): void {
-    for (const other of this.#clients.get(client.id) ?? []) {
-      const owner = admittedOf(other)?.identity.user;
-      if (owner !== undefined && owner !== user) throw new Refused("taken", "another user is connected with this client id");
-    }
+  /**
+   * A session belongs to who has it, while its client is away too: another user with the same client id would end it or get what waits for it. That of a
+   * client that has not said who it is is anybody's.
+   */
+  #checkOwner(id: string, { user }: Identity, ownerOf: OwnerOf): void {
+    const connected = [...(this.#clients.get(id) ?? [])].map((other) => admittedOf(other)?.identity.user);
+    const other = [...connected, ownerOf(id)].find((owner) => owner !== undefined && owner !== user);
+    if (other === undefined) return;
+    const detail = `the session with this client id belongs to the user "${other}"; \`millrace clients forget ID\` ends it`;
+    throw new Refused("taken", "another user has a session with this client id", detail);
   }
 
   #endAt(client: Client, until: number): Disposable {

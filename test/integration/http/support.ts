@@ -96,7 +96,11 @@ export class Parts implements HttpParts {
     deadLetter: () => Promise.resolve(undefined),
     fateOf: () => Promise.resolve("waiting"),
   };
-  readonly clients = { list: () => Promise.resolve([]), disconnect: (id: string) => id === "here" };
+  readonly clients = {
+    list: () => Promise.resolve([]),
+    disconnect: (id: string) => id === "here",
+    forget: (id: string) => Promise.resolve(id === "here"),
+  };
   readonly appended: JournaledMessage[] = [];
   readonly arrivals = new Arrivals();
   readonly journal: JournalSource = {
