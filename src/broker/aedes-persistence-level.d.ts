@@ -20,7 +20,9 @@ declare module "aedes-persistence-level/asyncPersistence.js" {
     subscriptionsByTopic(topic: string): Promise<object[]>;
     createRetainedStreamCombi(patterns: readonly string[]): Readable;
     outgoingStream(client: Client): Readable;
+    putWill(client: Client, will: object): Promise<void>;
     delWill(client: { readonly id: string }): Promise<object | undefined>;
+    streamWill(brokers: object): Readable;
     outgoingEnqueueCombi(subscriptions: readonly object[], packet: object): Promise<void>;
     outgoingEnqueue(subscription: { readonly clientId: string }, packet: object): Promise<void>;
     outgoingUpdate(client: Client, packet: PacketReference): Promise<void>;

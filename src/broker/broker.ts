@@ -3,7 +3,6 @@ import type { Client, PublishPacket } from "aedes";
 import { messageOf } from "../core/errors.ts";
 import { once } from "../core/lifecycle.ts";
 import type { Logger } from "../core/log.ts";
-import { encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
 import { guardGate, publishVerdict } from "./access/gate.ts";
 import type { Arrival } from "./arrival.ts";
 import { type BrokerOptions, engineOptions, listenersOf } from "./broker-options.ts";
@@ -18,6 +17,7 @@ import { Engine } from "./engine.ts";
 import { forwardTogether } from "./forward.ts";
 import { noteConnect } from "./handshake.ts";
 import { readInOrder } from "./incoming.ts";
+import { type Done, type Entry, entryOf, type Intake, payloadProblem, propertiesProblem } from "./intake.ts";
 import { KnownTopics } from "./known-topics.ts";
 import type { Accept } from "./listeners/listener.ts";
 import type { Listeners } from "./listeners/listeners.ts";
@@ -27,19 +27,9 @@ import { dropForeign, messageOfPacket, packetOfRecord, setOrigin } from "./packe
 import { REASON } from "./reasons.ts";
 import { Room } from "./room.ts";
 import { SessionEnds } from "./session-ends.ts";
-import { DUPLICATE, type ReleaseLedger, SessionStore } from "./session-store.ts";
+import { DUPLICATE, SessionStore } from "./session-store.ts";
 import { TopicTexts } from "./topic-texts.ts";
-
-interface Entry {
-  readonly topic: string;
-  readonly time: number;
-  readonly hops: number;
-  readonly record: Uint8Array;
-  /** It need not survive, so it is not written. */
-  readonly volatile?: true;
-}
-
-type Done = (error?: Error, duplicate?: boolean) => void;
+import { WillPublisher } from "./wills/will-outlet.ts";
 
 /** A PUBLISH that is to be acknowledged. */
 interface Sent {
@@ -48,23 +38,13 @@ interface Sent {
   readonly id: number;
 }
 
-/** Where messages go that functions want; everything else is only brokered. */
-export interface Intake {
-  /** Whether functions want messages with this topic, and whether they have to be on disk before they are acknowledged. */
-  matches(topic: string): "none" | "volatile" | "durable";
-  /** `done` is called when the message is durable, or taken if it is volatile. */
-  append(entry: Entry, done: Done): void;
-  /** The same, once for each packet id until it is released. `done` hears of a duplicate when nothing is left to be done for the message. */
-  appendOnce(client: string, packetId: number, entry: Entry, done: Done): void;
-  readonly ledger: ReleaseLedger & { clear(client: string): Promise<void> };
-}
-
 interface Parts {
   readonly aedes: Engine;
   readonly emitter: TopicEmitter;
   readonly store: SessionStore;
   readonly open: OpenMessages;
   readonly ends: SessionEnds;
+  readonly intake: Intake;
 }
 
 /** The MQTT broker of a gateway: mqtt 3.1, 3.1.1 and 5. A message that wakes a function is journaled before it is acknowledged. */
@@ -79,22 +59,32 @@ export class Broker implements AsyncDisposable {
   readonly #arrivals = new WeakMap<object, Arrival>();
   /** Who is connected. */
   readonly connections: ClientList;
-  readonly counters = { received: 0, delivered: 0, refused: 0 };
+  readonly counters = { received: 0, delivered: 0, refused: 0, willsRefused: 0 };
   readonly #topics = new KnownTopics();
   /** Of what functions publish. */
   readonly #texts = new TopicTexts();
   readonly #room: Room;
   readonly #open: OpenMessages;
+  readonly #wills: WillPublisher;
   readonly #copies: Copies;
   readonly #ends: SessionEnds;
 
   private constructor(parts: Parts, options: BrokerOptions, logger: Logger) {
-    const { aedes, emitter, store, open, ends } = parts;
+    const { aedes, emitter, store, open, ends, intake } = parts;
     this.#ends = ends;
     this.#aedes = aedes;
     this.#store = store;
     this.#open = open;
     this.#room = new Room(options.inflightBytesMax);
+    this.#wills = new WillPublisher({
+      access: options.access,
+      intake,
+      payloadBytesMax: options.payloadBytesMax,
+      counters: this.counters,
+      engine: aedes,
+      isBroken: () => store.isBroken,
+      logger,
+    });
     this.#copies = new Copies(store, (packet) => aedes.number(packet));
     const accept: Accept = (stream, arrival) => {
       this.#arrivals.set(stream, arrival);
@@ -111,6 +101,8 @@ export class Broker implements AsyncDisposable {
     this.#listeners = listenersOf(options, accept, logger);
     this.connections = new ClientList({
       clients: () => Reflect.get(aedes, "clients") as Record<string, Client>,
+      hasSession: (client) => ends.has(client),
+      endSession: (client) => aedes.endSession(client),
       waiting: (client, max) => store.waiting(client, max),
     });
     const end = Promise.withResolvers<void>();
@@ -138,10 +130,10 @@ export class Broker implements AsyncDisposable {
       await Promise.all([intake.ledger.clear(client), store.clear(client)]);
     };
     const has = (client: string): boolean => ends.has(client) || store.has(client);
-    const open = new OpenMessages({ clear, has, endWill: (client) => aedes.endWill(client) }, options, logger);
+    const open = new OpenMessages({ clear, has, wills: store.wills }, options, logger);
     const ended = (client: string): void => store.drops.count("sessions", { client });
     const ends = new SessionEnds(store, { limits: options.sessions, isComing: (client) => open.isComing(client), ended }, logger);
-    const broker = new Broker({ aedes, emitter, store, open, ends }, options, logger);
+    const broker = new Broker({ aedes, emitter, store, open, ends, intake }, options, logger);
     broker.#guard(options, intake, logger);
     await aedes.listen();
     await broker.#ends.follow(aedes, Date.now());
@@ -150,6 +142,8 @@ export class Broker implements AsyncDisposable {
 
   /** @throws MillraceError FILE_UNREADABLE, CERTIFICATE_INVALID, PORT_IN_USE, LISTEN_FAILED */
   async listen(): Promise<void> {
+    // What clients do from now on comes behind the wills that are due.
+    this.#store.wills.begin(this.#wills);
     await this.#listeners.listen();
   }
 
@@ -220,10 +214,12 @@ export class Broker implements AsyncDisposable {
     guardGate(aedes, {
       access: options.access,
       arrivalOf: ({ conn }) => this.#arrivals.get(conn),
+      ownerOf: (client) => this.#ends.ownerOf(client),
       begin: (client) => this.#open.begin(client),
       forget: (client, filter) => this.#store.removeSubscriptions(client, [filter]),
     });
-    aedes.authorizePublish = (client, packet, callback) => this.#take(client, packet, { intake, options, callback });
+    aedes.authorizePublish = (client, packet, callback) =>
+      client === null ? callback(new Error("nobody has sent it")) : this.#take(client, packet, { intake, options, callback });
     for (const event of ["clientError", "connectionError"] as const) {
       aedes.on(event, (client, error) => {
         this.counters.refused++;
@@ -239,19 +235,19 @@ export class Broker implements AsyncDisposable {
 
   /** Runs before a PUBLISH is acknowledged, and again when a QoS 2 one is sent again. */
   #take(
-    client: Client | null,
+    client: Client,
     packet: PublishPacket,
     to: { intake: Intake; options: BrokerOptions; callback: (error?: Error | null) => void },
   ): void {
     const { intake, options, callback } = to;
-    const ending = client === null || packet.messageId === undefined ? undefined : this.#open.ending(client.id);
-    if (client !== null && ending !== undefined) {
+    const ending = packet.messageId === undefined ? undefined : this.#open.ending(client.id);
+    if (ending !== undefined) {
       const go = (): void => (client.closed ? undefined : this.#take(client, packet, to));
       ending.then(go, () => client.close());
       return;
     }
     const problem = this.#topics.problem(packet.topic) ?? payloadProblem(packet, options.payloadBytesMax);
-    if (problem !== undefined && client !== null && client.version !== 5 && packet.topic.startsWith("$")) {
+    if (problem !== undefined && client.version !== 5 && packet.topic.startsWith("$")) {
       // It would come back with the same message each time; the standard allows to acknowledge what is not taken [MQTT-3.3.5-2].
       this.counters.refused++;
       Object.defineProperty(packet, DUPLICATE, { value: true });
@@ -271,21 +267,20 @@ export class Broker implements AsyncDisposable {
     this.counters.received++;
     dropForeign(packet);
     const wake = intake.matches(packet.topic);
-    // A will has no packet id, whatever its QoS.
-    const sent =
-      client === null || packet.messageId === undefined || packet.qos === 0 ? undefined : { client, packet, id: packet.messageId };
+    const sent = packet.messageId === undefined || packet.qos === 0 ? undefined : { client, packet, id: packet.messageId };
     if (sent !== undefined && this.#store.hasNoLocal) setOrigin(packet, sent.client.id);
     if (wake === "none" && (sent === undefined || (packet.qos === 1 && !this.#copies.wanted(packet)))) {
       callback();
       return;
     }
-    const message = wake === "none" ? undefined : messageOfPacket(client?.id ?? "will", packet);
-    if (message !== undefined && !propertiesFit(message)) {
-      callback(new Error(`topic "${packet.topic.slice(0, 100)}": its properties are longer than ${PROPERTIES_BYTES_MAX} bytes as JSON`));
+    const message = wake === "none" ? undefined : messageOfPacket(client.id, packet);
+    const unfit = message === undefined ? undefined : propertiesProblem(message);
+    if (unfit !== undefined) {
+      callback(new Error(`topic "${packet.topic.slice(0, 100)}": ${unfit}`));
       return;
     }
     const done: Done = (error, duplicate) => {
-      if (error !== undefined && client !== null) {
+      if (error !== undefined) {
         // No acknowledgement, not even a bad one, which the engine would still send: the client keeps the message and sends it again.
         client.close();
         return;
@@ -344,17 +339,4 @@ export class Broker implements AsyncDisposable {
     if (error === undefined && this.#copies.wanted(packet)) this.#copies.make(packet, done);
     else done(error);
   }
-}
-
-function entryOf(message: Message, isVolatile: boolean): Entry {
-  const entry = { topic: message.topic, time: message.time, hops: 0, record: encodeMessage(message) };
-  return isVolatile ? { ...entry, volatile: true } : entry;
-}
-
-function propertiesFit({ properties }: Message): boolean {
-  return properties === undefined || Buffer.byteLength(JSON.stringify(properties)) <= PROPERTIES_BYTES_MAX;
-}
-
-function payloadProblem(packet: PublishPacket, bytesMax: number): string | undefined {
-  return packet.payload.length > bytesMax ? `the payload has ${packet.payload.length} bytes, at most ${bytesMax} are allowed` : undefined;
 }

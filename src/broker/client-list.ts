@@ -8,6 +8,10 @@ import { REASON } from "./reasons.ts";
 interface Parts {
   /** Who is connected, by id. */
   clients(): Readonly<Record<string, Client>>;
+  /** Whether there is a session with this id that outlives its connection. */
+  hasSession(client: string): boolean;
+  /** Ends the session of a client that is away. */
+  endSession(client: string): void;
   /** Messages in the queue of a session, at most `max`. */
   waiting(client: string, max: number): Promise<number>;
 }
@@ -41,6 +45,16 @@ export class ClientList {
     const client = this.#parts.clients()[id];
     if (client === undefined) return false;
     client.disconnect({ reasonCode: REASON.administrativeAction });
+    return true;
+  }
+
+  /** Ends the session of a client, with its connection if it has one, so that another user may have its id. False when there is neither. */
+  async forget(id: string): Promise<boolean> {
+    const client = this.#parts.clients()[id];
+    if (client !== undefined)
+      await new Promise<void>((ended) => client.disconnect({ reasonCode: REASON.administrativeAction }, () => ended()));
+    if (!this.#parts.hasSession(id)) return client !== undefined;
+    this.#parts.endSession(id);
     return true;
   }
 

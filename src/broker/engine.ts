@@ -7,6 +7,7 @@ import { originOf } from "./packet.ts";
 import type { Member } from "./shared/group.ts";
 import { NEVER_SECONDS } from "./session-ends.ts";
 import { DUPLICATE, type SessionStore } from "./session-store.ts";
+import type { Wills } from "./wills/wills.ts";
 
 type Done = (error?: Error) => void;
 
@@ -19,8 +20,6 @@ function nothing(): void {}
 export class Engine extends Aedes {
   readonly #emitter: TopicEmitter;
   readonly #store: SessionStore;
-  /** By the timer. */
-  readonly #waitingWills = new WeakMap<object, readonly [Client, object]>();
 
   constructor(options: AedesOptions, parts: { emitter: TopicEmitter; store: SessionStore }) {
     super({ ...options, mq: parts.emitter, persistence: parts.store });
@@ -35,7 +34,7 @@ export class Engine extends Aedes {
       client.conn.once("close", () => parts.store.shared.forget(client));
       return client;
     };
-    this.#noteWills();
+    this.#handWills(parts.store.wills);
     this.#endEarlierVersions();
     this.#askForGroups();
     parts.store.shared.connect({
@@ -66,19 +65,8 @@ export class Engine extends Aedes {
     Object.defineProperty(this, "authorizeSubscribe", { get: () => asking, set });
   }
 
-  /** Publishes the will of a session that ends before its client is back, if it waits for that. */
-  endWill(id: string): void {
-    const timers = Reflect.get(this, "delayedWills") as ReadonlyMap<string, object>;
-    const timer = timers.get(id);
-    const waiting = timer === undefined ? undefined : this.#waitingWills.get(timer);
-    if (waiting === undefined) return;
-    this.#call("clearDelayedWill", id);
-    this.#call("publishWill", ...waiting);
-  }
-
   /** Ends the session of a client that is away as if its time were over. */
   endSession(id: string): void {
-    this.endWill(id);
     this.#call("clearSessionExpiry", id);
     const client = goneClient(id, 0);
     this.#call("_wipeSession", client);
@@ -104,15 +92,15 @@ export class Engine extends Aedes {
     Reflect.apply(Reflect.get(this, name) as (...args: readonly unknown[]) => void, this, args);
   }
 
-  /** Notes who a will that waits is from, which only the engine's timer knows. */
-  #noteWills(): void {
-    const schedule = Reflect.get(this, "scheduleWill") as (client: Client, will: object, seconds: number) => void;
-    const timers = Reflect.get(this, "delayedWills") as ReadonlyMap<string, object>;
-    Reflect.set(this, "scheduleWill", (client: Client, will: object, seconds: number) => {
-      schedule.call(this, client, will, seconds);
-      const timer = timers.get(client.id);
-      if (timer !== undefined) this.#waitingWills.set(timer, [client, will]);
-    });
+  /** The engine knows wills only while their clients are connected, and its timers end with the process. */
+  #handWills(wills: Wills): void {
+    const takingOver = Reflect.get(this, "_takingOver") as ReadonlySet<string>;
+    Reflect.set(this, "publishWill", (_client: Client, will: object) => wills.lost(will, 0));
+    Reflect.set(this, "scheduleWill", ({ id }: Client, will: object, seconds: number) =>
+      takingOver.has(id) ? wills.superseded(will) : wills.lost(will, seconds),
+    );
+    Reflect.set(this, "clearDelayedWill", (id: string) => wills.resumed(id));
+    this.on("sessionExpired", ({ id }) => wills.sessionEnded(id));
   }
 
   /** The next place in the queues. */

@@ -11,8 +11,12 @@ interface Ledger {
   clear(client: string): Promise<void>;
   /** Whether the client has a session that outlives a connection. */
   has(client: string): boolean;
-  /** Publishes the will of a session that ends, if it was to wait for the client. */
-  endWill(client: string): void;
+  readonly wills: {
+    /** Publishes the will of a session that ends, if it was to wait for the client. */
+    sessionEnded(client: string): void;
+    /** Resolves when a will that is due is published. */
+    settled(client: string): Promise<void>;
+  };
 }
 
 /** "Session taken over" (MQTT 5, 3.14.2.1). */
@@ -74,6 +78,7 @@ export class OpenMessages {
     const before = this.#connections.get(client.id);
     const startsAnew = Reflect.get(client, "_cleanStart") === true || (before !== undefined && endsWithConnection(before));
     if (!startsAnew) {
+      await this.#ledger.wills.settled(client.id);
       await this.#ending.get(client.id);
       if (!this.#ledger.has(client.id)) return;
       noteResumed(client);
@@ -84,7 +89,8 @@ export class OpenMessages {
     // It must not take messages any more when its packet ids are forgotten.
     if (before !== undefined) await new Promise<void>((ended) => before.disconnect({ reasonCode: TAKEN_OVER }, ended));
     // The will is due when the session ends, if not before (MQTT 5, 3.1.3.2.2).
-    this.#ledger.endWill(client.id);
+    this.#ledger.wills.sessionEnded(client.id);
+    await this.#ledger.wills.settled(client.id);
     await this.#clear(client.id);
   }
 

@@ -1,12 +1,21 @@
 import type { Aedes, Client } from "aedes";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
+import { admittedOf } from "./access/admitted.ts";
 
 /** How long a session outlives its connection (MQTT 5, 3.1.2.11.2), and since when it has none, in ms since 1970; absent while it has one. */
 export interface SessionEnd {
   readonly id: string;
   readonly seconds: number;
   readonly since?: number | undefined;
+  /** The user that it belongs to; absent for that of a client that did not say who it is. */
+  readonly owner?: string | undefined;
+}
+
+interface Session {
+  /** Undefined while there is no connection. */
+  readonly client?: Client;
+  readonly owner: string | undefined;
 }
 
 /** Where the ends of sessions are kept, so that they survive a restart. */
@@ -55,8 +64,8 @@ export class SessionEnds {
   readonly #logger: Logger;
   /** Those that have no connection, the one that was left first in front. */
   readonly #away = new Set<string>();
-  /** The connections of sessions that may end later, and the ids of those that have none. */
-  readonly #sessions = new Map<string, Client | undefined>();
+  /** Those that may end later than their connections. */
+  readonly #sessions = new Map<string, Session>();
   /** One write after the other: of one session the last has to win. */
   #last: Promise<void> = Promise.resolve();
   /** Writes that have failed since the last one that has not. */
@@ -71,18 +80,18 @@ export class SessionEnds {
   /** To be called when the engine has started and takes no clients yet. */
   async follow(aedes: Aedes & Ending, now: number): Promise<void> {
     const found: (SessionEnd & { readonly since: number })[] = [];
-    for await (const { id, seconds, since = now } of this.#shelf.ends()) found.push({ id, seconds, since });
-    for (const { id, seconds, since } of found.toSorted((a, b) => a.since - b.since)) {
-      this.#sessions.set(id, undefined);
+    for await (const { since = now, ...end } of this.#shelf.ends()) found.push({ ...end, since });
+    for (const { id, seconds, since, owner } of found.toSorted((a, b) => a.since - b.since)) {
+      this.#sessions.set(id, { owner });
       this.#away.add(id);
-      this.#write(() => this.#shelf.storeEnd({ id, seconds, since }));
+      this.#write(() => this.#shelf.storeEnd({ id, seconds, since, owner }));
       const most = Math.min(seconds, this.#parts.limits.ageSecondsMax);
       if (most < NEVER_SECONDS) aedes.endLater(id, Math.max(0.001, (since - now) / 1_000 + most));
     }
     aedes.on("client", (client) => this.#begun(client));
     aedes.on("clientDisconnect", (client) => {
       // A connection that was taken over may end after the one that took its place has begun.
-      if (this.#sessions.get(client.id) !== client) return;
+      if (this.#sessions.get(client.id)?.client !== client) return;
       if (secondsOf(client) === 0) this.#forget(client.id);
       else this.#left(client, aedes);
     });
@@ -104,10 +113,15 @@ export class SessionEnds {
     return this.#sessions.has(id);
   }
 
+  /** The user that the session with this id belongs to, with a connection or without; undefined when it is anybody's, and when there is none. */
+  ownerOf(id: string): string | undefined {
+    return this.#sessions.get(id)?.owner;
+  }
+
   /** Before version 5 a session ends with its connection or never. One that is resumed to end with it has to end after a crash too. */
   #begun(client: Client): void {
     if (client.clean) return this.#forget(client.id);
-    this.#sessions.set(client.id, client);
+    this.#sessions.set(client.id, { client, owner: admittedOf(client)?.identity.user });
     this.#away.delete(client.id);
     this.#keep(client, undefined);
   }
@@ -129,7 +143,8 @@ export class SessionEnds {
   }
 
   #keep(client: Client, since: number | undefined): void {
-    this.#write(() => this.#shelf.storeEnd({ id: client.id, seconds: secondsOf(client), since }));
+    const owner = this.ownerOf(client.id);
+    this.#write(() => this.#shelf.storeEnd({ id: client.id, seconds: secondsOf(client), since, owner }));
   }
 
   /** The engine takes subscriptions away too, but not before the broker closes; without its end such a session would stay forever. */

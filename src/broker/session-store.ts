@@ -21,6 +21,8 @@ import { StoredSessions } from "./stored-sessions.ts";
 import { passOn } from "./shared/orphans.ts";
 import type { StoredSubscription } from "./subscription-index.ts";
 import { noteUnknownRelease } from "./unknown-ids.ts";
+import { WillRecords } from "./wills/will-records.ts";
+import { type Will, Wills } from "./wills/wills.ts";
 
 interface PacketReference {
   readonly cmd?: string;
@@ -77,6 +79,7 @@ export class SessionStore extends StoredSessions {
   /** Rejects when the disk refuses a write: nothing can be stored any more. */
   readonly failed: Promise<never>;
   readonly drops: BrokerDrops;
+  readonly wills: Wills;
   readonly #database: SessionDatabase;
   readonly #ledger: ReleaseLedger;
   readonly #logger: Logger;
@@ -108,6 +111,8 @@ export class SessionStore extends StoredSessions {
     this.#shelves = { database, writes: this.writes, gateway, bounds: this.bounds };
     this.#queues = new SessionQueues(this.#shelves, this.shared);
     this.bounds.spare((client) => this.#queues.keepsUp(client));
+    const records = { database, writes: this.writes, written: () => sync.written(), secure: () => this.secure() };
+    this.wills = new Wills(new WillRecords(records), logger);
     this.failed = failed;
     this.failed.catch(() => (this.#broken = true));
   }
@@ -138,6 +143,7 @@ export class SessionStore extends StoredSessions {
   // The engine tells asynchronous stores from older ones by this method.
   override async setup(broker: Aedes): Promise<void> {
     await super.setup(broker);
+    await this.wills.load();
     Reflect.set(broker, "counter", await this.#lastNumber());
   }
 
@@ -158,6 +164,7 @@ export class SessionStore extends StoredSessions {
   }
 
   async close(): Promise<void> {
+    this.wills.close();
     this.drops.close();
     this.retained.close();
     await this.writes.flushed();
@@ -296,15 +303,17 @@ export class SessionStore extends StoredSessions {
     return stream;
   }
 
-  /** Nobody catches its rejection. */
-  override async delWill(client: { readonly id: string }): Promise<object | undefined> {
-    try {
-      return await super.delWill(client);
-    } catch (error) {
-      const closing = this.#database.status !== "open";
-      if (!closing) this.#logger.error({ client: client.id, error: messageOf(error) }, "a will could not be deleted");
-      return undefined;
-    }
+  override putWill(client: Client, will: Will): Promise<void> {
+    return this.wills.hold(client, will);
+  }
+
+  override async delWill({ id }: { readonly id: string }): Promise<undefined> {
+    this.wills.left(id);
+  }
+
+  /** The engine would publish those of other brokers, without a look at the rules. */
+  override streamWill(): Readable {
+    return Readable.from([]);
   }
 
   override incomingGetPacket(client: Client, packet: PacketReference): Promise<object> {

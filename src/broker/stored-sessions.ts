@@ -36,7 +36,7 @@ const READ_BYTES = 1024 ** 2;
 
 const sentPlace = z.object({ brokerCounter: z.number() });
 
-const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.number().optional() });
+const sessionEnd = z.object({ id: z.string(), seconds: z.number(), since: z.number().optional(), owner: z.string().optional() });
 
 /**
  * The library's store with four things mended: a session with overlapping filters keeps every one of them; a subscription of QoS 0 gets no copies,
@@ -175,8 +175,8 @@ export class StoredSessions extends AsyncLevelPersistence {
     return keys.length;
   }
 
-  async storeEnd({ id, seconds, since }: SessionEnd): Promise<void> {
-    const end = since === undefined ? { id, seconds } : { id, seconds, since };
+  async storeEnd({ id, seconds, since, owner }: SessionEnd): Promise<void> {
+    const end = { id, seconds, ...(since === undefined ? {} : { since }), ...(owner === undefined ? {} : { owner }) };
     await this.#database.put(endKey(id), codec.encode(end));
   }
 

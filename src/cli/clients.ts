@@ -16,14 +16,20 @@ const FILTERS_WIDTH = 60;
 
 export const command = defineCommand({
   name: "clients",
-  summary: "list who is connected to a gateway's broker, or disconnect a client",
-  usage: "[disconnect ID] [flags]",
+  summary: "list who is connected to a gateway's broker, disconnect a client, or end its session",
+  usage: "[disconnect ID | forget ID] [flags]",
   positionals: { min: 0, max: 2 },
   flags: FLAGS,
   details: `
 QUEUED counts messages that wait for the client, up to 10,000. disconnect ends the connection; a client that connects again by itself comes back,
-unless its user is removed first with \`millrace users remove\`. With --json one object on each line.`,
-  examples: ["millrace clients", "millrace clients --user sensor-7 --json", "millrace clients disconnect boiler-1"],
+unless its user is removed first with \`millrace users remove\`. forget ends the session too, also that of a client that is away: what waits for it and its
+subscriptions are deleted, and another user may have its id. With --json one object on each line.`,
+  examples: [
+    "millrace clients",
+    "millrace clients --user sensor-7 --json",
+    "millrace clients disconnect boiler-1",
+    "millrace clients forget boiler-1",
+  ],
   run,
 });
 
@@ -32,7 +38,13 @@ async function run(context: CommandContext<typeof FLAGS>): Promise<number> {
   const gateway = new GatewayClient(flags.gateway, signal);
   const [verb, id] = positionals;
   if (verb !== undefined) {
-    if (verb !== "disconnect" || id === undefined) throw new MillraceError("USAGE", "clients: expected nothing, or disconnect ID");
+    if ((verb !== "disconnect" && verb !== "forget") || id === undefined)
+      throw new MillraceError("USAGE", "clients: expected nothing, disconnect ID, or forget ID");
+    if (verb === "forget") {
+      await gateway.forget(id);
+      context.stdout(json ? `${JSON.stringify({ forgotten: id })}\n` : `the session of ${printable(id)} has ended\n`);
+      return 0;
+    }
     await gateway.disconnect(id);
     context.stdout(json ? `${JSON.stringify({ disconnected: id })}\n` : `${printable(id)} is disconnected\n`);
     return 0;

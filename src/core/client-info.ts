@@ -29,4 +29,6 @@ export interface ClientSource {
   list(query: { readonly limit: number; readonly user?: string }): Promise<readonly ClientInfo[]>;
   /** False when nobody is connected with this id. */
   disconnect(id: string): boolean;
+  /** Ends its session, and its connection if it has one. False when there is neither. */
+  forget(id: string): Promise<boolean>;
 }

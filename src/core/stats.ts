@@ -17,6 +17,8 @@ export interface GatewayStats {
     readonly received: number;
     readonly delivered: number;
     readonly refused: number;
+    /** Wills that were due and that their clients might not publish. */
+    readonly willsRefused: number;
     /** Of what clients have sent and the broker is not done with. */
     readonly inflightBytes: number;
     /** How often a client was not read any further because that was too much. */

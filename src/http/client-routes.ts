@@ -17,4 +17,9 @@ export function clientRoutes(app: Hono, clients: ClientSource): void {
     if (!clients.disconnect(id)) throw new MillraceError("NOT_FOUND", `no client "${id.slice(0, 100)}" is connected`);
     return c.json({ disconnected: id });
   });
+  app.delete("/v1/sessions/:id", async (c) => {
+    const id = c.req.param("id");
+    if (!(await clients.forget(id))) throw new MillraceError("NOT_FOUND", `no client "${id.slice(0, 100)}" has a session`);
+    return c.json({ forgotten: id });
+  });
 }

@@ -13,6 +13,7 @@ const GATEWAY: readonly Metric<GatewayStats>[] = [
   counter("messages_received_total", "Messages received from MQTT clients.", (s) => s.broker.received),
   counter("messages_delivered_total", "Messages delivered to MQTT clients.", (s) => s.broker.delivered),
   counter("messages_refused_total", "Messages and clients that the broker refused.", (s) => s.broker.refused),
+  counter("mqtt_wills_refused_total", "Wills that were due and that the broker did not publish.", (s) => s.broker.willsRefused),
   gauge("inflight_bytes", "What clients have sent and the broker is not done with.", (s) => s.broker.inflightBytes),
   counter(
     "inflight_waits_total",

@@ -1,34 +1,16 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { expect, it } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { connectClient, RawClient } from "../support/broker.ts";
 import { TempFolder } from "../support/temp-folder.ts";
+import { startBrokerProcess } from "./broker-process.ts";
 
 /**
  * The invariant: a client's message of QoS 1 or 2 that was acknowledged is with every subscriber that is away, and retained if it is to be,
  * whatever moment `kill -9` comes at after the acknowledgement; whether a function listens to it or not.
  */
-const BROKER = new URL("session-kill-broker.ts", import.meta.url).pathname;
 const MESSAGES = 200;
 /** The kill comes with the first, in the middle, and with the last acknowledgement. */
 const KILLS_AFTER = [1, MESSAGES / 2, MESSAGES];
-
-interface Running extends AsyncDisposable {
-  readonly address: string;
-  kill(): Promise<void>;
-}
-
-async function start(folder: string): Promise<Running> {
-  const child: ChildProcess = spawn(process.execPath, [BROKER, folder], { stdio: ["ignore", "pipe", "inherit"] });
-  const closed = once(child, "close");
-  const kill = async (): Promise<void> => {
-    child.kill("SIGKILL");
-    await closed;
-  };
-  const first = (child.stdout === null ? [] : await Promise.race([once(child.stdout, "data"), closed])) as unknown[];
-  return { address: String(first[0]).trim(), kill, [Symbol.asyncDispose]: kill };
-}
 
 it.each(["plain/a", "in/a"])("what is published to %s and acknowledged reaches those who are away", { timeout: 180_000 }, async (topic) => {
   await using folder = await TempFolder.make();
@@ -36,13 +18,13 @@ it.each(["plain/a", "in/a"])("what is published to %s and acknowledged reaches t
   const acknowledged: string[] = [];
   const retained: string[] = [];
   {
-    await using broker = await start(folder.path);
+    await using broker = await startBrokerProcess(folder.path);
     await using client = await connectClient(broker.address, subscriber);
     await client.mqtt.subscribeAsync(topic, { qos: 2 });
   }
   for (const qos of [1, 2] as const) {
     for (const [round, killAfter] of KILLS_AFTER.entries()) {
-      await using broker = await start(folder.path);
+      await using broker = await startBrokerProcess(folder.path);
       await using client = await RawClient.connect(broker.address, { id: "publisher" });
       const name = (messageId: number): string => `${qos} ${round} ${messageId}`;
       let left = killAfter;
@@ -61,7 +43,7 @@ it.each(["plain/a", "in/a"])("what is published to %s and acknowledged reaches t
       expect(left).toBeLessThanOrEqual(0);
     }
   }
-  await using broker = await start(folder.path);
+  await using broker = await startBrokerProcess(folder.path);
   await using client = await connectClient(broker.address, subscriber);
   await eventually(() => expect(acknowledged.filter((text) => !client.heard.includes(`${topic}=${text}`))).toEqual([]));
   // Of every message that was not acknowledged any more there may be copies too; of those that were there is one.
@@ -80,14 +62,14 @@ it.each(["plain/a", "in/a"])(
     const members = ["w1", "w2", "w3"].map((clientId) => ({ clientId, clean: false }) as const);
     const acknowledged: string[] = [];
     {
-      await using broker = await start(folder.path);
+      await using broker = await startBrokerProcess(folder.path);
       for (const member of members) {
         await using client = await connectClient(broker.address, member);
         await client.mqtt.subscribeAsync(`$share/workers/${topic}`, { qos: 1 });
       }
     }
     for (const [round, killAfter] of KILLS_AFTER.entries()) {
-      await using broker = await start(folder.path);
+      await using broker = await startBrokerProcess(folder.path);
       await using client = await RawClient.connect(broker.address, { id: "publisher" });
       let left = killAfter;
       let killed: Promise<void> | undefined;
@@ -100,7 +82,7 @@ it.each(["plain/a", "in/a"])(
       await client.ended();
       await killed;
     }
-    await using broker = await start(folder.path);
+    await using broker = await startBrokerProcess(folder.path);
     const clients = await Promise.all(members.map((member) => connectClient(broker.address, member)));
     const heard = (): string[] => clients.flatMap((client) => client.heard);
     await eventually(() => expect(acknowledged.filter((text) => !heard().includes(`${topic}=${text}`))).toEqual([]));

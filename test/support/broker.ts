@@ -4,7 +4,8 @@ import { connect, type IClientOptions, type MqttClient } from "mqtt";
 import { generate, type Packet, parser } from "mqtt-packet";
 import { accessOf } from "./access.ts";
 import type { BrokerOptions } from "../../src/broker/broker-options.ts";
-import { Broker, type Intake } from "../../src/broker/broker.ts";
+import { Broker } from "../../src/broker/broker.ts";
+import type { Intake } from "../../src/broker/intake.ts";
 import { silentLogger } from "../../src/core/log.ts";
 import { decodeMessage, type Message } from "../../src/core/message.ts";
 

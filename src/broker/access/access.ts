@@ -5,6 +5,7 @@ import { canonicalAddress, isLoopback } from "../../core/addresses.ts";
 import { type Clock, systemClock } from "../../core/clock.ts";
 import { MillraceError, messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
+import { runAt } from "../../core/run-at.ts";
 import type { Arrival } from "../arrival.ts";
 import { sendPacket } from "../encode.ts";
 import { REASON } from "../reasons.ts";
@@ -14,7 +15,8 @@ import { type Attempt, Attempts } from "./attempts.ts";
 import { auditFile, AuditLog } from "./audit-log.ts";
 import { FolderWatch } from "./folder-watch.ts";
 import { type Credentials, identify, type Ways } from "./identify.ts";
-import type { Identity } from "./identity.ts";
+import type { Bearer } from "./bearer.ts";
+import { digestOf, type Identity } from "./identity.ts";
 import { type KeySet, keysFromFile, RemoteKeys } from "./key-set.ts";
 import { nothingPermitted, Permit } from "./permit.ts";
 import { filterAsSent } from "../filters.ts";
@@ -26,12 +28,11 @@ import { Users } from "./users.ts";
 import { readUsers, type UserTable } from "./users-file.ts";
 import { WatchedFile } from "./watched-file.ts";
 
+type OwnerOf = (client: string) => string | undefined;
 type Verdict = (error: AuthenticateError | null, allowed: boolean) => void;
 
 /** Return code of a CONNACK before version 5. */
 const SERVER_UNAVAILABLE = 3;
-/** What a timer waits at most. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 /** Clients that are looked at in one turn after a change of the files. */
 const LOOK_MAX = 100;
 
@@ -49,6 +50,7 @@ export class Access implements AsyncDisposable {
   readonly #attempts: Attempts;
   readonly #comings: Refusals;
   readonly #doings: Refusals;
+  readonly #wills: Refusals;
   readonly #logger: Logger;
   readonly #clock: Clock;
   readonly #watch: FolderWatch;
@@ -80,6 +82,7 @@ export class Access implements AsyncDisposable {
     this.#audit = new AuditLog({ file: auditFile(options.data), bytesMax: options.auditBytesMax }, logger, clock);
     this.#comings = new Refusals(logger, clock, (about, reason) => this.#audit.note({ event: "refused", ...about, reason }));
     this.#doings = new Refusals(logger, clock);
+    this.#wills = new Refusals(logger, clock, (about, reason) => this.#audit.note({ event: "will-refused", ...about, reason }));
     this.#watch = new FolderWatch([users.path, rules.path], () => this.#look(), logger);
   }
 
@@ -107,8 +110,8 @@ export class Access implements AsyncDisposable {
     await this.#audit[Symbol.asyncDispose]();
   }
 
-  /** Resolves when the client may come in; what it may do is then known. @throws Refused */
-  async admit(client: Client, arrival: Arrival, credentials: Credentials): Promise<void> {
+  /** Resolves when the client may come in; what it may do is then known. `ownerOf` is asked for the user of a stored session. @throws Refused */
+  async admit(client: Client, arrival: Arrival, credentials: Credentials, ownerOf: OwnerOf = () => undefined): Promise<void> {
     this.#look();
     const known = await this.#identify(arrival, credentials);
     if (client.closed || client.conn.destroyed) throw new Refused("busy", "it has gone");
@@ -119,7 +122,7 @@ export class Access implements AsyncDisposable {
     const will = Reflect.get(client, "_will") as { readonly topic: string; readonly retain?: boolean } | null | undefined;
     if (will && !permit.mayPublish(will.topic, will.retain === true))
       throw new Refused("will", `it may not publish its will to "${will.topic.slice(0, 100)}"`);
-    this.#checkTakeover(client, identity);
+    this.#checkOwner(client.id, identity, ownerOf);
     setAdmitted(client, admitted);
     const connections = this.#clients.get(client.id) ?? new Set();
     this.#clients.set(client.id, connections.add(client));
@@ -148,12 +151,26 @@ export class Access implements AsyncDisposable {
     client.emit("error", refused);
   }
 
-  /** Why a client may not publish a packet, or undefined when it may. A will without a client was looked at when its client came in. */
-  publishProblem(client: Client | null, { topic, retain }: PublishPacket): string | undefined {
-    if (client === null) return undefined;
+  /** Why a client may not publish a packet, or undefined when it may. */
+  publishProblem(client: Client, { topic, retain }: PublishPacket): string | undefined {
     if (this.#current(client)?.permit.mayPublish(topic, retain) === true) return undefined;
     this.#logDoing(client, topic, retain ? "publish and keep" : "publish");
     return retain ? "this client may not publish a message to be kept there" : "this client may not publish there";
+  }
+
+  /** Why the will of a client that is gone may not be published, by the files as they are now, or undefined when it may. Who may not is logged. */
+  willProblem(
+    { client, identity, arrival }: Bearer,
+    { topic, retain }: { readonly topic: string; readonly retain: boolean },
+  ): string | undefined {
+    const renewed = this.#renewed(identity);
+    const permit = renewed === undefined ? undefined : this.#permitOf(client, arrival, renewed);
+    if (permit?.mayPublish(topic, retain) === true) return undefined;
+    const decision = permit?.publishing(topic);
+    const why = (decision?.allowed === true ? permit?.retaining(topic) : decision)?.why ?? "its user is gone or has another password";
+    const about = { client, user: identity.user, address: arrival.address, listener: arrival.listener, topic };
+    this.#wills.log(about, why, "a client may not publish its will");
+    return why;
   }
 
   maySubscribe(client: Client, filter: string): boolean {
@@ -181,7 +198,8 @@ export class Access implements AsyncDisposable {
   /** Logs that a client was not let in. */
   logRefused(client: Client, arrival: Arrival, user: string | undefined, error: Error): void {
     const about = { client: client.id, user, address: arrival.address, listener: arrival.listener };
-    this.#comings.log(about, error.message, "a client was not let in");
+    const reason = error instanceof Refused ? (error.detail ?? error.message) : error.message;
+    this.#comings.log(about, reason, "a client was not let in");
   }
 
   #logDoing(client: Client, topic: string, action: "publish" | "publish and keep" | "subscribe"): void {
@@ -193,28 +211,25 @@ export class Access implements AsyncDisposable {
     this.#doings.log(about, decision?.why ?? "it was not let in", `a client may not ${action}`);
   }
 
-  #permitOf(client: string, arrival: Arrival, identity: Identity): Permit {
+  #permitOf(client: string, arrival: Pick<Arrival, "address" | "isLocal">, identity: Identity): Permit {
     const subject = { user: identity.user, groups: identity.groups, client, address: arrival.address };
     return new Permit(subject, this.#rules.value, arrival.isLocal);
   }
 
-  /** A session belongs to who has it: another user with the same client id would end its connection and get what waits for it. */
-  #checkTakeover(client: Client, { user }: Identity): void {
-    for (const other of this.#clients.get(client.id) ?? []) {
-      const owner = admittedOf(other)?.identity.user;
-      if (owner !== undefined && owner !== user) throw new Refused("taken", "another user is connected with this client id");
-    }
+  /**
+   * A session belongs to who has it, while its client is away too: another user with the same client id would end it or get what waits for it. That of a
+   * client that has not said who it is is anybody's.
+   */
+  #checkOwner(id: string, { user }: Identity, ownerOf: OwnerOf): void {
+    const connected = [...(this.#clients.get(id) ?? [])].map((other) => admittedOf(other)?.identity.user);
+    const other = [...connected, ownerOf(id)].find((owner) => owner !== undefined && owner !== user);
+    if (other === undefined) return;
+    const detail = `the session with this client id belongs to the user "${other}"; \`millrace clients forget ID\` ends it`;
+    throw new Refused("taken", "another user has a session with this client id", detail);
   }
 
   #endAt(client: Client, until: number): Disposable {
-    let timer: NodeJS.Timeout | undefined;
-    const wait = (): void => {
-      const left = until - this.#clock.now();
-      if (left > 0) timer = setTimeout(wait, Math.min(left, TIMER_MS_MAX)).unref();
-      else this.#turnOut(client, REASON.maximumConnectTime, "the time of its token is over");
-    };
-    wait();
-    return { [Symbol.dispose]: () => clearTimeout(timer) };
+    return runAt(this.#clock, until, () => this.#turnOut(client, REASON.maximumConnectTime, "the time of its token is over"));
   }
 
   #turnOut(client: Client, reasonCode: number, why: string): void {
@@ -292,10 +307,10 @@ export class Access implements AsyncDisposable {
 
   /** Undefined when it is one no more. */
   #renewed(identity: Identity): Identity | undefined {
-    const { user, proof, password } = identity;
+    const { user, proof, passwordDigest } = identity;
     if (user === undefined || proof === "token") return identity;
     const now = this.#ways.users.get(user);
-    if (proof === "password" && (now === undefined || now.password !== password)) return undefined;
+    if (proof === "password" && (now?.password === undefined || digestOf(now.password) !== passwordDigest)) return undefined;
     return { ...identity, groups: now?.groups ?? [] };
   }
 }

@@ -6,11 +6,12 @@ import type { Logger } from "../../core/log.ts";
 
 /** What is noted: `changed` is a file that the gateway has read anew, `command` what `millrace users` has done to it. */
 export interface AuditEntry {
-  readonly event: "connected" | "disconnected" | "refused" | "changed" | "command";
+  readonly event: "connected" | "disconnected" | "refused" | "will-refused" | "changed" | "command";
   readonly client?: string;
   readonly user?: string | undefined;
   readonly address?: string | undefined;
   readonly listener?: string;
+  readonly topic?: string;
   readonly proof?: string;
   readonly reason?: string;
   readonly file?: string;

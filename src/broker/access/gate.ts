@@ -6,6 +6,8 @@ import type { Access } from "./access.ts";
 interface Parts {
   readonly access: Access;
   readonly arrivalOf: (client: Client) => Arrival | undefined;
+  /** The user that a stored session belongs to. */
+  readonly ownerOf: (client: string) => string | undefined;
   /** Resolves when a client that may come in can have its session. */
   readonly begin: (client: Client) => Promise<void>;
   /** Takes a filter out of what is stored of a client's session. */
@@ -16,11 +18,11 @@ interface Parts {
 const NOWHERE: Arrival = { listener: "unknown", anonymous: false, address: "unknown", isLocal: false };
 
 /** Puts the hooks of the protocol engine in place that ask who comes in, and who may subscribe. */
-export function guardGate(aedes: Aedes, { access, arrivalOf, begin, forget }: Parts): void {
+export function guardGate(aedes: Aedes, { access, arrivalOf, ownerOf, begin, forget }: Parts): void {
   aedes.authenticate = (client, user, password, callback) => {
     const arrival = arrivalOf(client) ?? NOWHERE;
     const admit = async (): Promise<void> => {
-      await access.admit(client, arrival, { user: user ?? undefined, password: password ?? undefined });
+      await access.admit(client, arrival, { user: user ?? undefined, password: password ?? undefined }, ownerOf);
       await begin(client);
     };
     const refuse = (error: Error): void => {
@@ -45,10 +47,10 @@ export function guardGate(aedes: Aedes, { access, arrivalOf, begin, forget }: Pa
  * What the engine is to be told of a PUBLISH that the client may not send; undefined when it may. Before version 5 an error is the end of the connection
  * [MQTT-3.3.5-2]; what nobody waits for an acknowledgement of just goes no further.
  */
-export function publishVerdict(access: Access, client: Client | null, packet: PublishPacket): Error | null | undefined {
+export function publishVerdict(access: Access, client: Client, packet: PublishPacket): Error | null | undefined {
   const problem = access.publishProblem(client, packet);
   if (problem === undefined) return undefined;
-  const ends = client === null || client.closed || client.version === 5 || packet.qos !== 0;
+  const ends = client.closed || client.version === 5 || packet.qos !== 0;
   if (ends) return new Error(`topic "${packet.topic.slice(0, 100)}": ${problem}`);
   Reflect.set(packet, "_notAuthorized", true);
   return null;

@@ -1,5 +1,5 @@
 import type { Arrival } from "../arrival.ts";
-import { OPERATORS, type Identity } from "./identity.ts";
+import { digestOf, OPERATORS, type Identity } from "./identity.ts";
 import { Refused } from "./refused.ts";
 import { looksLikeToken, type Tokens } from "./tokens.ts";
 import type { Users } from "./users.ts";
@@ -36,7 +36,7 @@ export async function identify(ways: Ways, arrival: Arrival, { user, password, i
   const known = await users.check(user ?? "", password, isFree);
   if (known === "busy") throw new Refused("busy", "too many clients come in at once");
   if (known === "wrong") throw new Refused("credentials", "the user name or the password is wrong");
-  return { user: user ?? "", groups: known.groups, proof: "password", password: known.password };
+  return { user: user ?? "", groups: known.groups, proof: "password", passwordDigest: digestOf(known.password ?? "") };
 }
 
 function anonymous({ anonymous: allowed, isLocal }: Arrival, user: string | undefined, isKnown: boolean): Identity {

@@ -1,3 +1,5 @@
+import { createHash } from "node:crypto";
+
 /** How it is known who a client is. */
 export type Proof = "password" | "certificate" | "token" | "none";
 
@@ -9,8 +11,13 @@ export interface Identity {
   readonly proof: Proof;
   /** When a token ends, in ms since 1970. */
   readonly until?: number;
-  /** The stored password that was right. */
-  readonly password?: string | undefined;
+  /** Of the stored password that was right, see `digestOf`. */
+  readonly passwordDigest?: string | undefined;
+}
+
+/** Tells whether a stored password is still the same one, and says nothing of it. */
+export function digestOf(storedPassword: string): string {
+  return createHash("sha256").update(storedPassword).digest("base64");
 }
 
 /** A client as rules see it. */

@@ -5,8 +5,12 @@ export class Refused extends Error {
   readonly reasonCode: number;
   readonly returnCode: number;
 
-  constructor(kind: keyof typeof CODES, message: string) {
+  /** What only the operator is told. */
+  readonly detail: string | undefined;
+
+  constructor(kind: keyof typeof CODES, message: string, detail?: string) {
     super(message);
+    this.detail = detail;
     [this.reasonCode, this.returnCode] = CODES[kind];
   }
 }
@@ -15,7 +19,7 @@ const CODES = {
   credentials: [REASON.badUserNameOrPassword, 4],
   anonymous: [REASON.notAuthorized, 5],
   will: [REASON.notAuthorized, 5],
-  taken: [REASON.clientIdentifierNotValid, 2],
+  taken: [REASON.notAuthorized, 5],
   busy: [REASON.serverBusy, 3],
   rate: [REASON.connectionRateExceeded, 3],
 } as const;

@@ -174,6 +174,12 @@ export class GatewayClient {
     await ask(this.#remote, { path, schema: z.object({ disconnected: z.string() }), signal: this.#signal, method: "DELETE" });
   }
 
+  /** Ends the session of a client, and its connection. Throws NOT_FOUND when it has neither. */
+  async forget(id: string): Promise<void> {
+    const path = `/v1/sessions/${encodeURIComponent(id)}`;
+    await ask(this.#remote, { path, schema: z.object({ forgotten: z.string() }), signal: this.#signal, method: "DELETE" });
+  }
+
   /** Of one function or all, at most `limit`, the newest of a function first. */
   deadLetters(functionName: string | undefined, limit: number): Promise<DeadLetterAnswer[]> {
     const path = `/v1/dead-letters${queryOf({ function: functionName, limit })}`;

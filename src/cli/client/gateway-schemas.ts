@@ -99,6 +99,7 @@ export const gatewayStatsSchema = z.looseObject({
     received: counter,
     delivered: counter,
     refused: counter,
+    willsRefused: counter.default(0),
     inflightBytes: counter,
     inflightWaits: counter,
     listeners: z.array(listenerStats).readonly().default([]),

@@ -1,7 +1,8 @@
 import { connect, type Socket } from "node:net";
 import { generate, parser } from "mqtt-packet";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Broker, Intake } from "../../../src/broker/broker.ts";
+import type { Broker } from "../../../src/broker/broker.ts";
+import type { Intake } from "../../../src/broker/intake.ts";
 import { openDatabase } from "../../../src/journal/database.ts";
 import { Journal } from "../../../src/journal/journal.ts";
 import { eventually } from "../../support/eventually.ts";

@@ -56,4 +56,22 @@ describe("millrace clients", () => {
     expect(await cli("clients", "disconnect", "__proto__", ...at)).toMatchObject({ code: 1 });
     expect(await cli("clients", "disconnect", ...at)).toMatchObject({ code: 2 });
   });
+
+  it("ends a session, of a client that is away and of one that is connected", async () => {
+    const at = ["--gateway", site.http];
+    const { mqtt } = site.gateway.addresses;
+    const kept = { clientId: "press", clean: false, protocolVersion: 4 } as const;
+    {
+      await using away = await connectClient(mqtt, kept);
+      await away.mqtt.subscribeAsync("press/#", { qos: 1 });
+    }
+    await site.send("press/1", "before");
+    expect(await cli("clients", "forget", "press", ...at)).toMatchObject({ code: 0, stdout: "the session of press has ended\n" });
+    expect(await cli("clients", "forget", "press", ...at)).toMatchObject({ code: 1 });
+    await using back = await connectClient(mqtt, kept);
+    expect(await cli("clients", "forget", "press", "--json", ...at)).toMatchObject({ code: 0, stdout: '{"forgotten":"press"}\n' });
+    await eventually(() => expect(back.mqtt.connected).toBe(false));
+    expect(back.heard).toEqual([]);
+    expect(await cli("clients", "forget", "__proto__", ...at)).toMatchObject({ code: 1 });
+  });
 });

@@ -19,6 +19,7 @@ export const STATS: GatewayStats = {
     received: 1000,
     delivered: 900,
     refused: 1,
+    willsRefused: 2,
     inflightBytes: 2048,
     inflightWaits: 4,
     listeners: [
@@ -95,7 +96,11 @@ export class Parts implements HttpParts {
     deadLetter: () => Promise.resolve(undefined),
     fateOf: () => Promise.resolve("waiting"),
   };
-  readonly clients = { list: () => Promise.resolve([]), disconnect: (id: string) => id === "here" };
+  readonly clients = {
+    list: () => Promise.resolve([]),
+    disconnect: (id: string) => id === "here",
+    forget: (id: string) => Promise.resolve(id === "here"),
+  };
   readonly appended: JournaledMessage[] = [];
   readonly arrivals = new Arrivals();
   readonly journal: JournalSource = {

@@ -29,6 +29,7 @@ export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {
       received: 123_456,
       delivered: 1,
       refused: 0,
+      willsRefused: 0,
       inflightBytes: 0,
       inflightWaits: 0,
       listeners: [],

@@ -9,7 +9,8 @@ import { admittedOf } from "../../../../src/broker/access/admitted.ts";
 import { updateUsers } from "../../../../src/broker/access/users-file.ts";
 import type { Arrival } from "../../../../src/broker/arrival.ts";
 import { accessOf } from "../../../support/access.ts";
-import { connectClient, startBroker, TestIntake } from "../../../support/broker.ts";
+import { connectClient, RawClient, startBroker, TestIntake } from "../../../support/broker.ts";
+import { eventually } from "../../../support/eventually.ts";
 import { TempFolder } from "../../../support/temp-folder.ts";
 
 let folder: TempFolder;
@@ -38,6 +39,34 @@ describe("a token as the password", () => {
     expect(await ended).toBe(0xa0);
     await expect(connectAsync(broker.address, { ...options, password: await token(now - 1) })).rejects.toMatchObject({ code: 0x86 });
     await expect(connectAsync(broker.address, { ...options, password: "no token" })).rejects.toMatchObject({ code: 0x86 });
+  });
+
+  it("that ends cuts off a client that takes nothing, within seconds", async () => {
+    const { publicKey, privateKey } = await generateKeyPair("ES256", { extractable: true });
+    await writeFile(folder.join("keys.json"), JSON.stringify({ keys: [await exportJWK(publicKey)] }));
+    await using access = accessOf(folder.path, { settings: `mqtt.jwt_keys: ${folder.join("keys.json")}\nmqtt.jwt_leeway: 0s` });
+    await using broker = await startBroker(new TestIntake(), folder.path, { access });
+    const exp = Math.floor(Date.now() / 1_000) + 8;
+    const token = await new SignJWT({ sub: "s1", exp }).setProtectedHeader({ alg: "ES256" }).sign(privateKey);
+    await using full = await RawClient.connect(broker.address, { id: "full", version: 5, username: "s1", password: Buffer.from(token) });
+    full.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "flood", qos: 0 }] });
+    await full.next("suback");
+    full.socket.pause();
+    await using publisher = await connectClient(broker.address);
+    // More than the sockets of both sides take.
+    for (let index = 0; index < 3_000; index++) publisher.mqtt.publish("flood", Buffer.alloc(8_000));
+    let before = 0;
+    await eventually(async () => {
+      const [info] = await broker.connections.list({ limit: 1, user: "s1" });
+      const { queued = 0, bytesOut = 0 } = info ?? {};
+      const isStuck = queued > 50 && bytesOut === before;
+      before = bytesOut;
+      expect(isStuck).toBe(true);
+    });
+    await eventually(async () => expect(await broker.connections.list({ limit: 10, user: "s1" })).toEqual([]));
+    expect(Date.now()).toBeGreaterThanOrEqual(exp * 1_000);
+    // Packets for a socket that is full wait for up to a minute; a DISCONNECT does not.
+    expect(Date.now()).toBeLessThan(exp * 1_000 + 20_000);
   });
 });
 
