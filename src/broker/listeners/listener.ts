@@ -58,7 +58,9 @@ export class Listener {
     this.#accept = to.accept;
     this.#logger = to.logger.child({ listener: rules.name });
     this.#log = new LimitedLog(this.#logger);
-    this.#webSockets = rules.webSocket === undefined ? undefined : new WebSockets(rules.webSocket, to.limits.frameBytesMax);
+    const { frameBytesMax } = to.limits;
+    const isSecure = rules.tls !== undefined;
+    this.#webSockets = rules.webSocket === undefined ? undefined : new WebSockets(rules.webSocket, { frameBytesMax, isSecure });
     this.#server = createServer({ noDelay: true }, (socket) => this.#take(socket));
   }
 

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "n
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, type ServerOptions, type WebSocket, WebSocketServer } from "ws";
+import { mayConnect } from "./origins.ts";
 import type { WebSocketRules } from "./rules.ts";
 
 interface Waiting {
@@ -22,10 +23,12 @@ export class WebSockets {
   readonly #server: WebSocketServer;
   readonly #waiting = new WeakMap<Duplex, Waiting>();
   readonly #rules: WebSocketRules;
+  readonly #isSecure: boolean;
 
   /** `frameBytesMax` bounds a frame, and frames that belong together. */
-  constructor(rules: WebSocketRules, frameBytesMax: number) {
+  constructor(rules: WebSocketRules, { frameBytesMax, isSecure }: { readonly frameBytesMax: number; readonly isSecure: boolean }) {
     this.#rules = rules;
+    this.#isSecure = isSecure;
     // The types do not name the time for the end of a connection.
     const options: ServerOptions & { closeTimeout: number } = {
       noServer: true,
@@ -70,10 +73,9 @@ export class WebSockets {
   #problem({ url = "", headers }: IncomingMessage): { status: number; problem: string } | undefined {
     const { origins, path } = this.#rules;
     if (url.split("?")[0] !== path) return { status: 404, problem: `the client asks for another path than ${path}` };
-    const { origin } = headers;
-    // Browsers let a page connect to where it did not come from; it must not get at what listens on the user's own machine.
-    if (origin !== undefined && origins !== "any" && !origins.has(origin))
-      return { status: 403, problem: `the web page ${origin.slice(0, 200)} is not in origins` };
+    const { origin, host } = headers;
+    if (!mayConnect(origins, { origin, host, isSecure: this.#isSecure }))
+      return { status: 403, problem: `the web page ${origin?.slice(0, 200)} is not in origins` };
     const offered = headers["sec-websocket-protocol"]?.split(",").map((name) => name.trim()) ?? [];
     if (!SUB_PROTOCOLS.some((name) => offered.includes(name)))
       return { status: 400, problem: "the client does not offer the sub-protocol mqtt" };
