@@ -14,8 +14,6 @@ interface Waiting {
 const SUB_PROTOCOLS = ["mqtt", "mqttv3.1"];
 const UNSUPPORTED_DATA = 1003;
 const CLOSE_MS_MAX = 3_000;
-/** Answers to pings that a client does not take; one that goes on asking is cut off. */
-const PONG_BYTES_MAX = 64 * 1024;
 
 /** WebSocket over connections that a listener has taken. Packets may begin and end anywhere in frames [MQTT-6.0.0-2]. */
 export class WebSockets {
@@ -94,11 +92,28 @@ function streamOf(socket: WebSocket): Duplex {
     if (isBinary) take?.call(socket, data, isBinary);
     else socket.close(UNSUPPORTED_DATA, "MQTT comes in binary frames"); // [MQTT-6.0.0-1]
   });
-  socket.on("ping", (data: Buffer) => {
-    if (socket.bufferedAmount > PONG_BYTES_MAX) socket.terminate();
-    else socket.pong(data);
-  });
+  answerPings(socket);
   return stream;
+}
+
+/** While an answer waits, only the latest ping gets one after it (RFC 6455, 5.5.3): a client that takes no answers fills no memory, however often it asks. */
+function answerPings(socket: WebSocket): void {
+  let latest: Buffer | undefined;
+  let isAnswering = false;
+  const answer = (): void => {
+    if (latest === undefined || isAnswering) return;
+    const data = latest;
+    latest = undefined;
+    isAnswering = true;
+    socket.pong(data, false, () => {
+      isAnswering = false;
+      answer();
+    });
+  };
+  socket.on("ping", (data: Buffer) => {
+    latest = data;
+    answer();
+  });
 }
 
 /** The answer to what is no WebSocket handshake, as the last thing on the connection. */
