@@ -2,10 +2,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Access } from "../../../src/broker/access/access.ts";
-import { hashPassword } from "../../../src/broker/access/password-hash.ts";
-import { updateUsers } from "../../../src/broker/access/users-file.ts";
 import type { Broker } from "../../../src/broker/broker.ts";
-import { accessOf } from "../../support/access.ts";
+import { accessOf, setUser } from "../../support/access.ts";
 import { connectClient } from "../../support/broker.ts";
 import type { Pair } from "../../support/certificates.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -32,8 +30,7 @@ describe.skipIf(isMissing(MOSQUITTO))("the clients of Mosquitto", () => {
   beforeAll(async () => {
     site = new ListenerSite();
     press = site.ca.issue("press");
-    const hash = await hashPassword("a good password");
-    await updateUsers(join(site.folder, "users.json"), (users) => void users.set("oven", { password: hash, groups: [] }));
+    await setUser(site.folder, "oven", "a good password");
     await writeFile(join(site.folder, "access.yaml"), RULES, { mode: 0o600 });
     access = accessOf(site.folder);
     const listeners = {

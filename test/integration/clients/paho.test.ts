@@ -1,10 +1,7 @@
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Access } from "../../../src/broker/access/access.ts";
-import { hashPassword } from "../../../src/broker/access/password-hash.ts";
-import { updateUsers } from "../../../src/broker/access/users-file.ts";
 import type { Broker } from "../../../src/broker/broker.ts";
-import { accessOf } from "../../support/access.ts";
+import { accessOf, setUser } from "../../support/access.ts";
 import type { Pair } from "../../support/certificates.ts";
 import { eventually } from "../../support/eventually.ts";
 import { addressOf, ListenerSite, statsOf } from "../../support/listeners.ts";
@@ -28,8 +25,7 @@ describe.skipIf(isMissing(PAHO))("Paho for Python", () => {
   beforeAll(async () => {
     site = new ListenerSite();
     press = site.ca.issue("press");
-    const hash = await hashPassword(SAID.password);
-    await updateUsers(join(site.folder, "users.json"), (users) => void users.set(SAID.user, { password: hash, groups: [] }));
+    await setUser(site.folder, SAID.user, SAID.password);
     access = accessOf(site.folder);
     const web = { path: "/mqtt", port: 0 };
     const mutual = { ...site.tls, client_certificates: "required", client_ca: site.ca.certificate };
