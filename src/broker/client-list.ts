@@ -44,7 +44,8 @@ export class ClientList {
   disconnect(id: string): boolean {
     const client = this.#parts.clients()[id];
     if (client === undefined) return false;
-    client.disconnect({ reasonCode: REASON.administrativeAction });
+    // Paho for Python looks at the code only when there is something behind it.
+    client.disconnect({ reasonCode: REASON.administrativeAction, properties: { reasonString: "it was disconnected by an operator" } });
     return true;
   }
 

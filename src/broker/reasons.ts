@@ -3,6 +3,7 @@ export const REASON = {
   malformedPacket: 0x81,
   protocolError: 0x82,
   unsupportedVersion: 0x84,
+  clientIdentifierNotValid: 0x85,
   badUserNameOrPassword: 0x86,
   notAuthorized: 0x87,
   serverBusy: 0x89,

@@ -22,9 +22,10 @@ export const command = defineCommand({
     config: { type: "string", value: "FILE", description: "Configuration file of the gateway; without it the defaults are checked" },
     data: { type: "string", value: "DIR", description: "Data folder to check instead of the configured one" },
   },
-  details: `Looks at Node, the ports and certificates, the data folder, free space, how long the disk takes to sync, whether a host process is really
-held back by the permission model, who limits its memory, the clock, and the link; and into the journal of a gateway that is not running: what waits in it
-for whom, what takes the space, what is damaged. Changes nothing and leaves nothing behind. Exit code 1 when a line says FAIL; a warning is not a failure.`,
+  details: `Looks at Node, the ports, Unix sockets and certificates, the data folder, free space, how long the disk takes to sync, whether a host process is
+really held back by the permission model, who limits its memory, the clock, and the link; and into the journal of a gateway that is not running:
+what waits in it for whom, what takes the space, what is damaged. Changes nothing and leaves nothing behind. Exit code 1 when a line says FAIL; a
+warning is not a failure.`,
   examples: ["millrace doctor", "millrace doctor --config gateway.yaml --json", "millrace doctor --data /var/lib/millrace"],
   async run(context) {
     const config = loadConfig(GATEWAY_TABLE, {

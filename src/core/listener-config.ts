@@ -54,8 +54,8 @@ const LISTENER = {
     type: "list",
     default: [],
     description:
-      "Web pages that may connect, such as `https://panel.example.com` (`ws`, `wss`); `any` for all. Programs that are no browser say no origin " +
-      "and need none.",
+      "Web pages that may connect, such as `https://panel.example.com` (`ws`, `wss`); `any` for all. Programs that are no browser say no origin, " +
+      "or the address of the listener, and need none; with `ws` and a name for an address, those of the second kind do.",
   },
   certificate: {
     type: "string",

@@ -2,9 +2,10 @@ import { getConnInfo } from "@hono/node-server/conninfo";
 import type { Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { z } from "zod";
+import { isLoopback, peerAddress } from "../core/addresses.ts";
 import { MillraceError } from "../core/errors.ts";
 import { DevToolsServer } from "./devtools-server.ts";
-import { isDebuggerOrigin, isLoopbackAddress, isLoopbackHost } from "./loopback.ts";
+import { isDebuggerOrigin, isLoopbackHost } from "./loopback.ts";
 import type { HttpParts, InspectionEnd } from "./parts.ts";
 import { parse, parseBody, tooLarge } from "./request.ts";
 
@@ -78,7 +79,8 @@ export function inspectRoutes(app: Hono, streams: InspectStreams): void {
 
 /** Whoever debugs a function can make it do anything, so it is for this machine only. @throws MillraceError INSPECTION_REFUSED */
 function checkOrigin(c: Context): void {
-  const isLocal = isLoopbackAddress(getConnInfo(c).remote.address) && isLoopbackHost(c.req.header("host"));
+  const peer = peerAddress(getConnInfo(c).remote.address ?? "");
+  const isLocal = peer !== undefined && isLoopback(peer) && isLoopbackHost(c.req.header("host"));
   if (isLocal && isDebuggerOrigin(c.req.header("origin"))) return;
   throw new MillraceError("INSPECTION_REFUSED", "functions are inspected only from the machine of their gateway, at a loopback address");
 }

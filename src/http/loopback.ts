@@ -3,11 +3,6 @@ export function isLoopbackHost(host: string | undefined): boolean {
   return host !== undefined && /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/i.test(host);
 }
 
-/** Whether a peer is a process of this machine. */
-export function isLoopbackAddress(address: string | undefined): boolean {
-  return address !== undefined && /^(?:127\.\d+\.\d+\.\d+|::1|::ffff:127\.\d+\.\d+\.\d+)$/.test(address);
-}
-
 /** Whether `Origin` is that of a debugger: Chrome's own pages. Programs send none; pages of the web always send theirs. */
 export function isDebuggerOrigin(origin: string | undefined): boolean {
   return origin === undefined || /^(?:chrome-)?devtools:\/\/devtools$/.test(origin);

@@ -48,10 +48,11 @@ export class TestCa {
     this.list();
   }
 
-  /** A certificate with its key; names as `DNS:localhost,IP:127.0.0.1`. */
-  issue(name: string, names = `DNS:${name}`, commonName = name): Pair {
+  /** A certificate with its key, good for 30 days or from one time to another; names as `DNS:localhost,IP:127.0.0.1`. */
+  issue(name: string, names = `DNS:${name}`, commonName = name, good?: { readonly from: Date; readonly to: Date }): Pair {
     this.#openssl("req", ...newKey(name), "-out", `${name}.csr`, "-subj", `/CN=${commonName}`, "-addext", `subjectAltName=${names}`);
-    this.#openssl("ca", "-config", "openssl.cnf", "-batch", "-notext", "-in", `${name}.csr`, "-out", `${name}.crt`);
+    const times = good === undefined ? [] : ["-startdate", timeOf(good.from), "-enddate", timeOf(good.to)];
+    this.#openssl("ca", "-config", "openssl.cnf", "-batch", "-notext", ...times, "-in", `${name}.csr`, "-out", `${name}.crt`);
     return { certificate: join(this.#folder, `${name}.crt`), key: join(this.#folder, `${name}.key`) };
   }
 
@@ -77,6 +78,11 @@ export class TestCa {
   #openssl(...args: readonly string[]): void {
     execFileSync("openssl", args, { cwd: this.#folder, stdio: ["ignore", "ignore", "pipe"] });
   }
+}
+
+/** As X.509 has it: `20261130120000Z`. */
+function timeOf(time: Date): string {
+  return time.toISOString().replaceAll(/[-:T]|\.\d+/g, "");
 }
 
 function newKey(name: string): string[] {

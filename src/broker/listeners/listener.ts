@@ -1,4 +1,5 @@
 import { createServer, isIPv4, type Server, type Socket } from "node:net";
+import { resolve } from "node:path";
 import type { Duplex } from "node:stream";
 import { isLoopback, peerAddress } from "../../core/addresses.ts";
 import { messageOf } from "../../core/errors.ts";
@@ -58,7 +59,9 @@ export class Listener {
     this.#accept = to.accept;
     this.#logger = to.logger.child({ listener: rules.name });
     this.#log = new LimitedLog(this.#logger);
-    this.#webSockets = rules.webSocket === undefined ? undefined : new WebSockets(rules.webSocket, to.limits.frameBytesMax);
+    const { frameBytesMax } = to.limits;
+    const isSecure = rules.tls !== undefined;
+    this.#webSockets = rules.webSocket === undefined ? undefined : new WebSockets(rules.webSocket, { frameBytesMax, isSecure });
     this.#server = createServer({ noDelay: true }, (socket) => this.#take(socket));
   }
 
@@ -80,7 +83,7 @@ export class Listener {
   /** Where it listens: `mqtts://0.0.0.0:8883`, `ws://127.0.0.1:8083/mqtt`, `mqtt+unix:///run/mqtt.sock`. */
   get address(): string {
     const { tls, webSocket } = this.#rules;
-    if ("socket" in this.#at) return `mqtt+unix://${this.#at.socket}`;
+    if ("socket" in this.#at) return `mqtt+unix://${resolve(this.#at.socket)}`;
     const scheme = `${webSocket === undefined ? "mqtt" : "ws"}${tls === undefined ? "" : "s"}`;
     return `${scheme}://${authority(this.#at)}${webSocket?.path ?? ""}`;
   }
@@ -101,7 +104,7 @@ export class Listener {
   async close(): Promise<void> {
     this.#tls?.[Symbol.dispose]();
     if (!this.#server.listening) return;
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    await new Promise<void>((done) => this.#server.close(() => done()));
   }
 
   /** Ends what is still connected. */

@@ -12,7 +12,7 @@ import type { UnixPlace } from "./rules.ts";
 export async function listenOnUnixSocket(server: Server, { socket, mode }: UnixPlace, what: string): Promise<void> {
   const fail = (code: "PORT_IN_USE" | "LISTEN_FAILED", problem: string, cause?: unknown): MillraceError =>
     new MillraceError(code, `${what} cannot listen on ${socket}: ${problem}`, { cause });
-  const found = await foundAt(socket).catch((cause: unknown) => {
+  const found = await clear(socket).catch((cause: unknown) => {
     throw fail("LISTEN_FAILED", messageOf(cause), cause);
   });
   if (found === "file") throw fail("LISTEN_FAILED", "there is a file that is no socket; remove it or choose another path");
@@ -30,7 +30,14 @@ export async function listenOnUnixSocket(server: Server, { socket, mode }: UnixP
   });
 }
 
-async function foundAt(path: string): Promise<"nothing" | "file" | "answers"> {
+async function clear(path: string): ReturnType<typeof foundAt> {
+  const found = await foundAt(path);
+  if (found === "left") await unlink(path);
+  return found;
+}
+
+/** What is at a path: `left` is a socket at which nobody listens any more. @throws Error of the system when that cannot be seen */
+export async function foundAt(path: string): Promise<"nothing" | "file" | "answers" | "left"> {
   const entry = await lstat(path).catch((error: unknown) => {
     if (systemCode(error) === "ENOENT") return undefined;
     throw error;
@@ -46,6 +53,5 @@ async function foundAt(path: string): Promise<"nothing" | "file" | "answers"> {
   } finally {
     client.destroy();
   }
-  await unlink(path);
-  return "nothing";
+  return "left";
 }

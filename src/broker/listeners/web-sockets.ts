@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, STATUS_CODES } from "n
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { createWebSocketStream, type ServerOptions, type WebSocket, WebSocketServer } from "ws";
+import { mayConnect } from "./origins.ts";
 import type { WebSocketRules } from "./rules.ts";
 
 interface Waiting {
@@ -13,8 +14,6 @@ interface Waiting {
 const SUB_PROTOCOLS = ["mqtt", "mqttv3.1"];
 const UNSUPPORTED_DATA = 1003;
 const CLOSE_MS_MAX = 3_000;
-/** Answers to pings that a client does not take; one that goes on asking is cut off. */
-const PONG_BYTES_MAX = 64 * 1024;
 
 /** WebSocket over connections that a listener has taken. Packets may begin and end anywhere in frames [MQTT-6.0.0-2]. */
 export class WebSockets {
@@ -22,10 +21,12 @@ export class WebSockets {
   readonly #server: WebSocketServer;
   readonly #waiting = new WeakMap<Duplex, Waiting>();
   readonly #rules: WebSocketRules;
+  readonly #isSecure: boolean;
 
   /** `frameBytesMax` bounds a frame, and frames that belong together. */
-  constructor(rules: WebSocketRules, frameBytesMax: number) {
+  constructor(rules: WebSocketRules, { frameBytesMax, isSecure }: { readonly frameBytesMax: number; readonly isSecure: boolean }) {
     this.#rules = rules;
+    this.#isSecure = isSecure;
     // The types do not name the time for the end of a connection.
     const options: ServerOptions & { closeTimeout: number } = {
       noServer: true,
@@ -70,10 +71,9 @@ export class WebSockets {
   #problem({ url = "", headers }: IncomingMessage): { status: number; problem: string } | undefined {
     const { origins, path } = this.#rules;
     if (url.split("?")[0] !== path) return { status: 404, problem: `the client asks for another path than ${path}` };
-    const { origin } = headers;
-    // Browsers let a page connect to where it did not come from; it must not get at what listens on the user's own machine.
-    if (origin !== undefined && origins !== "any" && !origins.has(origin))
-      return { status: 403, problem: `the web page ${origin.slice(0, 200)} is not in origins` };
+    const { origin, host } = headers;
+    if (!mayConnect(origins, { origin, host, isSecure: this.#isSecure }))
+      return { status: 403, problem: `the web page ${origin?.slice(0, 200)} is not in origins` };
     const offered = headers["sec-websocket-protocol"]?.split(",").map((name) => name.trim()) ?? [];
     if (!SUB_PROTOCOLS.some((name) => offered.includes(name)))
       return { status: 400, problem: "the client does not offer the sub-protocol mqtt" };
@@ -92,11 +92,28 @@ function streamOf(socket: WebSocket): Duplex {
     if (isBinary) take?.call(socket, data, isBinary);
     else socket.close(UNSUPPORTED_DATA, "MQTT comes in binary frames"); // [MQTT-6.0.0-1]
   });
-  socket.on("ping", (data: Buffer) => {
-    if (socket.bufferedAmount > PONG_BYTES_MAX) socket.terminate();
-    else socket.pong(data);
-  });
+  answerPings(socket);
   return stream;
+}
+
+/** While an answer waits, only the latest ping gets one after it (RFC 6455, 5.5.3): a client that takes no answers fills no memory, however often it asks. */
+function answerPings(socket: WebSocket): void {
+  let latest: Buffer | undefined;
+  let isAnswering = false;
+  const answer = (): void => {
+    if (latest === undefined || isAnswering) return;
+    const data = latest;
+    latest = undefined;
+    isAnswering = true;
+    socket.pong(data, false, () => {
+      isAnswering = false;
+      answer();
+    });
+  };
+  socket.on("ping", (data: Buffer) => {
+    latest = data;
+    answer();
+  });
 }
 
 /** The answer to what is no WebSocket handshake, as the last thing on the connection. */

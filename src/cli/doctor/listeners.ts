@@ -4,17 +4,19 @@ import { MillraceError } from "../../core/errors.ts";
 import type { ListenerConfig } from "../../core/gateway-config.ts";
 import { fail, type Finding, ok, warn } from "./finding.ts";
 import { checkPort } from "./network.ts";
+import { checkUnixSocket } from "./unix-socket.ts";
 
 const ENDING_MS = 14 * 86_400_000;
 
-/** The ports and certificates of the broker's further listeners. */
+/** The ports, sockets and certificates of the broker's further listeners. */
 export async function* checkListeners(
   listeners: Readonly<Record<string, ListenerConfig>>,
   gateway: string | undefined,
 ): AsyncGenerator<Finding> {
   for (const [name, config] of Object.entries(listeners)) {
     const { at, tls } = listenerRules(name, config);
-    if (!("socket" in at)) yield await checkPort(`mqtt.listeners.${name}.port`, at, gateway);
+    if ("socket" in at) yield await checkUnixSocket(`mqtt.listeners.${name}.socket`, at.socket, gateway);
+    else yield await checkPort(`mqtt.listeners.${name}.port`, at, gateway);
     if (tls === undefined) continue;
     try {
       yield ending(name, materialOf(tls, await readTlsFiles(tls)).validTo);

@@ -1,24 +1,12 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { generate, type Packet } from "mqtt-packet";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
-import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { describe, expect, it } from "vitest";
+import { brokerForEach } from "../../support/broker-site.ts";
+import { RawClient } from "../../support/broker.ts";
 import { eventually } from "../../support/eventually.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path);
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach();
 
 const PUBLISH = { cmd: "publish", payload: "x", dup: false, retain: false } as const;
 
@@ -33,7 +21,7 @@ function retained(qos: 0 | 1 | 2): Packet {
 
 describe.each([4, 5] as const)("what a client of version %i sends in one go", (version) => {
   it.each([0, 1, 2] as const)("is taken in its order: a message of QoS %i is retained before its sender subscribes", async (qos) => {
-    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version });
     client.socket.write(
       together(version, retained(qos), { cmd: "subscribe", messageId: 8, subscriptions: [{ topic: "first/#", qos: 0 }] } as Packet),
     );
@@ -44,7 +32,7 @@ describe.each([4, 5] as const)("what a client of version %i sends in one go", (v
   });
 
   it("reaches a subscription that ends behind it", async () => {
-    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version });
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "first/#", qos: 0 }] } as Packet);
     await client.next("suback");
     client.socket.write(
@@ -59,7 +47,7 @@ describe.each([4, 5] as const)("what a client of version %i sends in one go", (v
   });
 
   it("has as first packet id of a new session 1", async () => {
-    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version });
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "first/#", qos: 1 }] } as Packet);
     await client.next("suback");
     client.publish("first/c", "x", { qos: 1, messageId: 40 });
@@ -75,7 +63,7 @@ describe("a client that accepts only small packets", () => {
   });
 
   it("gets a DISCONNECT without the words", async () => {
-    await using client = await RawClient.connect(broker.address, { id: "c", version: 5, properties: { maximumPacketSize: 30 } });
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version: 5, properties: { maximumPacketSize: 30 } });
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a/#/b", qos: 0 }] } as Packet);
     const disconnect = await client.next("disconnect");
     expect(disconnect).toMatchObject({ reasonCode: 0x8f });
@@ -110,27 +98,27 @@ describe("topics with too many levels", () => {
   const deep = (levels: number): string => "a/".repeat(levels - 1) + "a";
 
   it("are refused with a reason, and 100 levels are not too many", async () => {
-    await using client = await RawClient.connect(broker.address, { id: "c", version: 5 });
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version: 5 });
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: deep(100), qos: 0 }] } as Packet);
     expect(await client.next("suback")).toMatchObject({ granted: [0] });
     client.publish(deep(100), "x", { qos: 0 });
     expect(await client.next("publish")).toMatchObject({ topic: deep(100) });
     client.send({ cmd: "subscribe", messageId: 2, subscriptions: [{ topic: deep(500), qos: 0 }] } as Packet);
     expect(await client.next("disconnect")).toMatchObject({ reasonCode: 0x8f });
-    await using other = await RawClient.connect(broker.address, { id: "d", version: 5 });
+    await using other = await RawClient.connect(site.broker.address, { id: "d", version: 5 });
     other.publish(deep(500), "x", { qos: 0 });
     expect(await other.next("disconnect")).toMatchObject({ reasonCode: 0x90 });
   });
 });
 
 it("the first byte of a packet that no client sends is enough to be disconnected", async () => {
-  await using client = await RawClient.connect(broker.address, { id: "c", version: 5 });
+  await using client = await RawClient.connect(site.broker.address, { id: "c", version: 5 });
   client.socket.write(Buffer.from([0x0a, 0xc0]));
   expect(await client.next("disconnect")).toMatchObject({ reasonCode: 0x82 });
 });
 
 async function open(): Promise<Socket> {
-  const { hostname, port } = new URL(broker.address);
+  const { hostname, port } = new URL(site.broker.address);
   const socket = connect({ host: hostname, port: Number(port) });
   socket.on("error", () => undefined); // A connection that is reset is closed.
   await once(socket, "connect");

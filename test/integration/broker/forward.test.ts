@@ -1,25 +1,13 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
+import { describe, expect, it } from "vitest";
 import { encodeMessage } from "../../../src/core/message.ts";
 import { eventually } from "../../support/eventually.ts";
-import { connectClient, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
+import { connectClient, RawClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path, { payloadBytesMax: 100_000 });
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach({ payloadBytesMax: 100_000 });
 
 async function subscribed(version: 4 | 5, filter: object): Promise<RawClient> {
-  const client = await RawClient.connect(broker.address, { id: "subscriber", version });
+  const client = await RawClient.connect(site.broker.address, { id: "subscriber", version });
   client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "out/#", qos: 1, ...filter }] });
   await client.next("suback");
   return client;
@@ -38,7 +26,7 @@ function record(text: string): Uint8Array {
 describe("a client whose session ends with its connection", () => {
   it.each([4, 5] as const)("gets what is published in order, each with an id of its own, in version %d", async (version) => {
     await using subscriber = await subscribed(version, {});
-    await using publisher = await RawClient.connect(broker.address, { id: "publisher", version: 5 });
+    await using publisher = await RawClient.connect(site.broker.address, { id: "publisher", version: 5 });
     const sent = Array.from({ length: 300 }, (_, index) => String(index));
     // Some take the engine's way: they have properties, or are long.
     sent.forEach((text, index) => {
@@ -55,7 +43,7 @@ describe("a client whose session ends with its connection", () => {
     subscriber.onPacket = ({ cmd, messageId = 0 }) => void (cmd === "publish" && subscriber.send({ cmd: "puback", messageId }));
     let taken = 0;
     for (let from = 0; from < 70_000; from += 1_000) {
-      broker.deliver(
+      site.broker.deliver(
         Array.from({ length: 1_000 }, () => record("x")),
         () => (taken += 1_000),
       );
@@ -70,7 +58,7 @@ describe("a client whose session ends with its connection", () => {
     await using subscriber = await subscribed(5, { nl: true });
     subscriber.publish("out/a", "mine", { qos: 1, messageId: 5 });
     await subscriber.next("puback");
-    await using other = await connectClient(broker.address);
+    await using other = await connectClient(site.broker.address);
     await other.mqtt.publishAsync("out/a", "another's", { qos: 1 });
     await eventually(() => expect(heardBy(subscriber)).toHaveLength(1));
     expect(heardBy(subscriber)[0]?.text).toBe("another's");
@@ -81,8 +69,8 @@ describe("a client whose session ends with its connection", () => {
     subscriber.socket.pause();
     let taken = 0;
     const pieces = 400;
-    for (let index = 0; index < pieces; index++) broker.deliver([record(String(index).padEnd(15_000))], () => taken++);
-    await using other = await connectClient(broker.address);
+    for (let index = 0; index < pieces; index++) site.broker.deliver([record(String(index).padEnd(15_000))], () => taken++);
+    await using other = await connectClient(site.broker.address);
     await other.mqtt.publishAsync("elsewhere", "", { qos: 1 });
     expect(taken).toBeLessThan(pieces);
     subscriber.socket.resume();
@@ -95,7 +83,7 @@ describe("a client whose session ends with its connection", () => {
     const subscriber = await subscribed(4, {});
     subscriber.socket.pause();
     let taken = 0;
-    for (let index = 0; index < 400; index++) broker.deliver([record(String(index).padEnd(15_000))], () => taken++);
+    for (let index = 0; index < 400; index++) site.broker.deliver([record(String(index).padEnd(15_000))], () => taken++);
     subscriber.socket.destroy();
     await eventually(() => expect(taken).toBe(400));
   });

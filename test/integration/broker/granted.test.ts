@@ -1,21 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
+import { describe, expect, it } from "vitest";
 import { eventually } from "../../support/eventually.ts";
-import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
+import { RawClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path);
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach();
 
 interface Filter {
   readonly topic: string;
@@ -30,7 +18,7 @@ async function subscriber(options: {
   maximumPacketSize?: number;
 }): Promise<RawClient> {
   const { version, clean, ...properties } = options;
-  return RawClient.connect(broker.address, { id: "s", version, clean, ...(version === 5 ? { properties } : {}) });
+  return RawClient.connect(site.broker.address, { id: "s", version, clean, ...(version === 5 ? { properties } : {}) });
 }
 
 async function subscribe(client: RawClient, ...filters: readonly Filter[]): Promise<void> {
@@ -43,7 +31,7 @@ async function subscribe(client: RawClient, ...filters: readonly Filter[]): Prom
 
 /** Publishes, and resolves when the broker has taken everything. */
 async function publish(...messages: readonly { topic: string; text: string; qos?: 0 | 1 | 2; retain?: boolean }[]): Promise<void> {
-  await using client = await RawClient.connect(broker.address, { id: "p", version: 5 });
+  await using client = await RawClient.connect(site.broker.address, { id: "p", version: 5 });
   for (const [index, { topic, text, qos = 1, retain = false }] of messages.entries()) {
     client.publish(topic, text, { qos, retain, ...(qos === 0 ? {} : { messageId: index + 1 }) });
     if (qos === 1) await client.next("puback");

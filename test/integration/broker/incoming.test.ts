@@ -3,25 +3,15 @@ import { generate } from "mqtt-packet";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
 import { eventually } from "../../support/eventually.ts";
-import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
+import { RawClient, startBroker } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 
 const INFLIGHT_MAX = 20;
 
-let folder: TempFolder;
-let intake: TestIntake;
-let broker: Broker;
+const site = brokerForEach({ inflightMax: INFLIGHT_MAX });
 
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  intake = new TestIntake();
-  broker = await startBroker(intake, folder.path, { inflightMax: INFLIGHT_MAX });
-});
-
-afterEach(async () => {
-  for (const answer of intake.held) answer();
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
+afterEach(() => {
+  for (const answer of site.intake.held) answer();
 });
 
 function numbers(count: number): string[] {
@@ -38,9 +28,9 @@ async function answerUntil(count: number): Promise<number> {
   let heldMost = 0;
   await eventually(
     () => {
-      heldMost = Math.max(heldMost, intake.held.length);
-      intake.held.shift()?.();
-      expect(intake.taken).toHaveLength(count);
+      heldMost = Math.max(heldMost, site.intake.held.length);
+      site.intake.held.shift()?.();
+      expect(site.intake.taken).toHaveLength(count);
     },
     { interval: 1 },
   );
@@ -49,26 +39,26 @@ async function answerUntil(count: number): Promise<number> {
 
 describe.each([4, 5] as const)("messages that wait for the journal, in MQTT version %i,", (version) => {
   it.each(["one by one", "all at once"])("are no more than the limit in memory, and all are taken in their order, sent %s", async (how) => {
-    intake.holding = true;
-    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    site.intake.holding = true;
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version });
     // A version 5 client that is told the limit must not send more than this many.
     const count = how === "all at once" && version === 5 ? 2 * INFLIGHT_MAX : 300;
     for (let index = 1; index <= count; index++) {
       client.publish("in/a", String(index), { qos: 1, messageId: index });
       if (how === "one by one") await new Promise((resolve) => setImmediate(resolve));
     }
-    await eventually(() => expect(intake.held).toHaveLength(INFLIGHT_MAX));
+    await eventually(() => expect(site.intake.held).toHaveLength(INFLIGHT_MAX));
     expect(await answerUntil(count)).toBe(INFLIGHT_MAX);
-    expect(intake.texts).toEqual(numbers(count));
+    expect(site.intake.texts).toEqual(numbers(count));
     await eventually(() => expect(client.received.filter(({ cmd }) => cmd === "puback")).toHaveLength(count));
-    expect(broker.counters.received).toBe(count);
+    expect(site.broker.counters.received).toBe(count);
   });
 
   it("do not keep a client that has as many as it may from being answered otherwise", async () => {
-    intake.holding = true;
-    await using client = await RawClient.connect(broker.address, { id: "c", version });
+    site.intake.holding = true;
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version });
     for (let index = 1; index <= INFLIGHT_MAX; index++) client.publish("in/a", String(index), { qos: 1, messageId: index });
-    await eventually(() => expect(intake.held).toHaveLength(INFLIGHT_MAX));
+    await eventually(() => expect(site.intake.held).toHaveLength(INFLIGHT_MAX));
     await client.ping();
     client.publish("elsewhere", "x");
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a", qos: 1 }] });
@@ -77,43 +67,43 @@ describe.each([4, 5] as const)("messages that wait for the journal, in MQTT vers
 });
 
 it("a version 5 client that sends far more than it was told it may is disconnected with Receive Maximum exceeded", async () => {
-  intake.holding = true;
-  await using client = await RawClient.connect(broker.address, { id: "c", version: 5 });
+  site.intake.holding = true;
+  await using client = await RawClient.connect(site.broker.address, { id: "c", version: 5 });
   const packets = Array.from({ length: 2 * INFLIGHT_MAX + 1 }, (_, index) => publish(index + 1, 5));
   client.socket.write(Buffer.concat(packets));
   expect(await client.next("disconnect")).toMatchObject({ reasonCode: 0x93 });
   await client.ended();
-  expect(intake.held).toHaveLength(INFLIGHT_MAX);
+  expect(site.intake.held).toHaveLength(INFLIGHT_MAX);
 });
 
 it("QoS 0 in numbers neither waits for messages that are under way nor gets out of order", async () => {
-  await using client = await RawClient.connect(broker.address, { id: "c" });
+  await using client = await RawClient.connect(site.broker.address, { id: "c" });
   for (let index = 1; index <= 5_000; index++) client.publish("in/a", String(index));
-  await eventually(() => expect(intake.taken).toHaveLength(5_000));
-  expect(intake.texts).toEqual(numbers(5_000));
+  await eventually(() => expect(site.intake.taken).toHaveLength(5_000));
+  expect(site.intake.texts).toEqual(numbers(5_000));
 });
 
 it.each([1, 2, 100])(
   "%i messages that come with the CONNECT, and more while the session's queue is sent, keep their order",
   async (early) => {
     {
-      await using stored = await RawClient.connect(broker.address, { id: "c", clean: false });
+      await using stored = await RawClient.connect(site.broker.address, { id: "c", clean: false });
       stored.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "q/#", qos: 1 }] });
       await stored.next("suback");
     }
-    await using publisher = await RawClient.connect(broker.address, { id: "publisher" });
+    await using publisher = await RawClient.connect(site.broker.address, { id: "publisher" });
     for (let index = 1; index <= 100; index++) {
       publisher.publish("q/a", "x", { qos: 1, messageId: index });
       await publisher.next("puback");
     }
-    const { hostname, port } = new URL(broker.address);
+    const { hostname, port } = new URL(site.broker.address);
     const socket = connect(Number(port), hostname);
     const hello = generate({ cmd: "connect", clientId: "c", protocolId: "MQTT", protocolVersion: 4, clean: false, keepalive: 0 });
     socket.write(Buffer.concat([hello, ...Array.from({ length: early }, (_, index) => publish(index + 1))]));
     socket.once("data", () => {
       for (let index = early + 1; index <= early + 10; index++) socket.write(publish(index));
     });
-    await eventually(() => expect(intake.texts).toEqual(numbers(early + 10)));
+    await eventually(() => expect(site.intake.texts).toEqual(numbers(early + 10)));
     socket.destroy();
   },
 );
@@ -126,12 +116,12 @@ describe("when clients have sent more than there is room for", () => {
   let small: Broker;
 
   beforeEach(async () => {
-    small = await startBroker(intake, `${folder.path}/small`, { inflightMax: 1_000, inflightBytesMax: ROOM });
-    intake.holding = true;
+    small = await startBroker(site.intake, `${site.folder.path}/small`, { inflightMax: 1_000, inflightBytesMax: ROOM });
+    site.intake.holding = true;
   });
   afterEach(async () => {
-    intake.holding = false;
-    for (const answer of intake.held.splice(0)) answer();
+    site.intake.holding = false;
+    for (const answer of site.intake.held.splice(0)) answer();
     await small.close();
   });
 
@@ -145,14 +135,14 @@ describe("when clients have sent more than there is room for", () => {
     flood(one, 200);
     await eventually(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
     flood(two, 200, "in/b");
-    await eventually(() => expect(intake.held).toHaveLength(10));
+    await eventually(() => expect(site.intake.held).toHaveLength(10));
     expect(small.inflight.waits).toBeGreaterThan(0);
     let most = 0;
     await eventually(
       () => {
         most = Math.max(most, small.inflight.bytes);
-        intake.held.shift()?.();
-        expect(intake.taken).toHaveLength(400);
+        site.intake.held.shift()?.();
+        expect(site.intake.taken).toHaveLength(400);
       },
       { interval: 1 },
     );
@@ -175,11 +165,11 @@ describe("when clients have sent more than there is room for", () => {
     flood(full, 12); // Little enough that the broker learns of the end behind it.
     await eventually(() => expect(small.inflight.bytes).toBeGreaterThanOrEqual(ROOM));
     flood(other, 5, "in/b");
-    await eventually(() => expect(intake.held).toHaveLength(10));
+    await eventually(() => expect(site.intake.held).toHaveLength(10));
     full.socket.destroy();
-    await eventually(() => expect(intake.held).toHaveLength(14));
+    await eventually(() => expect(site.intake.held).toHaveLength(14));
     expect(small.inflight.bytes).toBe(5 * 8_000);
-    for (const answer of intake.held.splice(0)) answer();
+    for (const answer of site.intake.held.splice(0)) answer();
     await eventually(() => expect(small.inflight.bytes).toBe(0));
   });
 });

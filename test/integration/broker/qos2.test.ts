@@ -1,43 +1,28 @@
 import { connect, type Socket } from "node:net";
 import { generate, parser } from "mqtt-packet";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
 import type { Intake } from "../../../src/broker/intake.ts";
 import { openDatabase } from "../../../src/journal/database.ts";
 import { Journal } from "../../../src/journal/journal.ts";
 import { eventually } from "../../support/eventually.ts";
-import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
+import { RawClient, startBroker } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 
-let folder: TempFolder;
-let intake: TestIntake;
-let broker: Broker;
 /** Syncs of the sessions that are not done yet, while `holding` is set. */
-let held: (() => void)[];
-let holding: boolean;
+const held: (() => void)[] = [];
+let holding = false;
 
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  intake = new TestIntake();
-  held = [];
-  holding = false;
-  broker = await startBroker(intake, folder.path, {
-    synced: () => (holding ? new Promise((resolve) => held.push(resolve)) : Promise.resolve()),
-  });
-});
+const site = brokerForEach({ synced: () => (holding ? new Promise((resolve) => held.push(resolve)) : Promise.resolve()) });
 
-afterEach(async () => {
-  release();
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+afterEach(release);
 
 function release(): void {
   holding = false;
   for (const synced of held.splice(0)) synced();
 }
 
-async function subscribed(id: string, topic: string, qos: 1 | 2 = 1, at: Broker = broker): Promise<RawClient> {
+async function subscribed(id: string, topic: string, qos: 1 | 2 = 1, at: Broker = site.broker): Promise<RawClient> {
   const client = await RawClient.connect(at.address, { id, clean: false });
   client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos }] });
   await client.next("suback");
@@ -50,7 +35,7 @@ const answers = (client: RawClient): string[] => client.received.map(({ cmd }) =
 
 /** A connection that sends a QoS 2 message with its CONNECT. */
 function eager(id: string, { topic, text }: { topic: string; text: string }, acknowledged: () => void): Socket {
-  const { hostname, port } = new URL(broker.address);
+  const { hostname, port } = new URL(site.broker.address);
   const socket = connect(Number(port), hostname);
   socket.on("error", () => undefined); // One of them is cut off by the other.
   const packets = parser();
@@ -71,16 +56,16 @@ async function complete(client: RawClient, messageId: number): Promise<void> {
 it("QoS 2 messages reach subscribers in the order of each topic, also when their client has changed its connection between them", async () => {
   const topics = Array.from({ length: 40 }, (_, index) => `out/${index}`);
   await using near = await subscribed("near", "#", 2);
-  await using before = await RawClient.connect(broker.address, { id: "c", clean: false });
+  await using before = await RawClient.connect(site.broker.address, { id: "c", clean: false });
   holding = true;
   before.publish("first", "0", { qos: 2, messageId: 100 });
   await eventually(() => expect(held).toHaveLength(1));
   for (const [index, topic] of topics.entries()) before.publish(topic, "1", { qos: 2, messageId: index + 1 });
-  await eventually(() => expect(broker.counters.received).toBe(41));
-  await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+  await eventually(() => expect(site.broker.counters.received).toBe(41));
+  await using client = await RawClient.connect(site.broker.address, { id: "c", clean: false });
   for (const [index, topic] of topics.entries()) client.publish(topic, "1", { qos: 2, messageId: index + 1, dup: true });
   for (const [index, topic] of topics.entries()) client.publish(topic, "2", { qos: 2, messageId: index + 41 });
-  await eventually(() => expect(broker.counters.received).toBe(121));
+  await eventually(() => expect(site.broker.counters.received).toBe(121));
   release();
   await eventually(() => expect(texts(near)).toHaveLength(81));
   for (const topic of topics) {
@@ -94,13 +79,13 @@ it("QoS 2 messages reach subscribers in the order of each topic, also when their
 describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
   it("that is sent again gets its PUBREC when the copies of the first one are on disk", async () => {
     await using away = await subscribed("away", "#");
-    await using before = await RawClient.connect(broker.address, { id: "c", clean: false });
+    await using before = await RawClient.connect(site.broker.address, { id: "c", clean: false });
     holding = true;
     before.publish(topic, "1", { qos: 2, messageId: 1 });
     await eventually(() => expect(held).toHaveLength(1));
-    await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+    await using client = await RawClient.connect(site.broker.address, { id: "c", clean: false });
     client.publish(topic, "1", { qos: 2, messageId: 1, dup: true });
-    await eventually(() => expect(broker.counters.received).toBe(2));
+    await eventually(() => expect(site.broker.counters.received).toBe(2));
     await client.ping();
     expect(answers(client)).toEqual([]);
     release();
@@ -113,14 +98,14 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
 
   it("of a connection whose session ends meanwhile does not stand for one of the next session", async () => {
     await using away = await subscribed("away", "#");
-    await using before = await RawClient.connect(broker.address, { id: "c", clean: true });
-    [intake.holding, holding] = [true, true];
+    await using before = await RawClient.connect(site.broker.address, { id: "c", clean: true });
+    [site.intake.holding, holding] = [true, true];
     before.publish(topic, "1", { qos: 2, messageId: 1 });
-    await eventually(() => expect(intake.held.length + held.length).toBe(1));
-    await using client = await RawClient.connect(broker.address, { id: "c", clean: true });
-    intake.holding = false;
+    await eventually(() => expect(site.intake.held.length + held.length).toBe(1));
+    await using client = await RawClient.connect(site.broker.address, { id: "c", clean: true });
+    site.intake.holding = false;
     release();
-    for (const journaled of intake.held.splice(0)) journaled();
+    for (const journaled of site.intake.held.splice(0)) journaled();
     await eventually(() => expect(texts(away)).toEqual(["1"]));
     client.publish(topic, "2", { qos: 2, messageId: 1 });
     await complete(client, 1);
@@ -128,7 +113,7 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
   });
 
   it("behind the CONNECT of one of two connections with an id is not taken for the other one's", async () => {
-    await using connected = await RawClient.connect(broker.address, { id: "connected" });
+    await using connected = await RawClient.connect(site.broker.address, { id: "connected" });
     connected.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos: 2 }] });
     await connected.next("suback");
     const acknowledged: string[] = [];
@@ -146,11 +131,11 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
 
   it("and those that follow it reach subscribers in the order in which they came", async () => {
     const count = 90;
-    await using connected = await RawClient.connect(broker.address, { id: "connected" });
+    await using connected = await RawClient.connect(site.broker.address, { id: "connected" });
     connected.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos: 2 }] });
     await connected.next("suback");
     const expected = Array.from({ length: 3 * count }, (_, i) => String(i + 1));
-    await using client = await RawClient.connect(broker.address, { id: "c" });
+    await using client = await RawClient.connect(site.broker.address, { id: "c" });
     client.onPacket = ({ cmd, messageId }) => {
       if (cmd === "pubrec" && messageId !== undefined) client.send({ cmd: "pubrel", messageId });
     };
@@ -162,44 +147,43 @@ describe.each(["in/a", "out/a"])("a QoS 2 message to %s", (topic) => {
       await eventually(() => expect(client.received.filter(({ cmd }) => cmd === "pubcomp")).toHaveLength(to));
     }
     await eventually(() => expect(texts(connected)).toEqual(expected));
-    await using away = await RawClient.connect(broker.address, { id: "away", clean: false });
+    await using away = await RawClient.connect(site.broker.address, { id: "away", clean: false });
     await eventually(() => expect(texts(away)).toEqual(expected.slice(count)));
   });
 
   it("gets no PUBREC when its copies cannot be stored, however often it is sent", async () => {
-    await broker.close();
     let full = false;
-    broker = await startBroker(intake, folder.path, {
+    await site.restart({
       synced: () => (full ? Promise.reject(new Error("No space left on device")) : Promise.resolve()),
     });
     await using away = await subscribed("away", "#");
     full = true;
     for (const dup of [false, true, true]) {
-      await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
+      await using client = await RawClient.connect(site.broker.address, { id: "c", clean: false });
       client.publish(topic, "1", { qos: 2, messageId: 1, dup });
       await client.ended();
       expect(answers(client)).toEqual([]);
     }
-    await expect(broker.stopped).rejects.toMatchObject({ code: "DISK_FULL" });
+    await expect(site.broker.stopped).rejects.toMatchObject({ code: "DISK_FULL" });
     expect(away.closed).toBe(false);
   });
 });
 
 it.each([1, 2] as const)("a session that subscribes between two messages of QoS %i gets them in order", async (qos) => {
-  await using client = await RawClient.connect(broker.address, { id: "c" });
+  await using client = await RawClient.connect(site.broker.address, { id: "c" });
   const answer = qos === 1 ? "puback" : "pubrec";
   client.publish("in/a", "0", { qos, messageId: 9 });
   await client.next(answer); // From here on the broker knows that nobody wants the topic.
-  intake.holding = true;
+  site.intake.holding = true;
   client.publish("in/a", "1", { qos, messageId: 1 });
-  await eventually(() => expect(intake.held).toHaveLength(1));
+  await eventually(() => expect(site.intake.held).toHaveLength(1));
   await (await subscribed("away", "in/#"))[Symbol.asyncDispose]();
   client.publish("in/a", "2", { qos, messageId: 2 });
-  await eventually(() => expect(intake.held).toHaveLength(2));
-  for (const journaled of intake.held.splice(0)) journaled();
+  await eventually(() => expect(site.intake.held).toHaveLength(2));
+  for (const journaled of site.intake.held.splice(0)) journaled();
   await client.next(answer);
   await client.next(answer);
-  await using away = await RawClient.connect(broker.address, { id: "away", clean: false });
+  await using away = await RawClient.connect(site.broker.address, { id: "away", clean: false });
   await eventually(() => expect(texts(away)).toEqual(["1", "2"]));
 });
 
@@ -215,14 +199,14 @@ it("a QoS 2 message that the journal got while the broker was closing reaches se
     return database;
   };
   const start = async (): Promise<{ journal: Journal; own: Broker } & AsyncDisposable> => {
-    const journal = await Journal.open({ location: folder.join("journal"), batchMax: 1_000 }, open);
+    const journal = await Journal.open({ location: site.folder.join("journal"), batchMax: 1_000 }, open);
     const real: Intake = {
       ledger: journal.qos2,
       matches: () => "durable",
       append: (entry, done) => journal.append(entry, done),
       appendOnce: (client, packetId, entry, done) => journal.qos2.append(client, packetId, entry, done),
     };
-    const own = await startBroker(real, folder.join("real"));
+    const own = await startBroker(real, site.folder.join("real"));
     const dispose = async (): Promise<void> => {
       await own.close();
       slow.resolve();

@@ -1,32 +1,19 @@
 import { ClassicLevel } from "classic-level";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import type { QueueLimits } from "../../../src/broker/bounds/queue-bounds.ts";
-import type { Broker } from "../../../src/broker/broker.ts";
 import { entryBytes } from "../../../src/broker/session-shelf.ts";
-import { BOUNDS, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { BOUNDS, RawClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 import { eventually } from "../../support/eventually.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  await start({});
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach();
 
 async function start(limits: Partial<QueueLimits>): Promise<void> {
-  await broker?.close();
-  broker = await startBroker(new TestIntake(), folder.path, { queues: { ...BOUNDS.queues, ...limits } });
+  await site.restart({ queues: { ...BOUNDS.queues, ...limits } });
 }
 
 async function connect(id: string, receiveMaximum = 1_000): Promise<RawClient> {
-  return RawClient.connect(broker.address, { id, version: 5, clean: false, properties: { receiveMaximum } });
+  return RawClient.connect(site.broker.address, { id, version: 5, clean: false, properties: { receiveMaximum } });
 }
 
 /** With a subscription of its own, and then away. */
@@ -37,7 +24,7 @@ async function leave(id: string, qos: 1 | 2 = 1): Promise<void> {
 }
 
 async function publish(id: string, texts: readonly string[], qos: 1 | 2 = 1): Promise<void> {
-  await using client = await RawClient.connect(broker.address, { id: "publisher" });
+  await using client = await RawClient.connect(site.broker.address, { id: "publisher" });
   for (const text of texts) {
     client.publish(`to/${id}`, text, { qos, messageId: 1 });
     await client.next(qos === 1 ? "puback" : "pubrec");
@@ -57,7 +44,7 @@ function numbers(from: number, to: number): string[] {
 
 /** What the counters have to say, read from the disk. */
 async function usageOnDisk(): Promise<{ queuedMessages: number; queuedBytes: number }> {
-  await using database = new ClassicLevel<string, Buffer>(folder.join("sessions"), { valueEncoding: "buffer" });
+  await using database = new ClassicLevel<string, Buffer>(site.folder.join("sessions"), { valueEncoding: "buffer" });
   const entries = await database.iterator({ gte: "outgoing:", lt: "outgoing;" }).all();
   return {
     queuedMessages: entries.length,
@@ -69,26 +56,26 @@ it("a client that was away gets the newest messages in their order; what was dro
   await start({ messagesMax: 10 });
   await leave("c");
   await publish("c", numbers(1, 25));
-  const { stored } = broker;
+  const { stored } = site.broker;
   expect(stored).toMatchObject({ queuedMessages: 10, drops: [{ reason: "queue-messages", count: 15 }] });
-  await broker.close();
+  await site.broker.close();
   const { drops: _, ...counted } = stored;
   expect(counted).toMatchObject(await usageOnDisk());
   await start({ messagesMax: 10 });
-  expect(broker.stored).toEqual({ ...counted, drops: [] });
+  expect(site.broker.stored).toEqual({ ...counted, drops: [] });
   await publish("c", ["26"]);
   await using client = await connect("c");
   await eventually(() => expect(textsOf(client)).toEqual(numbers(17, 26)));
   for (const packet of client.received) if (packet.cmd === "publish") client.send({ cmd: "puback", messageId: packet.messageId ?? 0 });
   await client.ping();
-  await eventually(() => expect(broker.stored).toMatchObject({ queuedMessages: 0, queuedBytes: 0 }));
+  await eventually(() => expect(site.broker.stored).toMatchObject({ queuedMessages: 0, queuedBytes: 0 }));
 });
 
 it("a start with lower bounds drops what is above them", async () => {
   await leave("c");
   await publish("c", numbers(1, 20));
   await start({ messagesMax: 4 });
-  expect(broker.stored).toMatchObject({ queuedMessages: 4, drops: [{ reason: "queue-messages", count: 16 }] });
+  expect(site.broker.stored).toMatchObject({ queuedMessages: 4, drops: [{ reason: "queue-messages", count: 16 }] });
   await using client = await connect("c");
   await eventually(() => expect(textsOf(client)).toEqual(numbers(17, 20)));
 });
@@ -97,7 +84,7 @@ it("a message that is larger than a queue may be is not kept, and takes no other
   await start({ bytesMax: 3_000 });
   await leave("c");
   await publish("c", ["small", "x".repeat(4_000), "after"]);
-  expect(broker.stored.drops).toEqual([{ reason: "queue-bytes", count: 1 }]);
+  expect(site.broker.stored.drops).toEqual([{ reason: "queue-bytes", count: 1 }]);
   await using client = await connect("c");
   await eventually(() => expect(textsOf(client)).toEqual(["small", "after"]));
 });
@@ -111,12 +98,12 @@ it("when all queues together have too much, it is the longest that gets shorter"
     "large",
     numbers(1, 40).map((text) => text.padEnd(2_000)),
   );
-  expect(broker.stored.queuedBytes).toBeLessThanOrEqual(30_000);
+  expect(site.broker.stored.queuedBytes).toBeLessThanOrEqual(30_000);
   await using small = await connect("small");
   await eventually(() => expect(textsOf(small)).toEqual(["1", "2", "3"]));
   await using large = await connect("large");
   await eventually(() => expect(textsOf(large).at(-1)?.trim()).toBe("40"));
-  const count = broker.stored.drops[0]?.count ?? 0;
+  const count = site.broker.stored.drops[0]?.count ?? 0;
   expect(textsOf(large).map((text) => text.trim())).toEqual(numbers(count + 1, 40));
 });
 
@@ -143,8 +130,8 @@ it("a client that keeps up loses nothing, however small the bound", async () => 
     if (packet.cmd === "publish") client.send({ cmd: "puback", messageId: packet.messageId ?? 0 });
   };
   await client.ping();
-  await using publisher = await RawClient.connect(broker.address, { id: "publisher" });
+  await using publisher = await RawClient.connect(site.broker.address, { id: "publisher" });
   for (let messageId = 1; messageId <= 90; messageId++) publisher.publish("to/c", String(messageId), { qos: 1, messageId });
   await eventually(() => expect(textsOf(client)).toEqual(numbers(1, 90)));
-  expect(broker.stored.drops).toEqual([]);
+  expect(site.broker.stored.drops).toEqual([]);
 });

@@ -1,11 +1,10 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { generate, type Packet, parser } from "mqtt-packet";
-import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
+import { expect, it } from "vitest";
 import { eventually } from "../../support/eventually.ts";
-import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
+import { RawClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 
 /**
  * The invariant: a client whose session is stored gets CONNACK before everything else [MQTT-3.2.0-1], then what waits for it and what is being
@@ -14,18 +13,7 @@ import { TempFolder } from "../../support/temp-folder.ts";
 const TOPICS = ["q/a", "q/b", "q/c"];
 const RECONNECTS = 30;
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path);
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach();
 
 interface Heard {
   readonly topic: string;
@@ -45,7 +33,7 @@ class Subscriber {
 
   constructor(version: 4 | 5, { receiveMaximum, expiry = 1_000 }: { receiveMaximum?: number; expiry?: number } = {}) {
     this.#version = version;
-    const { hostname, port } = new URL(broker.address);
+    const { hostname, port } = new URL(site.broker.address);
     this.socket = connect({ host: hostname, port: Number(port), noDelay: true });
     this.socket.on("error", () => undefined);
     const packets = parser({ protocolVersion: version });
@@ -138,7 +126,7 @@ class Traffic {
 }
 
 async function publisherNamed(id: string): Promise<RawClient> {
-  return RawClient.connect(broker.address, { id });
+  return RawClient.connect(site.broker.address, { id });
 }
 
 function inOrder(heard: readonly Heard[]): boolean {
@@ -275,7 +263,7 @@ function numbersOf(client: RawClient): Set<number> {
 it.each([1, 2] as const)("a connection that ends while its queue is being sent takes nothing of it along (QoS %i)", async (qos) => {
   const COUNT = 2_000;
   await using publisher = await publisherNamed("publisher");
-  await using first = await RawClient.connect(broker.address, { id: "stored", clean: false });
+  await using first = await RawClient.connect(site.broker.address, { id: "stored", clean: false });
   first.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "q/#", qos }] });
   await first.next("suback");
   const body = "x".repeat(8_000);
@@ -285,11 +273,11 @@ it.each([1, 2] as const)("a connection that ends while its queue is being sent t
   await eventually(() => expect(numbersOf(first).size).toBe(COUNT));
   // It has everything and has acknowledged nothing; the next one leaves when it has seen the first bytes.
   first.socket.destroy();
-  const { hostname, port } = new URL(broker.address);
+  const { hostname, port } = new URL(site.broker.address);
   const second = connect({ host: hostname, port: Number(port) });
   second.write(generate({ cmd: "connect", clientId: "stored", protocolId: "MQTT", protocolVersion: 4, clean: false, keepalive: 0 }));
   await once(second, "data");
   second.destroy();
-  await using third = await RawClient.connect(broker.address, { id: "stored", clean: false });
+  await using third = await RawClient.connect(site.broker.address, { id: "stored", clean: false });
   await eventually(() => expect(numbersOf(third).size).toBe(COUNT));
 });

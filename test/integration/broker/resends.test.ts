@@ -1,29 +1,16 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
+import { describe, expect, it } from "vitest";
 import { Resends, type ResendingClient } from "../../../src/broker/resends.ts";
 import { eventually } from "../../support/eventually.ts";
-import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
+import { RawClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 
-let folder: TempFolder;
-let intake: TestIntake;
-let broker: Broker;
 /** Syncs of the sessions that are not done yet, while `holdingSyncs` is set. */
 const heldSyncs: (() => void)[] = [];
 let holdingSyncs = false;
 
 const synced = (): Promise<void> => (holdingSyncs ? new Promise((resolve) => heldSyncs.push(resolve)) : Promise.resolve());
 
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  intake = new TestIntake();
-  broker = await startBroker(intake, folder.path, { synced });
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach({ synced });
 
 const ids = (client: RawClient): (number | undefined)[] =>
   client.received.flatMap((packet) => (packet.cmd === "puback" ? [packet.messageId] : []));
@@ -32,61 +19,61 @@ const texts = (client: RawClient): string[] =>
   client.received.flatMap((packet) => (packet.cmd === "publish" ? [packet.payload.toString()] : []));
 
 async function gone(): Promise<void> {
-  await eventually(() => expect(broker.clients).toBe(0));
+  await eventually(() => expect(site.broker.clients).toBe(0));
 }
 
 describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PUBACK, in MQTT version %i,", (version) => {
   it("counts once on the same connection, and both copies are acknowledged", async () => {
-    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
-    intake.holding = true;
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
+    site.intake.holding = true;
     client.publish("in/a", "1", { qos: 1, messageId: 7 });
     client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
-    await eventually(() => expect(broker.counters.received).toBe(2));
-    expect(intake.held).toHaveLength(1);
+    await eventually(() => expect(site.broker.counters.received).toBe(2));
+    expect(site.intake.held).toHaveLength(1);
     expect(ids(client)).toEqual([]);
-    intake.held[0]?.();
+    site.intake.held[0]?.();
     await eventually(() => expect(ids(client)).toEqual([7, 7]));
-    expect(intake.texts).toEqual(["in/a=1"]);
+    expect(site.intake.texts).toEqual(["in/a=1"]);
   });
 
   it.each(["journaled", "being journaled"])("counts once when the session is resumed, with the message %s", async (when) => {
-    intake.holding = true;
+    site.intake.holding = true;
     {
-      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+      await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
       client.publish("in/a", "1", { qos: 1, messageId: 7 });
-      await eventually(() => expect(intake.held).toHaveLength(1));
+      await eventually(() => expect(site.intake.held).toHaveLength(1));
     }
     await gone();
-    if (when === "journaled") intake.held[0]?.();
-    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+    if (when === "journaled") site.intake.held[0]?.();
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
     client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
     client.publish("in/a", "2", { qos: 1, messageId: 8, dup: true });
-    await eventually(() => expect(broker.counters.received).toBeGreaterThanOrEqual(2));
-    if (when !== "journaled") intake.held[0]?.();
-    await eventually(() => expect(intake.held).toHaveLength(2));
-    intake.held[1]?.();
+    await eventually(() => expect(site.broker.counters.received).toBeGreaterThanOrEqual(2));
+    if (when !== "journaled") site.intake.held[0]?.();
+    await eventually(() => expect(site.intake.held).toHaveLength(2));
+    site.intake.held[1]?.();
     await eventually(() => expect(ids(client)).toEqual([7, 8]));
-    expect(intake.texts).toEqual(["in/a=1", "in/a=2"]);
+    expect(site.intake.texts).toEqual(["in/a=1", "in/a=2"]);
   });
 
   it.each(["in/a", "out/a"])("reaches sessions at once when its publisher is gone, and not again (%s)", async (topic) => {
-    await using kept = await RawClient.connect(broker.address, { id: "kept", version, clean: false });
+    await using kept = await RawClient.connect(site.broker.address, { id: "kept", version, clean: false });
     kept.onPacket = ({ cmd, messageId }) => {
       if (cmd === "publish" && messageId !== undefined) kept.send({ cmd: "puback", messageId });
     };
     kept.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic, qos: 1 }] });
     await kept.next("suback");
-    [intake.holding, holdingSyncs] = [true, true];
+    [site.intake.holding, holdingSyncs] = [true, true];
     {
-      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+      await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
       client.publish(topic, "1", { qos: 1, messageId: 7 });
-      await eventually(() => expect(intake.held.length + heldSyncs.length).toBe(1));
+      await eventually(() => expect(site.intake.held.length + heldSyncs.length).toBe(1));
     }
-    await eventually(() => expect(broker.clients).toBe(1));
-    [intake.holding, holdingSyncs] = [false, false];
-    for (const answer of [...intake.held.splice(0), ...heldSyncs.splice(0)]) answer();
+    await eventually(() => expect(site.broker.clients).toBe(1));
+    [site.intake.holding, holdingSyncs] = [false, false];
+    for (const answer of [...site.intake.held.splice(0), ...heldSyncs.splice(0)]) answer();
     await eventually(() => expect(texts(kept)).toEqual(["1"]));
-    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
     // What functions want is recognized; what is only brokered is another message after its connection was lost.
     if (topic === "in/a") {
       client.publish(topic, "1", { qos: 1, messageId: 7, dup: true });
@@ -97,74 +84,74 @@ describe.each([4, 5] as const)("a QoS 1 message that is sent again before its PU
     await eventually(() => expect(texts(kept)).toEqual(["1", "2"]));
     await kept.ping();
     await kept[Symbol.asyncDispose]();
-    await using back = await RawClient.connect(broker.address, { id: "kept", version, clean: false });
+    await using back = await RawClient.connect(site.broker.address, { id: "kept", version, clean: false });
     await back.ping();
     expect(texts(back)).toEqual([]);
   });
 
   it("is another message after its PUBACK was sent, whatever DUP says, and without DUP in any case", async () => {
-    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
     client.publish("in/a", "1", { qos: 1, messageId: 7 });
     await client.next("puback");
     client.publish("in/a", "2", { qos: 1, messageId: 7, dup: true });
     await client.next("puback");
-    intake.holding = true;
+    site.intake.holding = true;
     client.publish("in/a", "3", { qos: 1, messageId: 7 });
     client.publish("in/a", "4", { qos: 1, messageId: 7 });
-    await eventually(() => expect(intake.held).toHaveLength(2));
-    for (const answer of intake.held) answer();
-    expect(intake.texts).toEqual(["in/a=1", "in/a=2", "in/a=3", "in/a=4"]);
+    await eventually(() => expect(site.intake.held).toHaveLength(2));
+    for (const answer of site.intake.held) answer();
+    expect(site.intake.texts).toEqual(["in/a=1", "in/a=2", "in/a=3", "in/a=4"]);
   });
 
   it("is another message when the session has ended in between", async () => {
-    intake.holding = true;
+    site.intake.holding = true;
     {
-      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: true });
+      await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: true });
       client.publish("in/a", "1", { qos: 1, messageId: 7 });
-      await eventually(() => expect(intake.held).toHaveLength(1));
+      await eventually(() => expect(site.intake.held).toHaveLength(1));
     }
     await gone();
-    intake.held[0]?.();
-    intake.holding = false;
-    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: true });
+    site.intake.held[0]?.();
+    site.intake.holding = false;
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: true });
     client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
     await client.next("puback");
-    expect(intake.texts).toEqual(["in/a=1", "in/a=1"]);
+    expect(site.intake.texts).toEqual(["in/a=1", "in/a=1"]);
   });
 
   it("is another message when its session ended with a connection that is taken over", async () => {
     const rounds = 10;
     for (let round = 0; round < rounds; round++) {
-      intake.holding = true;
-      await using before = await RawClient.connect(broker.address, { id: "c", version, clean: true });
+      site.intake.holding = true;
+      await using before = await RawClient.connect(site.broker.address, { id: "c", version, clean: true });
       before.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "x/#", qos: 1 }] });
       await before.next("suback");
       before.publish("in/a", String(round), { qos: 1, messageId: 7 });
-      await eventually(() => expect(intake.held).toHaveLength(1));
+      await eventually(() => expect(site.intake.held).toHaveLength(1));
       // In every other round its end and the connection that follows it come at the same moment.
       if (round % 2 === 0) before.socket.destroy();
-      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+      await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
       client.publish("in/a", String(round), { qos: 1, messageId: 7, dup: true });
-      await eventually(() => expect(intake.held).toHaveLength(2));
-      intake.holding = false;
-      for (const answer of intake.held.splice(0)) answer();
+      await eventually(() => expect(site.intake.held).toHaveLength(2));
+      site.intake.holding = false;
+      for (const answer of site.intake.held.splice(0)) answer();
       await client.next("puback");
     }
-    expect(intake.texts).toEqual(Array.from({ length: rounds }, (_, round) => [`in/a=${round}`, `in/a=${round}`]).flat());
+    expect(site.intake.texts).toEqual(Array.from({ length: rounds }, (_, round) => [`in/a=${round}`, `in/a=${round}`]).flat());
   });
 
   it("is taken when it could not be journaled the first time", async () => {
-    intake.failing = new Error("the disk is full");
+    site.intake.failing = new Error("the disk is full");
     {
-      await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+      await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
       client.publish("in/a", "1", { qos: 1, messageId: 7 });
       await client.ended();
     }
-    intake.failing = undefined;
-    await using client = await RawClient.connect(broker.address, { id: "c", version, clean: false });
+    site.intake.failing = undefined;
+    await using client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
     client.publish("in/a", "1", { qos: 1, messageId: 7, dup: true });
     await client.next("puback");
-    expect(intake.texts).toEqual(["in/a=1"]);
+    expect(site.intake.texts).toEqual(["in/a=1"]);
   });
 });
 

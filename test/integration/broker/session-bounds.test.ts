@@ -1,44 +1,31 @@
 import { ClassicLevel } from "classic-level";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
+import { describe, expect, it } from "vitest";
 import type { SessionLimits } from "../../../src/broker/session-ends.ts";
-import { BOUNDS, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { BOUNDS, RawClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 import { eventually } from "../../support/eventually.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path);
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach();
 
 async function start(limits: Partial<SessionLimits>): Promise<void> {
-  await broker.close();
-  broker = await startBroker(new TestIntake(), folder.path, { sessions: { ...BOUNDS.sessions, ...limits } });
+  await site.restart({ sessions: { ...BOUNDS.sessions, ...limits } });
 }
 
 type Options = Parameters<typeof RawClient.connect>[1];
 
 function connect(id: string, more: Partial<Options> = {}): Promise<RawClient> {
-  return RawClient.connect(broker.address, { id, clean: false, ...more });
+  return RawClient.connect(site.broker.address, { id, clean: false, ...more });
 }
 
 /** Subscribes and goes away; resolves when the broker knows that it is away. */
 async function leave(id: string, more: Partial<Options> = {}): Promise<void> {
-  const { clients } = broker;
+  const { clients } = site.broker;
   {
     await using client = await connect(id, more);
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "q", qos: 1 }] });
     await client.next("suback");
   }
-  await eventually(() => expect(broker.clients).toBe(clients));
+  await eventually(() => expect(site.broker.clients).toBe(clients));
 }
 
 /** Whether there is a session for the client. */
@@ -49,8 +36,8 @@ async function isKept(id: string): Promise<boolean> {
 
 /** Of the session: its end, its subscriptions and what waits for it. */
 async function keysOnDisk(id: string): Promise<readonly string[]> {
-  await broker.close();
-  await using database = new ClassicLevel(folder.join("sessions"));
+  await site.broker.close();
+  await using database = new ClassicLevel(site.folder.join("sessions"));
   return (await database.keys().all()).filter((key) => key.includes(id));
 }
 
@@ -62,12 +49,12 @@ describe("more sessions than there may be", () => {
     publisher.publish("q", "waits", { qos: 1, messageId: 1 });
     await publisher.next("puback");
     await publisher[Symbol.asyncDispose]();
-    expect(broker.stored).toMatchObject({ sessionsAway: 2, queuedMessages: 2 });
+    expect(site.broker.stored).toMatchObject({ sessionsAway: 2, queuedMessages: 2 });
     await start({ max: 2 });
-    expect(broker.stored.sessionsAway).toBe(2);
+    expect(site.broker.stored.sessionsAway).toBe(2);
     await leave("third");
     await eventually(() =>
-      expect(broker.stored).toMatchObject({ sessionsAway: 2, queuedMessages: 1, drops: [{ reason: "sessions", count: 1 }] }),
+      expect(site.broker.stored).toMatchObject({ sessionsAway: 2, queuedMessages: 1, drops: [{ reason: "sessions", count: 1 }] }),
     );
     expect(await isKept("third")).toBe(true);
     expect(await isKept("second")).toBe(true);
@@ -94,7 +81,7 @@ describe("more sessions than there may be", () => {
     await using three = await connect("three");
     await Promise.all([one, two, three].map((client) => client.ping()));
     await start({ max: 1 });
-    expect(broker.stored).toMatchObject({ sessionsAway: 3, drops: [] });
+    expect(site.broker.stored).toMatchObject({ sessionsAway: 3, drops: [] });
     const back = await Promise.all(["one", "two", "three"].map((id) => connect(id)));
     expect(back.map(({ sessionPresent }) => sessionPresent)).toEqual([true, true, true]);
     await Promise.all(back.map((client) => client[Symbol.asyncDispose]()));
@@ -106,15 +93,15 @@ describe("a session whose client is away for longer than it may be", () => {
     await start({ ageSecondsMax: 2 });
     await leave("c", { version });
     await start({ ageSecondsMax: 2 });
-    await eventually(() => expect(broker.stored.sessionsAway).toBe(0));
-    expect(broker.stored.drops).toEqual([]);
+    await eventually(() => expect(site.broker.stored.sessionsAway).toBe(0));
+    expect(site.broker.stored.drops).toEqual([]);
     expect(await keysOnDisk("c")).toEqual([]);
   });
 
   it("ends with what it was stored with before there was a limit", async () => {
     await leave("c");
     await start({ ageSecondsMax: 1 });
-    await eventually(() => expect(broker.stored.sessionsAway).toBe(0));
+    await eventually(() => expect(site.broker.stored.sessionsAway).toBe(0));
     expect(await isKept("c")).toBe(false);
   });
 
@@ -133,7 +120,7 @@ describe("a session whose client is away for longer than it may be", () => {
     await leave("c");
     await using client = await connect("c");
     await leave("other");
-    await eventually(() => expect(broker.stored.sessionsAway).toBe(0));
+    await eventually(() => expect(site.broker.stored.sessionsAway).toBe(0));
     await client.ping();
     await client[Symbol.asyncDispose]();
     expect(await isKept("c")).toBe(true);

@@ -1,25 +1,13 @@
 import { ClassicLevel } from "classic-level";
-import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
+import { expect, it } from "vitest";
 import { eventually } from "../../support/eventually.ts";
-import { connectClient, startBroker, type TestClient, TestIntake } from "../../support/broker.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
+import { connectClient, type TestClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path);
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach();
 
 function connect(clientId: string, sessionExpiryInterval: number, clean = false): Promise<TestClient> {
-  return connectClient(broker.address, { protocolVersion: 5, clientId, clean, properties: { sessionExpiryInterval } });
+  return connectClient(site.broker.address, { protocolVersion: 5, clientId, clean, properties: { sessionExpiryInterval } });
 }
 
 async function leave(clientId: string, seconds: number): Promise<void> {
@@ -30,13 +18,13 @@ async function leave(clientId: string, seconds: number): Promise<void> {
 
 /** Whether a message is kept for the client. */
 async function isKept(clientId: string): Promise<boolean> {
-  await using publisher = await connectClient(broker.address);
+  await using publisher = await connectClient(site.broker.address);
   await publisher.mqtt.publishAsync("q/a", "x", { qos: 1 });
-  await broker.close();
-  await using database = new ClassicLevel(folder.join("sessions"));
+  await site.broker.close();
+  await using database = new ClassicLevel(site.folder.join("sessions"));
   const kept = await database.keys({ gte: `outgoing:${clientId}:`, lt: `outgoing:${clientId};` }).all();
   await database.close();
-  broker = await startBroker(new TestIntake(), folder.path);
+  await site.restart();
   return kept.length > 0;
 }
 
@@ -44,8 +32,7 @@ it("a session whose client is away ends in time, also when the gateway was resta
   await leave("short", 1);
   await leave("long", 1_000);
   await leave("forever", 0xff_ff_ff_ff);
-  await broker.close();
-  broker = await startBroker(new TestIntake(), folder.path);
+  await site.restart();
   await eventually(async () => expect(await isKept("short")).toBe(false), { interval: 2_000 });
   expect(await isKept("long")).toBe(true);
   expect(await isKept("forever")).toBe(true);
@@ -53,7 +40,7 @@ it("a session whose client is away ends in time, also when the gateway was resta
 
 it("what waited for a session that ended does not reach the next one of its client", async () => {
   await leave("c", 1_000);
-  await using publisher = await connectClient(broker.address);
+  await using publisher = await connectClient(site.broker.address);
   await publisher.mqtt.publishAsync("q/a", "before", { qos: 1 });
   {
     await using ending = await connect("c", 0, true);

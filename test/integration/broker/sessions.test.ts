@@ -1,42 +1,27 @@
 import { createServer } from "node:net";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Broker } from "../../../src/broker/broker.ts";
 import { silentLogger } from "../../../src/core/log.ts";
 import { encodeMessage, type Message } from "../../../src/core/message.ts";
 import { eventually } from "../../support/eventually.ts";
 import { accessOf } from "../../support/access.ts";
 import { connectClient, BOUNDS, RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path, { clientsMax: 3 });
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
-
-async function restart(): Promise<void> {
-  await broker.close();
-  broker = await startBroker(new TestIntake(), folder.path, { clientsMax: 3 });
-}
+const site = brokerForEach({ clientsMax: 3 });
 
 function record(topic: string, text: string, more: Partial<Message> = {}): Buffer {
   return encodeMessage({ topic, payload: Buffer.from(text), qos: 1, retain: false, time: 0, source: "fn:f", hops: 1, ...more });
 }
 
 function deliver(...records: readonly Buffer[]): Promise<void> {
-  return new Promise((resolve) => broker.deliver(records, resolve));
+  return new Promise((resolve) => site.broker.deliver(records, resolve));
 }
 
 describe.each([4, 5] as const)("MQTT version %i", (protocolVersion) => {
   it("subscribes, hears what matches, and unsubscribes", async () => {
-    await using client = await connectClient(broker.address, { protocolVersion });
+    await using client = await connectClient(site.broker.address, { protocolVersion });
     await client.mqtt.subscribeAsync(["a/+/c", "d/#"], { qos: 2 });
     for (const topic of ["a/b/c", "a/b", "d", "d/e/f", "x"])
       for (const qos of [0, 1, 2] as const) await client.mqtt.publishAsync(topic, String(qos), { qos });
@@ -50,14 +35,14 @@ describe.each([4, 5] as const)("MQTT version %i", (protocolVersion) => {
 
   it("gets retained messages when it subscribes, also after a restart", async () => {
     {
-      await using client = await connectClient(broker.address, { protocolVersion });
+      await using client = await connectClient(site.broker.address, { protocolVersion });
       await client.mqtt.publishAsync("kept/a", "1", { qos: 1, retain: true });
       await client.mqtt.publishAsync("kept/b", "2", { qos: 1, retain: true });
       await client.mqtt.publishAsync("kept/b", "", { qos: 1, retain: true });
     }
     await deliver(record("kept/fn", "3", { retain: true }));
-    await restart();
-    await using client = await connectClient(broker.address, { protocolVersion });
+    await site.restart();
+    await using client = await connectClient(site.broker.address, { protocolVersion });
     await client.mqtt.subscribeAsync("kept/#", { qos: 1 });
     await eventually(() => expect(client.heard.toSorted()).toEqual(["kept/a=1", "kept/fn=3"]));
   });
@@ -70,23 +55,23 @@ describe.each([4, 5] as const)("MQTT version %i", (protocolVersion) => {
       ...(protocolVersion === 5 ? { properties: { sessionExpiryInterval: 3_600 } } : {}),
     };
     {
-      await using client = await connectClient(broker.address, options);
+      await using client = await connectClient(site.broker.address, options);
       await client.mqtt.subscribeAsync("q/#", { qos: 1 });
     }
-    await using publisher = await connectClient(broker.address);
+    await using publisher = await connectClient(site.broker.address);
     await publisher.mqtt.publishAsync("q/a", "1", { qos: 1 });
     await publisher.mqtt.publishAsync("q/a", "not kept", { qos: 0 });
     await deliver(record("q/b", "2"), record("q/c", "3"));
-    await restart();
+    await site.restart();
     await deliver(record("q/d", "4"));
-    await using client = await connectClient(broker.address, options);
+    await using client = await connectClient(site.broker.address, options);
     await eventually(() => expect(client.heard).toEqual(["q/a=1", "q/b=2", "q/c=3", "q/d=4"]));
   });
 });
 
 describe("delivering what functions publish", () => {
   it("reaches subscribers in order, with the smaller of both QoS", async () => {
-    await using client = await RawClient.connect(broker.address, { id: "c" });
+    await using client = await RawClient.connect(site.broker.address, { id: "c" });
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "out/a", qos: 1 }] });
     await client.next("suback");
     // Messages of one QoS keep their order (MQTT 5, 4.6); one of QoS 0 may overtake others, which must not get lost by that.
@@ -98,11 +83,11 @@ describe("delivering what functions publish", () => {
       const heard = published.filter(({ payload }) => Number(payload) % 3 === qos).map((packet) => [String(packet.payload), packet.qos]);
       expect(heard).toEqual(expected);
     }
-    expect(broker.counters.delivered).toBe(300);
+    expect(site.broker.counters.delivered).toBe(300);
   });
 
   it("reaches a client once, however many of its subscriptions match", async () => {
-    await using client = await connectClient(broker.address);
+    await using client = await connectClient(site.broker.address);
     await client.mqtt.subscribeAsync({ "out/#": { qos: 1 }, "out/+": { qos: 2 }, "out/a": { qos: 0 }, "#": { qos: 1 } });
     await deliver(...Array.from({ length: 30 }, (_, i) => record("out/a", String(i), { qos: (i % 3) as 0 | 1 | 2 })));
     await client.mqtt.publishAsync("end", "", { qos: 1 });
@@ -111,11 +96,8 @@ describe("delivering what functions publish", () => {
   });
 
   it("does not go through the intake again", async () => {
-    const intake = new TestIntake();
-    await broker.close();
-    broker = await startBroker(intake, folder.path);
     await deliver(record("in/a", "1"));
-    expect(intake.taken).toEqual([]);
+    expect(site.intake.taken).toEqual([]);
   });
 });
 
@@ -125,9 +107,9 @@ describe("a client whose session is stored", () => {
   it("hears everything once and in order while it is connected, and nothing of it again", async () => {
     const expected = Array.from({ length: 300 }, (_, i) => `q/${i % 2}=${i}`);
     {
-      await using client = await connectClient(broker.address, options);
+      await using client = await connectClient(site.broker.address, options);
       await client.mqtt.subscribeAsync("q/#", { qos: 1 });
-      await using publisher = await connectClient(broker.address);
+      await using publisher = await connectClient(site.broker.address);
       await Promise.all(expected.map((_, i) => publisher.mqtt.publishAsync(`q/${i % 2}`, String(i), { qos: 1 })));
       await eventually(() => expect(client.heard).toEqual(expected));
       const published = Array.from({ length: 300 }, (_, i) => String(i));
@@ -135,17 +117,17 @@ describe("a client whose session is stored", () => {
       await eventually(() => expect(client.heard.slice(300)).toEqual(published.map((text) => `q/f=${text}`)));
       await client.mqtt.endAsync();
     }
-    await using client = await connectClient(broker.address, options);
-    await using publisher = await connectClient(broker.address);
+    await using client = await connectClient(site.broker.address, options);
+    await using publisher = await connectClient(site.broker.address);
     await publisher.mqtt.publishAsync("q/0", "last", { qos: 1 });
     await eventually(() => expect(client.heard).toEqual(["q/0=last"]));
   });
 
   it("may subscribe while others that are stored are being sent to", async () => {
-    await using first = await connectClient(broker.address, options);
+    await using first = await connectClient(site.broker.address, options);
     await first.mqtt.subscribeAsync("q/#", { qos: 1 });
-    await using publisher = await connectClient(broker.address);
-    await using second = await connectClient(broker.address, { clientId: "other", clean: false });
+    await using publisher = await connectClient(site.broker.address);
+    await using second = await connectClient(site.broker.address, { clientId: "other", clean: false });
     let ended = false;
     second.mqtt.once("close", () => (ended = true));
     for (let round = 0; round < 20; round++) {
@@ -162,14 +144,14 @@ describe("a client whose session is stored", () => {
 
 describe("the number of clients", () => {
   it("has an upper bound, also when they come all at once", async () => {
-    const tries = await Promise.allSettled(Array.from({ length: 12 }, (_, i) => RawClient.connect(broker.address, { id: `c${i}` })));
+    const tries = await Promise.allSettled(Array.from({ length: 12 }, (_, i) => RawClient.connect(site.broker.address, { id: `c${i}` })));
     const clients = tries.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
     expect(clients.length).toBe(3);
-    expect(broker.clients).toBe(3);
-    expect(broker.counters.refused).toBeGreaterThanOrEqual(9);
+    expect(site.broker.clients).toBe(3);
+    expect(site.broker.counters.refused).toBeGreaterThanOrEqual(9);
     clients[0]?.socket.destroy();
-    await eventually(() => expect(broker.clients).toBe(2));
-    clients.push(await RawClient.connect(broker.address, { id: "next" }));
+    await eventually(() => expect(site.broker.clients).toBe(2));
+    clients.push(await RawClient.connect(site.broker.address, { id: "next" }));
     for (const client of clients) await client[Symbol.asyncDispose]();
   });
 });
@@ -207,15 +189,12 @@ describe("starting", () => {
   it("and closing without ever listening, or with clients in the middle of something, ends", async () => {
     await using other = await TempFolder.make();
     const unused = await startBroker(new TestIntake(), other.path);
-    const intake = new TestIntake();
-    intake.holding = true;
-    await broker.close();
-    broker = await startBroker(intake, folder.path);
-    const client = await RawClient.connect(broker.address, { id: "c" });
+    site.intake.holding = true;
+    const client = await RawClient.connect(site.broker.address, { id: "c" });
     client.publish("in/a", "1", { qos: 1, messageId: 1 });
-    await eventually(() => expect(intake.held).toHaveLength(1));
-    await Promise.all([unused.close(), broker.close(), broker.close()]);
+    await eventually(() => expect(site.intake.held).toHaveLength(1));
+    await Promise.all([unused.close(), site.broker.close(), site.broker.close()]);
     await client.ended();
-    for (const answer of intake.held) answer();
+    for (const answer of site.intake.held) answer();
   });
 });

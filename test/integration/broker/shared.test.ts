@@ -1,22 +1,10 @@
 import type { Packet } from "mqtt-packet";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
-import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
+import { describe, expect, it } from "vitest";
+import { RawClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 import { eventually } from "../../support/eventually.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path);
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach();
 
 interface Options {
   readonly filter?: string;
@@ -35,7 +23,7 @@ async function member(id: string, options: Options = {}): Promise<RawClient> {
   const { filter = "$share/g/in", qos = 2, version = 5, clean = true, receiveMaximum, identifier } = options;
   const properties = receiveMaximum === undefined ? {} : { receiveMaximum };
   const { expiry = clean ? 0 : 1_000 } = options;
-  const client = await RawClient.connect(broker.address, { id, version, clean, properties, expiry });
+  const client = await RawClient.connect(site.broker.address, { id, version, clean, properties, expiry });
   if (options.isQuiet !== true) acknowledge(client);
   const named = identifier === undefined ? {} : { properties: { subscriptionIdentifier: identifier } };
   client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: filter, qos }], ...named });
@@ -53,7 +41,7 @@ function acknowledge(client: RawClient): void {
 
 /** Publishes, and resolves when the broker has acknowledged everything. */
 async function publish(texts: readonly string[], { topic = "in", qos = 1 }: { topic?: string; qos?: 0 | 1 | 2 } = {}): Promise<void> {
-  await using client = await RawClient.connect(broker.address, { id: "publisher", version: 5 });
+  await using client = await RawClient.connect(site.broker.address, { id: "publisher", version: 5 });
   for (const [index, text] of texts.entries()) {
     const messageId = index + 1;
     client.publish(topic, text, { qos, ...(qos === 0 ? {} : { messageId }) });
@@ -73,7 +61,7 @@ async function leave(id: string, options: Options = {}): Promise<void> {
 }
 
 async function back(id: string): Promise<RawClient> {
-  const client = await RawClient.connect(broker.address, { id, version: 5, clean: false });
+  const client = await RawClient.connect(site.broker.address, { id, version: 5, clean: false });
   acknowledge(client);
   return client;
 }
@@ -108,7 +96,7 @@ describe.each([
 });
 
 it("CONNACK does not say that there are no shared subscriptions (MQTT 5, 3.2.2.3.13)", async () => {
-  await using client = await RawClient.connect(broker.address, { id: "a", version: 5 });
+  await using client = await RawClient.connect(site.broker.address, { id: "a", version: 5 });
   expect(client.connack).toMatchObject({ cmd: "connack", reasonCode: 0 });
   expect(client.connack).not.toHaveProperty("properties.sharedSubscriptionAvailable");
 });
@@ -128,7 +116,7 @@ it("groups with one filter, and a subscription that is not shared, each get the 
 });
 
 it("what was kept is not sent for a shared subscription (MQTT 5, 4.8.2)", async () => {
-  await using publisher = await RawClient.connect(broker.address, { id: "p", version: 5 });
+  await using publisher = await RawClient.connect(site.broker.address, { id: "p", version: 5 });
   publisher.publish("in", "kept", { qos: 1, messageId: 1, retain: true });
   await publisher.next("puback");
   await using a = await member("a");
@@ -142,7 +130,7 @@ it.each([
   ["of a group with a wildcard", { topic: "$share/+/in", qos: 0 }, 0x8f],
   ["without a filter", { topic: "$share/g", qos: 0 }, 0x8f],
 ] as const)("a shared subscription %s is refused [MQTT-3.8.3-4], [MQTT-4.8.2-1], [MQTT-4.8.2-2]", async (_, subscription, reasonCode) => {
-  await using client = await RawClient.connect(broker.address, { id: "a", version: 5 });
+  await using client = await RawClient.connect(site.broker.address, { id: "a", version: 5 });
   client.send({ cmd: "subscribe", messageId: 1, subscriptions: [subscription] });
   expect(await client.next("disconnect")).toMatchObject({ reasonCode });
 });
@@ -205,8 +193,7 @@ describe("while nobody is connected", () => {
     await leave("a");
     await leave("b");
     await publish(numbers(4));
-    await broker.close();
-    broker = await startBroker(new TestIntake(), folder.path);
+    await site.restart();
     await publish(numbers(4, 4));
     await using a = await back("a");
     await using b = await back("b");
@@ -228,7 +215,7 @@ describe("while nobody is connected", () => {
     await leave("a");
     await publish(numbers(3));
     await leave("b");
-    await using again = await RawClient.connect(broker.address, { id: "a", version: 5, clean: true });
+    await using again = await RawClient.connect(site.broker.address, { id: "a", version: 5, clean: true });
     expect(again.sessionPresent).toBe(false);
     await using b = await back("b");
     await eventually(() => expect(heard(b)).toEqual(numbers(3)));

@@ -1,28 +1,16 @@
 import { ClassicLevel } from "classic-level";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
+import { describe, expect, it } from "vitest";
 import { encodeMessage } from "../../../src/core/message.ts";
 import { eventually } from "../../support/eventually.ts";
-import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
+import { RawClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path);
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach();
 
 type Filter = { topic: string; qos: 0 | 1 | 2; nl?: boolean };
 
 async function stored(id: string, version: 4 | 5, ...filters: readonly Filter[]): Promise<RawClient> {
-  const client = await RawClient.connect(broker.address, { id, version, clean: false });
+  const client = await RawClient.connect(site.broker.address, { id, version, clean: false });
   for (const filter of filters) {
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [filter] });
     await client.next("suback");
@@ -41,7 +29,7 @@ function heard(client: RawClient): string[] {
 }
 
 async function publish(topics: readonly string[], more: object = {}, answer: "puback" | "pubrec" = "puback"): Promise<void> {
-  await using client = await RawClient.connect(broker.address, { id: "publisher", version: 5 });
+  await using client = await RawClient.connect(site.broker.address, { id: "publisher", version: 5 });
   for (const topic of topics) {
     client.publish(topic, "x", { qos: 1, messageId: 1, ...more });
     await client.next(answer);
@@ -55,8 +43,8 @@ async function complete(client: RawClient): Promise<void> {
 }
 
 async function copiesOf(id: string): Promise<number> {
-  await broker.close();
-  await using database = new ClassicLevel(folder.join("sessions"));
+  await site.broker.close();
+  await using database = new ClassicLevel(site.folder.join("sessions"));
   return (await database.keys({ gte: `outgoing:${id}:`, lt: `outgoing:${id};` }).all()).length;
 }
 
@@ -97,8 +85,7 @@ describe.each([false, true])("a stored session whose filters overlap, after a re
     }
     await leave(client);
     if (restarted) {
-      await broker.close();
-      broker = await startBroker(new TestIntake(), folder.path);
+      await site.restart();
     }
     await publish(["a/b", "a/c", "b"]);
     await using back = await stored("away", 4);
@@ -154,8 +141,7 @@ describe("a version 5 message", () => {
     await publish(["a/c"], { retain: true, properties: { topicAlias: 3, contentType: "text/plain" } });
     await eventually(() => expect(heard(live)).toHaveLength(2));
     await leave(live);
-    await broker.close();
-    broker = await startBroker(new TestIntake(), folder.path);
+    await site.restart();
     for (const id of ["away", "live", "fresh"]) {
       await using client = await stored(id, 5, ...(id === "fresh" ? [{ topic: "a/#", qos: 1 } as const] : []));
       await eventually(() => expect(heard(client)).toEqual(["a/b=x", "a/c=x"]));
@@ -173,8 +159,7 @@ it("what a session had and did not acknowledge comes again after a restart with 
   client.send({ cmd: "puback", messageId: ids[0] ?? 0 });
   client.send({ cmd: "pubrec", messageId: ids[2] ?? 0 });
   await client.next("pubrel");
-  await broker.close();
-  broker = await startBroker(new TestIntake(), folder.path);
+  await site.restart();
   await publish(["a/5"]);
   await using back = await stored("c", 5);
   await eventually(() => expect(heard(back)).toEqual(["a/2=x", "a/4=x", "a/5=x"]));
@@ -185,7 +170,7 @@ it("what a session had and did not acknowledge comes again after a restart with 
 });
 
 it.each([true, false])("what waited is marked as its subscription has it: retain as published %s", async (rap) => {
-  const client = await RawClient.connect(broker.address, { id: "c", version: 5, clean: false });
+  const client = await RawClient.connect(site.broker.address, { id: "c", version: 5, clean: false });
   const properties = rap ? { properties: { subscriptionIdentifier: 7 } } : {};
   client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a/#", qos: 1, rap }], ...properties });
   await client.next("suback");
@@ -206,13 +191,12 @@ it.each([true, false])("what waited is marked as its subscription has it: retain
 it("a message whose PUBACK its client does not take any more reaches connected sessions, once", async () => {
   const held: (() => void)[] = [];
   let holding = false;
-  await broker.close();
-  broker = await startBroker(new TestIntake(), folder.path, {
+  await site.restart({
     payloadBytesMax: 100_000,
     synced: () => (holding ? new Promise((resolve) => held.push(resolve)) : Promise.resolve()),
   });
   const connected = await stored("connected", 4, { topic: "a", qos: 1 });
-  await using deaf = await RawClient.connect(broker.address, { id: "deaf" });
+  await using deaf = await RawClient.connect(site.broker.address, { id: "deaf" });
   deaf.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "much", qos: 1 }] });
   await deaf.next("suback");
   holding = true;
@@ -222,7 +206,7 @@ it("a message whose PUBACK its client does not take any more reaches connected s
   const payload = Buffer.alloc(50_000);
   const much = encodeMessage({ topic: "much", payload, qos: 1, retain: false, time: 0, source: "fn:f", hops: 1 });
   let taken = 0;
-  for (let i = 0; i < 400; i++) broker.deliver([much], () => taken++);
+  for (let i = 0; i < 400; i++) site.broker.deliver([much], () => taken++);
   await connected.ping();
   expect(taken).toBeLessThan(400);
   holding = false;
@@ -238,7 +222,7 @@ it("a message whose PUBACK its client does not take any more reaches connected s
 });
 
 it("a session that subscribes at QoS 2 to a kept message of QoS 2 gets its PUBREL and stays", async () => {
-  await using publisher = await RawClient.connect(broker.address, { id: "publisher" });
+  await using publisher = await RawClient.connect(site.broker.address, { id: "publisher" });
   publisher.publish("a/b", "x", { qos: 2, messageId: 1, retain: true });
   await publisher.next("pubrec");
   publisher.send({ cmd: "pubrel", messageId: 1 });

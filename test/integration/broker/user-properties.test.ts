@@ -1,22 +1,10 @@
 import { once } from "node:events";
 import { connect } from "node:net";
-import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Broker } from "../../../src/broker/broker.ts";
-import { RawClient, startBroker, TestIntake } from "../../support/broker.ts";
-import { TempFolder } from "../../support/temp-folder.ts";
+import { expect, it } from "vitest";
+import { RawClient } from "../../support/broker.ts";
+import { brokerForEach } from "../../support/broker-site.ts";
 
-let folder: TempFolder;
-let broker: Broker;
-
-beforeEach(async () => {
-  folder = await TempFolder.make();
-  broker = await startBroker(new TestIntake(), folder.path);
-});
-
-afterEach(async () => {
-  await broker.close();
-  await folder[Symbol.asyncDispose]();
-});
+const site = brokerForEach();
 
 const PAIRS = ["z=1", "a=2", "z=3", "1=4"];
 
@@ -44,13 +32,13 @@ async function subscribe(client: RawClient, topic: string): Promise<void> {
 }
 
 async function send(topic: string, retain: boolean): Promise<void> {
-  await using publisher = await RawClient.connect(broker.address, { id: "p", version: 5 });
+  await using publisher = await RawClient.connect(site.broker.address, { id: "p", version: 5 });
   publisher.socket.write(publish(topic, retain));
   await publisher.next("puback");
 }
 
 it.each([true, false])("keep their order to those who are connected (clean: %s) [MQTT-3.3.2-18]", async (clean) => {
-  await using client = await RawClient.connect(broker.address, { id: "s", version: 5, clean });
+  await using client = await RawClient.connect(site.broker.address, { id: "s", version: 5, clean });
   await subscribe(client, "live");
   await send("live", false);
   await client.next("publish");
@@ -59,25 +47,24 @@ it.each([true, false])("keep their order to those who are connected (clean: %s) 
 
 it("keep their order in a queue, with what is kept, and over a restart", async () => {
   {
-    await using client = await RawClient.connect(broker.address, { id: "away", version: 5, clean: false });
+    await using client = await RawClient.connect(site.broker.address, { id: "away", version: 5, clean: false });
     await subscribe(client, "kept");
   }
   await send("kept", true);
-  await broker.close();
-  broker = await startBroker(new TestIntake(), folder.path);
-  await using away = await RawClient.connect(broker.address, { id: "away", version: 5, clean: false });
+  await site.restart();
+  await using away = await RawClient.connect(site.broker.address, { id: "away", version: 5, clean: false });
   await away.next("publish");
   expect(hasThem(away)).toBe(true);
-  await using later = await RawClient.connect(broker.address, { id: "later", version: 5 });
+  await using later = await RawClient.connect(site.broker.address, { id: "later", version: 5 });
   await subscribe(later, "kept");
   await later.next("publish");
   expect(hasThem(later)).toBe(true);
 });
 
 it("of a will keep their order [MQTT-3.1.3-10]", async () => {
-  await using client = await RawClient.connect(broker.address, { id: "s", version: 5 });
+  await using client = await RawClient.connect(site.broker.address, { id: "s", version: 5 });
   await subscribe(client, "will");
-  const { hostname, port } = new URL(broker.address);
+  const { hostname, port } = new URL(site.broker.address);
   const socket = connect({ host: hostname, port: Number(port) });
   await once(socket, "connect");
   const will = Buffer.concat([Buffer.from([WIRE.length]), WIRE, text("will"), text("gone")]);

@@ -6,11 +6,10 @@ import { generate } from "mqtt-packet";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Access } from "../../../../src/broker/access/access.ts";
-import { hashPassword } from "../../../../src/broker/access/password-hash.ts";
 import { updateUsers } from "../../../../src/broker/access/users-file.ts";
 import type { Broker } from "../../../../src/broker/broker.ts";
 import { encodeMessage } from "../../../../src/core/message.ts";
-import { accessOf } from "../../../support/access.ts";
+import { accessOf, setUser } from "../../../support/access.ts";
 import { connectClient, RawClient, startBroker, TestIntake } from "../../../support/broker.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { TempFolder } from "../../../support/temp-folder.ts";
@@ -32,8 +31,8 @@ let broker: Broker;
 
 beforeEach(async () => {
   folder = await TempFolder.make();
-  await setUser("sensor", "sensor-password", ["sensors"]);
-  await setUser("anna", "anna-password", []);
+  await setUser(folder.path, "sensor", "sensor-password", ["sensors"]);
+  await setUser(folder.path, "anna", "anna-password", []);
   intake = new TestIntake();
 });
 
@@ -48,11 +47,6 @@ async function start(rules = RULES, host = "127.0.0.1"): Promise<void> {
   if (rules !== "") await writeFile(folder.join("access.yaml"), rules, { mode: 0o600 });
   access = accessOf(folder.path);
   broker = await startBroker(intake, folder.path, { access, endpoint: { host, port: 0 } });
-}
-
-async function setUser(name: string, password: string, groups: readonly string[]): Promise<void> {
-  const hash = await hashPassword(password);
-  await updateUsers(folder.join("users.json"), (users) => void users.set(name, { password: hash, groups }));
 }
 
 const sensor = { username: "sensor", password: "sensor-password", clientId: "s1" };
@@ -224,7 +218,7 @@ it("notes who came in, went and was refused, and which file was changed", async 
   await start();
   await expect(connectAsync(broker.address, { ...sensor, password: "guessed-password", reconnectPeriod: 0 })).rejects.toBeDefined();
   const client = await connectAsync(broker.address, { ...sensor, reconnectPeriod: 0 });
-  await setUser("sensor", "another-password", []);
+  await setUser(folder.path, "sensor", "another-password", []);
   await new Promise<void>((resolve) => client.once("close", () => resolve()));
   await broker.close();
   await access[Symbol.asyncDispose]();
@@ -318,7 +312,7 @@ it("disconnects a user that is removed or gets another password", async () => {
   const codes = [first, second].map(
     ({ mqtt }) => new Promise((resolve) => mqtt.once("disconnect", ({ reasonCode }) => resolve(reasonCode))),
   );
-  await setUser("sensor", "another-password", ["sensors"]);
+  await setUser(folder.path, "sensor", "another-password", ["sensors"]);
   expect(await codes[0]).toBe(0x87);
   await updateUsers(folder.join("users.json"), (users) => void users.delete("anna"));
   expect(await codes[1]).toBe(0x87);
