@@ -20,7 +20,11 @@ export const LOOPS: readonly Snippet[] = [
   { name: "loop-of-state-reads", expects: ["LIMIT_CPU", "LIMIT_WALL"], handler: "for (;;) await ctx.state.get('x');" },
   { name: "loop-left-behind", expects: ["LIMIT_CPU"], code: plainHandler("(async () => { for (;;) await 0; })();") },
   { name: "loop-in-recursion", expects: ["LIMIT_CPU"], handler: "const again = () => { try { again(); } catch { again(); } }; again();" },
-  { name: "microtask-flood", expects: ["LIMIT_CPU", "LIMIT_MEMORY"], handler: "const again = () => Promise.resolve().then(again); await again();" },
+  {
+    name: "microtask-flood",
+    expects: ["LIMIT_CPU", "LIMIT_MEMORY"],
+    handler: "const again = () => Promise.resolve().then(again); await again();",
+  },
   {
     name: "microtask-fan-out",
     expects: ["LIMIT_CPU", "LIMIT_MEMORY"],
