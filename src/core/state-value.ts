@@ -23,6 +23,11 @@ export function isStored(stored: Buffer): boolean {
   return stored.length > (stored[0] === EXPIRES ? EXPIRES_BYTES : 0);
 }
 
+/** Of the value itself, without the time at which it expires. */
+export function contentBytes(stored: Buffer): number {
+  return stored.length - (stored[0] === EXPIRES ? EXPIRES_BYTES : 0);
+}
+
 /** As text for a guest: JSON as it reads in UTF-8, everything else one character for each byte. */
 export function storedText(stored: Buffer): string {
   const at = stored[0] === EXPIRES ? EXPIRES_BYTES : 0;

@@ -1,12 +1,12 @@
 import { isUtf8 } from "node:buffer";
-import type { CallResult } from "../core/http-call.ts";
+import type { CallResult, HttpAnswer } from "../core/http-call.ts";
 import { type EmittedEvent, eventId } from "../core/event.ts";
-import type { Permissions } from "../core/manifest.ts";
+import type { Manifest, Permissions } from "../core/manifest.ts";
 import { decodeMessage, peekMessage, RECORD_HEADER_BYTES } from "../core/message.ts";
 import { withProperties } from "../core/message-properties.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import type { DeadLetter } from "../core/stats.ts";
-import { dueOf, expiryOf } from "../core/state-value.ts";
+import { contentBytes, dueOf, expiryOf } from "../core/state-value.ts";
 import { formatSize } from "../core/units.ts";
 import type { Derived } from "./derived.ts";
 import { type GuestError, type ItemEffects, placeOf, type StateEffect } from "./effects.ts";
@@ -57,8 +57,8 @@ export interface DraftOwner extends WakerOwner {
   readonly permissions: Permissions;
   /** How events of this type wait for the cloud. */
   readonly outboxRule: (type: string) => OutboxRule;
-  /** Bytes of everything that the function may keep. */
-  readonly stateBytesMax: number;
+  /** Its limits, as far as they bound what it wants. */
+  readonly limits: Pick<Manifest["limits"], "outputBytes" | "stateValueBytes" | "stateBytes">;
   /** Whether what is to be stored fits; if so, it counts. */
   keeps(writes: readonly PlacedWrite[]): boolean;
 }
@@ -67,13 +67,14 @@ export interface DraftOwner extends WakerOwner {
 interface Part {
   readonly item: Item;
   readonly effects: ItemEffects;
+  readonly answer?: HttpAnswer;
 }
 
 /** Adds the effects of one item to the draft, or says what is wrong with them and adds nothing. */
-export function collect(item: Item, effects: ItemEffects, draft: Draft, owner: DraftOwner): GuestError | undefined {
-  const part = { item, effects };
+export function collect(part: Part, draft: Draft, owner: DraftOwner): GuestError | undefined {
+  const { item } = part;
   const sent: Sent = { publishes: [], derived: [] };
-  const error = vet(part, item.message.hops, sent, owner) ?? stores(writesOf(part), `key "${item.key}"`, owner);
+  const error = tooMuch([part], owner) ?? vet(part, item.message.hops, sent, owner) ?? stores(writesOf(part), `key "${item.key}"`, owner);
   if (error === undefined) add(part, sent, draft, owner);
   return error;
 }
@@ -86,6 +87,8 @@ export function collectTogether(
   added: (item: Item) => void,
 ): GuestError | undefined {
   const hops = Math.max(...parts.map(({ item }) => item.message.hops));
+  const excess = tooMuch(parts, owner);
+  if (excess !== undefined) return excess;
   const vetted = parts.map((part): { part: Part; sent: Sent } => ({ part, sent: { publishes: [], derived: [] } }));
   for (const { part, sent } of vetted) {
     const error = vet(part, hops, sent, owner);
@@ -107,9 +110,24 @@ function writesOf({ item, effects }: Part): readonly PlacedWrite[] {
 /** `whose`: the key or keys, as the author is told. */
 function stores(writes: readonly PlacedWrite[], whose: string, owner: DraftOwner): GuestError | undefined {
   if (writes.length === 0 || owner.keeps(writes)) return undefined;
-  const limit = formatSize(owner.stateBytesMax);
+  const limit = formatSize(owner.limits.stateBytes);
   const remedy = "delete what is not needed, give values a ttl, or raise the limit";
   return refusal("LIMIT_STATE", `function "${owner.name}", ${whose}: it would keep more than limits.state, ${limit}; ${remedy}`);
+}
+
+/** The guest has seen to that before; its function may have got around it. */
+function tooMuch(parts: readonly Part[], { name, limits }: DraftOwner): GuestError | undefined {
+  const { outputBytes, stateValueBytes } = limits;
+  let bytes = 0;
+  for (const { effects, answer } of parts) {
+    bytes += answer?.body.length ?? 0;
+    for (const { length } of effects.publishes) bytes += length;
+    for (const { type, subject, data } of effects.events) bytes += type.length + subject.length + data.length;
+    const large = effects.state.find(({ value }) => value !== undefined && contentBytes(value) > stateValueBytes);
+    if (large !== undefined)
+      return refusal("LIMIT_STATE", `function "${name}": a state value is larger than limits.stateValue, ${formatSize(stateValueBytes)}`);
+  }
+  return bytes <= outputBytes ? undefined : refusal("LIMIT_OUTPUT", `one message produced more than ${outputBytes} bytes`);
 }
 
 /** What an item publishes, as it goes out, and the messages that it becomes. */

@@ -1,8 +1,8 @@
 import { decodeResults, type GuestLog } from "./effects.ts";
 import type { Fault, StartTimes } from "./host/frames.ts";
 
-/** Keys that one request for state may name. */
-const STATE_KEYS_MAX = 10_000;
+/** Keys that one request for state may name; a host lets no more through in a batch. */
+const STATE_KEYS_MAX = 2_048;
 
 /** @throws RangeError, SyntaxError when it is not a fault */
 export function parseFault(text: string): Fault {

@@ -28,6 +28,8 @@ interface Made {
   handle: InstanceHandle | undefined;
   hasAnswered: boolean;
   heapBytes: number;
+  /** Its question about state that is being answered; those behind it wait, so that what it is answered with is in memory once. */
+  asking: Promise<void>;
 }
 
 type InstanceOwner = Pick<LaneOwner, "load" | "loadFailed" | "loadState" | "killedHost" | "starts" | "place">;
@@ -140,7 +142,14 @@ export class Instance {
   /** Makes another one where it belongs. `ready` follows. */
   #prepareNext(): void {
     if (this.#next !== undefined || this.#retry !== undefined || this.#closed) return;
-    const next: Made = { trial: "none", place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0 };
+    const next: Made = {
+      trial: "none",
+      place: this.#owner.place,
+      handle: undefined,
+      hasAnswered: false,
+      heapBytes: 0,
+      asking: Promise.resolve(),
+    };
     this.#next = next;
     void this.#prepare(next);
   }
@@ -201,7 +210,7 @@ export class Instance {
   }
 
   async #make(trial: Trial): Promise<void> {
-    const made: Made = { trial, place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0 };
+    const made: Made = { trial, place: this.#owner.place, handle: undefined, hasAnswered: false, heapBytes: 0, asking: Promise.resolve() };
     await this.#load(made, () => this.#made === undefined);
     if (made.handle !== undefined) this.#made = made;
   }
@@ -230,10 +239,19 @@ export class Instance {
   }
 
   #stateGet(made: Made, request: number, keys: readonly string[]): void {
-    this.#owner.loadState(keys).then(
-      (entries) => made.handle?.stateLoaded(request, entries),
-      () => this.#inTurn(() => this.#listener.unread()),
-    );
+    made.asking = this.#answer(made, request, keys);
+  }
+
+  async #answer(made: Made, request: number, keys: readonly string[]): Promise<void> {
+    await made.asking;
+    // Nobody waits for it any more.
+    if (made !== this.#made && made !== this.#next) return;
+    try {
+      const entries = await this.#owner.loadState(keys);
+      made.handle?.stateLoaded(request, entries);
+    } catch {
+      this.#inTurn(() => this.#listener.unread());
+    }
   }
 
   #lost(made: Made, loss: Loss): void {

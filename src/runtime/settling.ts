@@ -86,7 +86,7 @@ export class Settling implements DraftOwner {
     this.#version = version;
     this.#parts = parts;
     const { state } = parts.journal;
-    this.#budget = new StateBudget(this.stateBytesMax, {
+    this.#budget = new StateBudget(this.limits.stateBytes, {
       settled: () => this.#settled,
       bytes: () => state.bytes(version.name),
       sizes: (values) => state.sizes(version.name, values),
@@ -105,8 +105,8 @@ export class Settling implements DraftOwner {
   get outboxRule(): (type: string) => OutboxRule {
     return this.#version.outboxRule;
   }
-  get stateBytesMax(): number {
-    return this.#version.manifest.limits.stateBytes;
+  get limits(): DraftOwner["limits"] {
+    return this.#version.manifest.limits;
   }
   /** Where its events have gone so far, as `pressureOf` has it. */
   get emitted(): number {
@@ -195,7 +195,7 @@ export class Settling implements DraftOwner {
   /** False when they are refused. */
   #takeTogether(outcomes: readonly Outcome[], tally: Tally): boolean {
     const { draft } = tally;
-    const parts = outcomes.flatMap(({ item, result }) => (result.status === "done" ? [{ item, effects: result.effects }] : []));
+    const parts = outcomes.flatMap(({ item, result }) => (result.status === "done" ? [{ item, ...result }] : []));
     const marks = new Map<Item, Added>();
     let from = markOf(draft);
     const error = collectTogether(parts, draft, this, (item) => {
@@ -223,7 +223,7 @@ export class Settling implements DraftOwner {
     if (result.status === "deferred") return false;
     const { draft } = tally;
     const added: Added = { draft, mark: markOf(draft) };
-    const error = result.status === "done" ? collect(item, result.effects, draft, this) : result.error;
+    const error = result.status === "done" ? collect({ item, ...result }, draft, this) : result.error;
     if (error === undefined) {
       this.#done(outcome, added, tally);
       return false;

@@ -96,7 +96,7 @@ export class Arena implements AsyncDisposable {
     let stats: FunctionStats | undefined;
     try {
       // What does its harm while it is loaded is watched from then on.
-      const loads = snippet.prelude !== undefined || snippet.code !== undefined;
+      const loads = snippet.prelude !== undefined || snippet.code !== undefined || snippet.init !== undefined;
       if (loads) this.#neighbour.watch();
       stats = await this.#site.deploy(deployableOf(snippet));
       if (!loads) this.#neighbour.watch();
@@ -110,20 +110,28 @@ export class Arena implements AsyncDisposable {
   }
 
   /** Keeps the snippet busy for as long as the neighbour is watched, then waits until it is done. */
-  async #feed({ name, messagesMax }: Snippet, samples: number): Promise<{ sent: number; stats: FunctionStats | undefined }> {
+  async #feed(snippet: Snippet, samples: number): Promise<{ sent: number; stats: FunctionStats | undefined }> {
+    const { name, messagesMax } = snippet;
     const max = messagesMax ?? (samples === 0 ? MESSAGES_MIN : MESSAGES_MAX);
     const min = Math.min(max, MESSAGES_MIN);
     const busyUntil = performance.now() + (samples / 200) * 1_000;
     const patience = performance.now() + SETTLE_MS_MAX;
-    for (let sent = 0; ;) {
+    // Seen twice: what wakes itself has moments without a message.
+    for (let [sent, settledFor] = [0, 0]; ;) {
       const stats = await this.#site.function(name);
       const going = sent < min || (sent < max && performance.now() < busyUntil);
       const settled = stats !== undefined && openOf(stats, sent) <= 0 && stats.backlog === 0;
-      if ((!going && settled) || performance.now() > patience) return { sent, stats };
+      settledFor = !going && settled ? settledFor + 1 : 0;
+      if (settledFor >= 2 || performance.now() > patience) return { sent, stats };
       const room = stats === undefined || !going ? 0 : Math.min(OUTSTANDING_MAX - openOf(stats, sent), max - sent);
-      for (let i = 0; i < room; i++) await this.#sender.publishAsync(`hostile/${name}/k${sent++ % 3}`, "{}", { qos: 1 });
+      for (let i = 0; i < room; i++) await this.#send(snippet, `k${sent++ % 3}`);
       await sleep(ROUND_MS);
     }
+  }
+
+  async #send({ name, asked, payload = "{}" }: Snippet, key: string): Promise<void> {
+    if (asked === true) await this.#site.ask(`${name}/${key}`, payload);
+    else await this.#sender.publishAsync(`hostile/${name}/${key}`, payload, { qos: 1 });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -12,7 +12,8 @@ const DEPLOY_MS_MAX = 60_000;
 const REMOVE_MS_MAX = 30_000;
 const LETTERS_MAX = 1_000;
 const LOGS_MAX = 1_000;
-const CODE = /\b(?:LIMIT_[A-Z]+|FETCH_[A-Z]+|HOST_CRASHED|FUNCTION_THREW|FUNCTION_LOAD_FAILED|PERMISSION_DENIED|PAYLOAD_INVALID)\b/g;
+const CODE =
+  /\b(?:LIMIT_[A-Z]+|FETCH_[A-Z]+|SECRET_[A-Z]+|HOST_CRASHED|FUNCTION_THREW|FUNCTION_LOAD_FAILED|PERMISSION_DENIED|PAYLOAD_INVALID)\b/g;
 
 const readySchema = z.object({ addresses: z.object({ http: z.string(), mqtt: z.string() }) });
 
@@ -30,6 +31,7 @@ interface Parts {
   readonly control: Program;
   readonly gateway: Program;
   readonly mqtt: string;
+  readonly http: string;
   readonly api: ControlClient;
   readonly local: GatewayClient;
   readonly born: Pick<GatewayStats, "pid" | "startedAt">;
@@ -64,7 +66,7 @@ export class HostileSite implements AsyncDisposable {
     const local = new GatewayClient(http, signal);
     const { pid, startedAt } = await local.stats();
     const api = new ControlClient(above.http, signal);
-    return new HostileSite({ control, gateway, mqtt, api, local, born: { pid, startedAt } }, own.move());
+    return new HostileSite({ control, gateway, mqtt, http, api, local, born: { pid, startedAt } }, own.move());
   }
 
   get mqtt(): string {
@@ -80,6 +82,13 @@ export class HostileSite implements AsyncDisposable {
     const stats = await local.stats().catch((error: unknown) => String(error));
     if (typeof stats === "string") return `the gateway does not answer: ${stats}`;
     return stats.pid === born.pid && stats.startedAt === born.startedAt ? undefined : "the gateway has been started again";
+  }
+
+  /** Resolves when there is an answer. @throws Error when it is none that a function has a right to */
+  async ask(path: string, body: string): Promise<void> {
+    const answer = await fetch(`${this.#parts.http}/fn/${path}`, { method: "POST", body });
+    if (answer.headers.has("set-cookie")) throw new Error(`/fn/${path} has smuggled a header into its answer`);
+    await answer.bytes();
   }
 
   gateway(): Promise<GatewayStats> {

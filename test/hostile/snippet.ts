@@ -8,6 +8,7 @@ export type Expected =
       ErrorCode,
       | `LIMIT_${string}`
       | `FETCH_${string}`
+      | `SECRET_${string}`
       | "HOST_CRASHED"
       | "FUNCTION_THREW"
       | "FUNCTION_LOAD_FAILED"
@@ -16,7 +17,7 @@ export type Expected =
     >
   | "harmless";
 
-/** A small function that means harm, or that is merely odd. Its own words say what it does; it has either a handler or the whole code. */
+/** A small function that means harm, or that is merely odd. Its own words say what it does; it has a part of a function or the whole code. */
 export interface Snippet {
   /** Unique; also the name of the function. */
   readonly name: string;
@@ -24,11 +25,19 @@ export interface Snippet {
   readonly expects: readonly Expected[];
   /** The body of `async handler(event, ctx)`. */
   readonly handler?: string;
+  /** The body of `async batch(events, ctx)`, in its place. */
+  readonly batch?: string;
+  /** The body of `async init(ctx)`. */
+  readonly init?: string;
   /** Statements that run when the isolate is made. */
   readonly prelude?: string;
   /** The whole script instead; it leaves its exports in `__millrace`. */
   readonly code?: string;
-  readonly plan?: Partial<Pick<FunctionPlan, "limits" | "publish" | "emit" | "http">>;
+  readonly plan?: Partial<Pick<FunctionPlan, "limits" | "publish" | "emit" | "http" | "also" | "onFailure">>;
+  /** Its messages are requests, which wait for its answer, at `/fn/NAME/KEY`. */
+  readonly asked?: true;
+  /** What its messages carry. */
+  readonly payload?: string;
   /** Messages that it is sent at most; otherwise as many as it takes to keep it busy while others are watched. */
   readonly messagesMax?: number;
   /** Nothing that it emits or publishes may get out. */
@@ -57,13 +66,15 @@ export interface Deployable {
 }
 
 /** Small limits, so that a round does not take long. It is woken by `hostile/NAME/KEY`. */
-export function deployableOf({ name, handler = "", prelude, code, plan }: Snippet): Deployable {
+export function deployableOf({ name, prelude, handler, batch, init, code, plan, asked }: Snippet): Deployable {
+  const parts = Object.entries({ prelude, handler, batch, init }).filter(([, text]) => text !== undefined);
+  const requests: FunctionPlan["also"] = asked === true ? [{ http: `POST /${name}/:k`, answer: "sync" }] : [];
   const { bundle } = functionOf({
     ...plan,
+    ...Object.fromEntries(parts),
     name,
-    handler,
-    ...(prelude === undefined ? {} : { prelude }),
     triggers: [`hostile/${name}/+k`],
+    also: [...requests, ...(plan?.also ?? [])],
     key: "k",
     limits: { ...LIMITS, ...plan?.limits },
     retry: { attempts: ATTEMPTS, minMs: 0, maxMs: 5 },

@@ -1,11 +1,36 @@
 import type { Snippet } from "./snippet.ts";
+import { BATCHES } from "./snippets/batches.ts";
+import { ERRORS } from "./snippets/errors.ts";
 import { ESCAPES } from "./snippets/escapes.ts";
 import { FETCHES } from "./snippets/fetches.ts";
 import { FLOODS } from "./snippets/floods.ts";
+import { FORGERIES } from "./snippets/forgeries.ts";
+import { LATE } from "./snippets/late.ts";
 import { LOADING } from "./snippets/loading.ts";
 import { LOOPS } from "./snippets/loops.ts";
 import { MEMORY_BOMBS } from "./snippets/memory.ts";
+import { NATIVES } from "./snippets/natives.ts";
 import { REALM } from "./snippets/realm.ts";
+import { REQUESTS } from "./snippets/requests.ts";
+import { STORES } from "./snippets/stores.ts";
 import { VALUES } from "./snippets/values.ts";
+import { WAKERS } from "./snippets/wakers.ts";
 
-export const SNIPPETS: readonly Snippet[] = [...LOOPS, ...MEMORY_BOMBS, ...VALUES, ...REALM, ...ESCAPES, ...FLOODS, ...FETCHES, ...LOADING];
+export const SNIPPETS: readonly Snippet[] = [
+  ...LOOPS,
+  ...NATIVES,
+  ...MEMORY_BOMBS,
+  ...VALUES,
+  ...STORES,
+  ...ERRORS,
+  ...REALM,
+  ...FORGERIES,
+  ...LATE,
+  ...ESCAPES,
+  ...FLOODS,
+  ...WAKERS,
+  ...FETCHES,
+  ...BATCHES,
+  ...REQUESTS,
+  ...LOADING,
+];

@@ -1,5 +1,7 @@
 /** A message needs its state once, and a batch has at most 256 messages. */
 export const ASKS_MAX = 1_000;
+/** Keys whose state is asked for in one batch: one for each message and what is shared, and some of them again when they were too much at once. */
+const KEYS_MAX = 2_048;
 /** Of keys and of what is asked of the gateway, in one batch or at once. */
 const CHARS_MAX = 32 * 1024 * 1024;
 /** Each alarm that has rung lets the function ask for as many more: for the next one, and for an earlier one instead. */
@@ -12,6 +14,7 @@ const BODY_CHARS_MAX = 8 * 1024 * 1024;
 export class Asks {
   #left = ASKS_MAX;
   #charsLeft = CHARS_MAX;
+  #keysLeft = KEYS_MAX;
   /** Calls without an answer, and their characters; those that are called off without them. */
   readonly #open = new Map<number, number>();
   readonly #off = new Set<number>();
@@ -20,6 +23,7 @@ export class Asks {
   begin(): void {
     this.#left = ASKS_MAX;
     this.#charsLeft = CHARS_MAX;
+    this.#keysLeft = KEYS_MAX;
     this.#open.clear();
     this.#off.clear();
   }
@@ -33,6 +37,13 @@ export class Asks {
     this.#left--;
     this.#charsLeft -= chars;
     return !this.areTooMany;
+  }
+
+  /** The same for a question about state; `keys` should be the JSON of a list of texts, and is looked at before anybody reads it as JSON. */
+  state(keys: string): boolean {
+    this.#keysLeft -= keysIn(keys);
+    if (this.#keysLeft < 0) this.#left = -1;
+    return this.take(keys.length);
   }
 
   woken(): void {
@@ -63,4 +74,24 @@ export class Asks {
     this.#charsLeft += chars;
     return !this.#off.delete(request);
   }
+}
+
+/** How many texts the JSON of a list has, if it is laid out as `JSON.stringify` does it; otherwise more than anybody may ask for. */
+function keysIn(json: string): number {
+  let count = 0;
+  for (let at = 0; json.startsWith(at === 0 ? '["' : ',"', at) && count <= KEYS_MAX; count++) {
+    at = endOfText(json, at + 2);
+    if (at === json.length - 1) return json.endsWith("]") ? count + 1 : Infinity;
+  }
+  return Infinity;
+}
+
+/** Behind the quote that ends the text which begins at `from`; 0 when none does. */
+function endOfText(json: string, from: number): number {
+  for (let at = json.indexOf('"', from); at !== -1; at = json.indexOf('"', at + 1)) {
+    let slashes = 0;
+    while (json[at - 1 - slashes] === "\\") slashes++;
+    if (slashes % 2 === 0) return at + 1;
+  }
+  return 0;
 }

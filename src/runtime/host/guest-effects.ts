@@ -57,16 +57,18 @@ export class Effects {
 
   /** Takes a record to publish. */
   publish(record: string): void {
-    this.#publishCount++;
-    this.#spend(record.length, ++this.#spent.publishes);
+    this.#spend(record.length, this.#spent.publishes + 1);
+    this.#spent.publishes++;
     this.#publishes += record;
+    this.#publishCount++;
   }
 
   /** Takes an event, already laid out. */
   emit(event: string): void {
-    this.#emitCount++;
-    this.#spend(event.length, ++this.#spent.emits);
+    this.#spend(event.length, this.#spent.emits + 1);
+    this.#spent.emits++;
     this.#emits += event;
+    this.#emitCount++;
   }
 
   /** Takes a state value, as it is stored; undefined deletes. `written` is one of the two above. */

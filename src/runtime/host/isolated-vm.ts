@@ -326,7 +326,7 @@ function counted(ways: InstanceWays, asks: Asks, alarm: Alarm): GuestHost {
       if (asks.take(0)) alarm.set(ms);
     },
     loadState: (request, keys) => {
-      if (asks.take(keys.length)) ways.loadState(request, keys);
+      if (asks.state(keys)) ways.loadState(request, keys);
     },
     call: (request, what, head, body) => {
       if (asks.call(request, { headChars: head.length, bodyChars: body.length })) ways.call(request, what, head, body);

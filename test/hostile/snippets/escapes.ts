@@ -80,6 +80,8 @@ export const ESCAPES: readonly Snippet[] = [
   },
   { name: "absent-fine-clocks", expects: ["harmless"], handler: absent(["performance", "Temporal.Now"]) },
   { name: "absent-shared-memory", expects: ["harmless"], handler: absent(["WebAssembly", "SharedArrayBuffer", "Atomics"]) },
+  // What it calls is called by V8 when it likes, and no limit would stop that.
+  { name: "absent-finalizers", expects: ["harmless"], handler: absent(["FinalizationRegistry"]) },
   {
     name: "escape-shared-memory",
     expects: ["harmless"],

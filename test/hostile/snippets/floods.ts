@@ -1,6 +1,6 @@
 import type { Snippet } from "../snippet.ts";
 
-/** Too much of what a function may do: logs, state, publishes, events, and messages that wake itself. */
+/** Too much of what a function may do: logs, state, publishes and events. */
 export const FLOODS: readonly Snippet[] = [
   { name: "timers-too-many", expects: ["LIMIT_TIMERS"], handler: "for (let i = 0; i < 101; i++) setTimeout(() => 1, 1);" },
   { name: "timers-set-for-ever", expects: ["LIMIT_CPU"], handler: "for (;;) clearTimeout(setTimeout(() => 1, 1));" },
@@ -61,12 +61,5 @@ export const FLOODS: readonly Snippet[] = [
     plan: { emit: ["allowed"] },
     mute: true,
     handler: "for (let i = 0; i < 100; i++) { try { ctx.emit('x' + i, 1); } catch {} } ctx.emit('forbidden', 1);",
-  },
-  { name: "wakes-itself", expects: ["LIMIT_HOPS"], handler: "ctx.publish(event.subject, event.data);" },
-  {
-    name: "wakes-itself-twice",
-    expects: ["LIMIT_HOPS"],
-    messagesMax: 1,
-    handler: "ctx.publish(event.subject, 1); if (event.seq % 4 === 0) ctx.publish(event.subject, 2);",
   },
 ];

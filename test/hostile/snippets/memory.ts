@@ -90,12 +90,6 @@ export const MEMORY_BOMBS: readonly Snippet[] = [
     plan: LONG,
     handler: "const all = []; for (;;) { const one = { all }; all.push(new WeakRef(one)); }",
   },
-  {
-    name: "memory-finalizers",
-    expects: [...MEMORY, "LIMIT_CPU", "HOST_CRASHED"],
-    plan: LONG,
-    handler: "const last = new FinalizationRegistry(() => { for (;;); }); for (let i = 0; ; i++) last.register({ i }, i);",
-  },
   { name: "stack-recursion", expects: ["FUNCTION_THREW"], handler: "const deeper = () => deeper() + 1; deeper();" },
   {
     name: "stack-json",

@@ -86,7 +86,8 @@ export const VALUES: readonly Snippet[] = [
     name: "emits-endless-depth",
     expects: ["FUNCTION_THREW", "LIMIT_CPU", "LIMIT_MEMORY"],
     handler: `const own = { enumerable: true, configurable: true, value: 1 };
-      const deep = () => new Proxy({}, { ownKeys: () => ['a'], getOwnPropertyDescriptor: () => own, get: (_, name) => (name === 'a' ? deep() : undefined) });
+      const deep = () => new Proxy({}, {
+      ownKeys: () => ['a'], getOwnPropertyDescriptor: () => own, get: (_, name) => (name === 'a' ? deep() : undefined) });
       ctx.emit('x', deep());`,
   },
   { name: "emits-type-that-loops", expects: ["LIMIT_CPU"], handler: "ctx.emit('x' + { [Symbol.toPrimitive]() { for (;;); } }, 1);" },

@@ -83,7 +83,7 @@ const GLOBALS = [
   "Object,Function,Array,Number,parseFloat,parseInt,Infinity,NaN,undefined,Boolean,String,Symbol,Date,Promise,RegExp,Error,AggregateError",
   "EvalError,RangeError,ReferenceError,SyntaxError,TypeError,URIError,globalThis,JSON,Math,Intl,ArrayBuffer,Uint8Array,Int8Array",
   "Uint16Array,Int16Array,Uint32Array,Int32Array,BigUint64Array,BigInt64Array,Uint8ClampedArray,Float32Array,Float64Array,Float16Array",
-  "DataView,Map,BigInt,Set,Iterator,WeakMap,WeakSet,Proxy,Reflect,FinalizationRegistry,WeakRef,decodeURI,decodeURIComponent,encodeURI",
+  "DataView,Map,BigInt,Set,Iterator,WeakMap,WeakSet,Proxy,Reflect,WeakRef,decodeURI,decodeURIComponent,encodeURI",
   "encodeURIComponent,escape,unescape,eval,isFinite,isNaN,console,crypto,setTimeout,clearTimeout,setInterval,clearInterval,queueMicrotask",
   "Temporal,SuppressedError,DisposableStack,AsyncDisposableStack,__millrace",
   "fetch,Headers,Response",
