@@ -47,6 +47,7 @@ export class AuditLog implements AsyncDisposable {
   #writing: Promise<void> | undefined;
   #bytes: number | undefined;
   #failed = false;
+  #isClosed = false;
 
   constructor({ file, bytesMax }: { readonly file: string; readonly bytesMax: number }, logger: Logger, clock: Pick<Clock, "now">) {
     this.#file = file;
@@ -56,15 +57,16 @@ export class AuditLog implements AsyncDisposable {
   }
 
   note(entry: AuditEntry): void {
-    if (this.#bytesMax === 0) return;
+    if (this.#bytesMax === 0 || this.#isClosed) return;
     if (this.#waiting.length >= WAITING_MAX) this.#leftOut++;
     else this.#waiting.push(lineOf(entry, this.#clock.now()));
     this.#writing ??= this.#write();
   }
 
-  /** Resolves when everything that was noted is written. */
+  /** Resolves when everything that was noted is written; what is noted later is not. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writing;
+    this.#isClosed = true;
   }
 
   async #write(): Promise<void> {
