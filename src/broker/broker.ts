@@ -23,11 +23,11 @@ import type { Accept } from "./listeners/listener.ts";
 import type { Listeners } from "./listeners/listeners.ts";
 import { OpenMessages } from "./open-messages.ts";
 import { holdWrites } from "./outgoing.ts";
-import { dropForeign, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
+import { DUPLICATE, dropForeign, messageOfPacket, packetOfRecord, setOrigin } from "./packet.ts";
 import { REASON } from "./reasons.ts";
 import { Room } from "./room.ts";
 import { SessionEnds } from "./session-ends.ts";
-import { DUPLICATE, SessionStore } from "./session-store.ts";
+import { SessionStore } from "./session-store.ts";
 import { TopicTexts } from "./topic-texts.ts";
 import { WillPublisher } from "./wills/will-outlet.ts";
 

@@ -1,12 +1,12 @@
 import { Aedes, type AedesOptions, type Client, type PublishPacket } from "aedes";
 import { type StoredPacket, storedOf } from "./copies.ts";
 import type { TopicEmitter } from "./emitter.ts";
-import { isSharedKey } from "./filters.ts";
+import { asSentInJson, isSharedKey } from "./filters.ts";
 import { forwarderOf } from "./forward.ts";
-import { originOf } from "./packet.ts";
+import { DUPLICATE, originOf } from "./packet.ts";
 import type { Member } from "./shared/group.ts";
 import { NEVER_SECONDS } from "./session-ends.ts";
-import { DUPLICATE, type SessionStore } from "./session-store.ts";
+import type { SessionStore } from "./session-store.ts";
 import type { Wills } from "./wills/wills.ts";
 
 type Done = (error?: Error) => void;
@@ -133,6 +133,8 @@ export class Engine extends Aedes {
   override publish(packet: PublishPacket, client: Client | Done | null, done?: Done): void {
     const callback = (typeof client === "function" ? client : done) ?? nothing;
     const from = typeof client === "function" ? null : client;
+    // What the engine tells operators of subscriptions.
+    if (from === null && packet.topic.startsWith("$SYS/")) packet.payload = asSentInJson(packet.payload);
     // A QoS 1 packet that was sent again is acknowledged again and has been published.
     if (DUPLICATE in packet) return callback();
     const stored = storedOf(packet);

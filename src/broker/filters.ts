@@ -19,6 +19,7 @@ export function sharedFilter(text: string): SharedFilter | undefined {
 
 /** Before the name of the group in what the protocol engine is given for a shared subscription. No client can have U+0000 in a filter [MQTT-1.5.4-2]. */
 const SHARE_KEY = "\0share/";
+const SHARE_KEY_IN_JSON = JSON.stringify(SHARE_KEY).slice(0, -1);
 
 /** A filter as the protocol engine and the stored sessions have it: the engine would refuse one that begins with `$share/`. */
 export function keyOfFilter(text: string): string {
@@ -28,6 +29,12 @@ export function keyOfFilter(text: string): string {
 /** The filter as its client sent it. */
 export function filterAsSent(key: string): string {
   return isSharedKey(key) ? SHARE + key.slice(SHARE_KEY.length) : key;
+}
+
+/** A text of JSON with the filters in it as clients sent them. */
+export function asSentInJson(json: string | Buffer): string | Buffer {
+  const text = json.toString();
+  return text.includes(SHARE_KEY_IN_JSON) ? Buffer.from(text.replaceAll(SHARE_KEY_IN_JSON, `"${SHARE}`)) : json;
 }
 
 export function isSharedKey(key: string): boolean {

@@ -1,6 +1,6 @@
 import type { PublishPacket } from "aedes";
 import { encodeMessage, type Message, PROPERTIES_BYTES_MAX } from "../core/message.ts";
-import type { ReleaseLedger } from "./session-store.ts";
+import type { ReleaseLedger } from "./incoming-ids.ts";
 
 /** A message for the journal. */
 export interface Entry {

@@ -5,6 +5,9 @@ import type { TopicTexts } from "./topic-texts.ts";
 
 const ORIGIN = Symbol("origin");
 
+/** A PUBLISH that the journal recognized as one it already has carries this mark from the check to the protocol engine. */
+export const DUPLICATE = Symbol("duplicate");
+
 /** Notes who published a packet, for subscriptions that leave out what is their own client's. */
 export function setOrigin(packet: object, clientId: string): void {
   Object.defineProperty(packet, ORIGIN, { value: clientId });

@@ -7,12 +7,11 @@ import { admittedOf } from "./access/admitted.ts";
 import { BrokerDrops } from "./bounds/broker-drops.ts";
 import type { QueueLimits } from "./bounds/queue-bounds.ts";
 import type { RetainedLimits } from "./bounds/retained-messages.ts";
-import { asError, type StoredPacket } from "./copies.ts";
+import type { StoredPacket } from "./copies.ts";
 import { forwarderOf } from "./forward.ts";
-import { InOrder } from "./in-order.ts";
+import { IncomingIds, type PacketReference, type ReleaseLedger } from "./incoming-ids.ts";
 import { LogFiles } from "./log-files.ts";
 import { LogSync } from "./log-sync.ts";
-import { receiveOf } from "./receives.ts";
 import { describeFailure, openSessionDatabase, type SessionDatabase } from "./session-database.ts";
 import type { SessionQueue } from "./session-queue.ts";
 import { SessionQueues } from "./session-queues.ts";
@@ -20,24 +19,8 @@ import type { ShelfParts } from "./session-shelf.ts";
 import { StoredSessions } from "./stored-sessions.ts";
 import { passOn } from "./shared/orphans.ts";
 import type { StoredSubscription } from "./subscription-index.ts";
-import { noteUnknownRelease } from "./unknown-ids.ts";
 import { WillRecords } from "./wills/will-records.ts";
 import { type Will, Wills } from "./wills/wills.ts";
-
-interface PacketReference {
-  readonly cmd?: string;
-  readonly messageId?: number;
-  readonly brokerId?: string;
-}
-
-/** Packet ids of QoS 2 messages that are in the journal and not released yet. */
-export interface ReleaseLedger {
-  has(client: string, packetId: number): boolean;
-  /** The copies of the message could not be made: when it is sent again, it is told of as one that is new. */
-  doubt(client: string, packetId: number): void;
-  /** Durable when it resolves. */
-  release(client: string, packetId: number): Promise<void>;
-}
 
 /** Where the sessions are, and whether what is acknowledged has to survive a power cut. */
 export interface SessionStoreOptions {
@@ -63,12 +46,7 @@ interface Parts {
 
 const NOTHING_STORED = Promise.resolve(undefined);
 
-const NOT_STORED = new Error("no such packet");
-
 const UNWANTED_TOPICS_MAX = 10_000;
-
-/** A PUBLISH that the journal recognized as one it already has carries this mark from the check to the protocol engine. */
-export const DUPLICATE = Symbol("duplicate");
 
 /**
  * Sessions, offline queues, retained messages and wills in a LevelDB of their own. Three things differ from the library's store: the packet
@@ -81,7 +59,6 @@ export class SessionStore extends StoredSessions {
   readonly drops: BrokerDrops;
   readonly wills: Wills;
   readonly #database: SessionDatabase;
-  readonly #ledger: ReleaseLedger;
   readonly #logger: Logger;
   readonly #files: LogFiles;
   readonly #sync: LogSync;
@@ -89,11 +66,7 @@ export class SessionStore extends StoredSessions {
   readonly #unwanted = new Set<string>();
   readonly #shelves: ShelfParts;
   readonly #queues: SessionQueues;
-  /** By client id: what a client sends over one connection must not be overtaken by what it sends over the next. */
-  readonly #looked = new InOrder();
-  readonly #stored = new InOrder();
-  /** Packet ids that are free again as soon as that is on disk. */
-  readonly #releasing = new Map<string, Promise<void>>();
+  readonly #incoming: IncomingIds;
   #generation = 0;
   #broken = false;
 
@@ -103,7 +76,16 @@ export class SessionStore extends StoredSessions {
     super(database, { queues: { gateway, limits }, retained, drops });
     this.drops = drops;
     this.#database = database;
-    this.#ledger = ledger;
+    this.#incoming = new IncomingIds({
+      ledger,
+      logger,
+      stored: {
+        get: (client, packet) => super.incomingGetPacket(client, packet),
+        put: (client, packet) => super.incomingStorePacket(client, packet),
+        has: (client, packet) => this.hasIncoming(client, packet),
+        delete: (client, packet) => this.#forgetIncoming(client, packet),
+      },
+    });
     this.#logger = logger;
     this.#files = files;
     this.#sync = sync;
@@ -317,35 +299,21 @@ export class SessionStore extends StoredSessions {
   }
 
   override incomingGetPacket(client: Client, packet: PacketReference): Promise<object> {
-    if (DUPLICATE in packet) return Promise.resolve(packet);
-    const known = receiveOf(packet)?.state ?? "unknown";
-    if (known !== "unknown") return Promise.reject(NOT_STORED);
-    // One that is being released counts as stored until that is on disk: a release that is sent again waits for it too.
-    const isOpen =
-      packet.cmd === "pubrel" && (this.#ledger.has(client.id, packet.messageId ?? 0) || this.#releasing.has(idOf(client, packet)));
-    if (isOpen) return Promise.resolve(packet);
-    const found = this.#looked.after(client.id, super.incomingGetPacket(client, packet));
-    if (packet.cmd !== "pubrel") return found;
-    return found.catch((error: unknown) => {
-      // "This is not an error during recovery" (MQTT 5, 3.7.2.1): it was released before, and the PUBCOMP did not arrive.
-      if (client.clean) noteUnknownRelease(client, packet.messageId ?? 0);
-      throw error;
-    });
+    return this.#incoming.get(client, packet);
   }
 
-  /**
-   * Called before a packet goes to subscribers, so those of a client have to keep their order here too. In a session that has ended meanwhile
-   * the packet id is free, or stands for another message [MQTT-3.1.2-4].
-   */
-  override async incomingStorePacket(client: Client, packet: PacketReference): Promise<void> {
-    const receive = receiveOf(packet);
-    if (receive?.state === "journaled") return;
-    if (receive?.ended === true) return receive.settle();
-    const storing = this.#stored.after(client.id, super.incomingStorePacket(client, packet));
-    if (receive !== undefined) receive.storing = storing;
-    const failed = await storing.then(() => undefined, asError);
-    receive?.settle(failed);
-    if (failed !== undefined) throw failed;
+  override incomingStorePacket(client: Client, packet: PacketReference): Promise<void> {
+    return this.#incoming.store(client, packet);
+  }
+
+  override incomingDelPacket(client: Client, packet: PacketReference): Promise<void> {
+    return this.#incoming.release(client, packet);
+  }
+
+  async #forgetIncoming(client: Client, packet: PacketReference): Promise<void> {
+    await super.incomingDelPacket(client, packet);
+    this.#sync.written();
+    await this.secure();
   }
 
   /**
@@ -362,36 +330,4 @@ export class SessionStore extends StoredSessions {
       if (this.#database.status === "open") throw error;
     }
   }
-
-  override async incomingDelPacket(client: Client, packet: PacketReference): Promise<void> {
-    const id = idOf(client, packet);
-    try {
-      let releasing = this.#releasing.get(id);
-      if (releasing === undefined) {
-        releasing = this.#release(client, packet).finally(() => this.#releasing.delete(id));
-        this.#releasing.set(id, releasing);
-      }
-      await releasing;
-    } catch (error) {
-      // PUBCOMP must not go out for an id that is still taken; without a connection it cannot, and the client releases again.
-      this.#logger.error({ client: client.id, error: messageOf(error) }, "a QoS 2 message could not be released");
-      client.close();
-    }
-  }
-
-  /**
-   * The client may use the packet id for another message after PUBCOMP. One that came back with a power cut would make that message look like one
-   * that is known, and it would be lost.
-   */
-  async #release(client: Client, packet: PacketReference): Promise<void> {
-    await this.#ledger.release(client.id, packet.messageId ?? 0);
-    if (!(await this.hasIncoming(client, packet))) return;
-    await super.incomingDelPacket(client, packet);
-    this.#sync.written();
-    await this.secure();
-  }
-}
-
-function idOf(client: Client, { messageId = 0 }: PacketReference): string {
-  return `${messageId} ${client.id}`;
 }

@@ -130,10 +130,18 @@ describe("a packet id that is not known", () => {
     await client.next("pubrec");
     client.send({ cmd: "pubrel", messageId: 7 });
     expect(await client.next("pubcomp")).toMatchObject({ messageId: 7, reasonCode: 0 });
-    // Whoever resumes a session may have had no PUBCOMP for what was released.
-    await using back = await RawClient.connect(site.broker.address, { id: "c", version: 5, clean: false });
-    back.send({ cmd: "pubrel", messageId: 7 });
-    expect(await back.next("pubcomp")).toMatchObject({ messageId: 7, reasonCode: 0 });
+    // Whoever resumes a session may have had no PUBCOMP for what was released; whoever begins one that lasts cannot.
+    const lasting = { id: "c", version: 5, clean: false } as const;
+    for (const [clean, reasonCode] of [
+      [false, 0x92],
+      [false, 0],
+      [true, 0x92],
+      [false, 0],
+    ] as const) {
+      await using back = await RawClient.connect(site.broker.address, { ...lasting, clean, expiry: 1_000 });
+      back.send({ cmd: "pubrel", messageId: 7 });
+      expect(await back.next("pubcomp")).toMatchObject({ messageId: 7, reasonCode });
+    }
     await using older = await RawClient.connect(site.broker.address, { id: "b", version: 4 });
     older.send({ cmd: "pubrel", messageId: 7 });
     expect(await older.next("pubcomp")).toMatchObject({ messageId: 7 });

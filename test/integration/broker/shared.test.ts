@@ -1,6 +1,6 @@
 import type { Packet } from "mqtt-packet";
 import { describe, expect, it } from "vitest";
-import { RawClient } from "../../support/broker.ts";
+import { connectClient, RawClient } from "../../support/broker.ts";
 import { brokerForEach } from "../../support/broker-site.ts";
 import { eventually } from "../../support/eventually.ts";
 
@@ -227,4 +227,23 @@ describe("while nobody is connected", () => {
     await using b = await member("b");
     await eventually(() => expect(heard(b)).toEqual(numbers(3)), { timeout: 5_000 });
   });
+});
+
+it("is told to operators as it was sent (4.8.2)", async () => {
+  await using operator = await connectClient(site.broker.address, { clientId: "operator" });
+  await operator.mqtt.subscribeAsync("$SYS/#");
+  await using sharer = await connectClient(site.broker.address, { clientId: '"\\u0000share/' });
+  await sharer.mqtt.subscribeAsync("$share/g/a/+", { qos: 1 });
+  await sharer.mqtt.unsubscribeAsync("$share/g/a/+");
+  const told = (): unknown[] =>
+    operator.heard
+      .filter((line) => /^\$SYS\/g\/new\/(un)?subscribes=/.test(line))
+      .map((line) => JSON.parse(line.slice(line.indexOf("=") + 1)) as { clientId: string; subs: unknown })
+      .filter(({ clientId }) => clientId !== "operator");
+  await eventually(() => expect(told()).toHaveLength(2));
+  const clientId = '"\\u0000share/';
+  expect(told()).toMatchObject([
+    { clientId, subs: [{ topic: "$share/g/a/+", qos: 1 }] },
+    { clientId, subs: ["$share/g/a/+"] },
+  ]);
 });
