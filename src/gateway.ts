@@ -3,9 +3,9 @@ import packageJson from "../package.json" with { type: "json" };
 import { Access } from "./broker/access/access.ts";
 import { accessOptions, reachedAt } from "./broker/access/access-options.ts";
 import { Broker } from "./broker/broker.ts";
+import { brokerOptions } from "./broker/broker-options.ts";
 import { Deliveries } from "./broker/deliveries.ts";
 import type { Intake } from "./broker/intake.ts";
-import { listenerRules } from "./broker/listeners/rules.ts";
 import { Arrivals } from "./core/arrivals.ts";
 import { systemClock } from "./core/clock.ts";
 import { Drops } from "./core/drops.ts";
@@ -40,6 +40,8 @@ export interface Gateway extends Service {
   /** Further listeners of the broker are there by their names. */
   readonly addresses: { readonly mqtt: string; readonly http: string; readonly [listener: string]: string };
   stats(): GatewayStats;
+  /** Looks at certificates, users and rules at once, where it would find by itself later that they have changed. */
+  reload(): void;
   close(): Promise<void>;
 }
 
@@ -83,7 +85,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   stack.use(logs.store);
   const wakes: { runtime?: Runtime } = {};
   const access = stack.use(new Access(accessOptions(config), logger));
-  const broker = stack.use(await createBroker(config, { intake: intake(journal, wakes), access }, logger));
+  const broker = stack.use(await Broker.create(brokerOptions(config, access), intake(journal, wakes), logger));
   const { id: gateway, runtime: limits } = config;
   const memoryCap = capMemory(limits.host_cgroups, logger);
   const hostGroups = memoryCap.by === "kernel" ? memoryCap.groups : undefined;
@@ -94,10 +96,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   wakes.runtime = runtime;
   const arrivals = new Arrivals();
   handOn(journal, { runtime, broker, arrivals });
-  journal.outbox.onPressure((pressure) => {
-    if (pressure !== 0) logger.warn("the outbox is full: functions that emit wait, as their manifests say");
-    runtime.outboxPressure(pressure);
-  });
+  tellPressure(journal, runtime, logger);
   const sync = stack.use(createSync(config, { journal, runtime, drops }, logger));
   late.sync = sync;
   await sync.restore();
@@ -137,6 +136,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     addresses: { mqtt: broker.address, http: http.address, ...listenerAddresses(broker) },
     stopped: Promise.race([journal.stopped, broker.stopped, sync.stopped]),
     stats: () => statsOf(parts),
+    reload: () => lookAgain({ access, broker }, logger),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -153,6 +153,19 @@ function handOn(journal: Journal, { runtime, broker, arrivals }: Pick<Parts, "ru
     publishes: (number, records, consumer) => deliveries.deliver(consumer, records, () => journal.delivered(number)),
     deadLettersFree: () => runtime.lettersFree(),
   });
+}
+
+function tellPressure(journal: Journal, runtime: Runtime, logger: Logger): void {
+  journal.outbox.onPressure((pressure) => {
+    if (pressure !== 0) logger.warn("the outbox is full: functions that emit wait, as their manifests say");
+    runtime.outboxPressure(pressure);
+  });
+}
+
+function lookAgain({ access, broker }: { readonly access: Access; readonly broker: Broker }, logger: Logger): void {
+  logger.info("certificates, users and access rules are looked at again");
+  access.look();
+  broker.reload();
 }
 
 function runtimeOptions({
@@ -220,27 +233,6 @@ function consumers(
       logger.warn(about, low ? "the disk is nearly full: messages wait" : "the disk has space again: messages are taken");
     },
   };
-}
-
-function createBroker(config: GatewayConfig, to: { intake: Intake; access: Access }, logger: Logger): Promise<Broker> {
-  const { mqtt, journal } = config;
-  const options = {
-    gateway: config.id,
-    endpoint: { host: mqtt.host, port: mqtt.port },
-    anonymous: mqtt.anonymous,
-    listeners: Object.entries(mqtt.listeners).map(([name, each]) => listenerRules(name, each)),
-    location: join(config.data, "sessions"),
-    payloadBytesMax: mqtt.payload_bytes_max,
-    clientsMax: mqtt.clients_max,
-    inflightMax: mqtt.inflight_max,
-    inflightBytesMax: mqtt.inflight_bytes_max,
-    sessions: { max: mqtt.sessions_max, ageSecondsMax: Math.ceil(mqtt.session_age_max / 1_000) },
-    retained: { messagesMax: mqtt.retained_max, bytesMax: mqtt.retained_bytes_max },
-    queues: { messagesMax: mqtt.queue_messages_max, bytesMax: mqtt.queue_bytes_max, totalBytesMax: mqtt.queues_bytes_max },
-    durability: journal.durability,
-    access: to.access,
-  };
-  return Broker.create(options, to.intake, logger);
 }
 
 function intake(journal: Journal, wakes: { readonly runtime?: Runtime }): Intake {

@@ -1,4 +1,6 @@
+import { join } from "node:path";
 import type { AedesOptions } from "aedes";
+import type { GatewayConfig } from "../core/gateway-config.ts";
 import type { Endpoint } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
 import type { Access } from "./access/access.ts";
@@ -6,7 +8,7 @@ import type { QueueLimits } from "./bounds/queue-bounds.ts";
 import type { RetainedLimits } from "./bounds/retained-messages.ts";
 import type { Accept } from "./listeners/listener.ts";
 import { Listeners } from "./listeners/listeners.ts";
-import { defaultRules, type ListenerRules } from "./listeners/rules.ts";
+import { defaultRules, listenerRules, type ListenerRules } from "./listeners/rules.ts";
 import type { SessionLimits } from "./session-ends.ts";
 
 /** The topic, packet type and property sizes that may come on top of a payload. */
@@ -44,6 +46,25 @@ export interface BrokerOptions {
   readonly access: Access;
   /** Called with the folder of the sessions after each sync of it: what it has now, a power cut leaves. */
   readonly synced?: (location: string) => Promise<void>;
+}
+
+export function brokerOptions({ id, data, mqtt, journal }: GatewayConfig, access: Access): BrokerOptions {
+  return {
+    gateway: id,
+    endpoint: { host: mqtt.host, port: mqtt.port },
+    anonymous: mqtt.anonymous,
+    listeners: Object.entries(mqtt.listeners).map(([name, each]) => listenerRules(name, each)),
+    location: join(data, "sessions"),
+    payloadBytesMax: mqtt.payload_bytes_max,
+    clientsMax: mqtt.clients_max,
+    inflightMax: mqtt.inflight_max,
+    inflightBytesMax: mqtt.inflight_bytes_max,
+    sessions: { max: mqtt.sessions_max, ageSecondsMax: Math.ceil(mqtt.session_age_max / 1_000) },
+    retained: { messagesMax: mqtt.retained_max, bytesMax: mqtt.retained_bytes_max },
+    queues: { messagesMax: mqtt.queue_messages_max, bytesMax: mqtt.queue_bytes_max, totalBytesMax: mqtt.queues_bytes_max },
+    durability: journal.durability,
+    access,
+  };
 }
 
 export function listenersOf(options: BrokerOptions, accept: Accept, logger: Logger): Listeners {

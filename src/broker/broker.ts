@@ -147,6 +147,11 @@ export class Broker implements AsyncDisposable {
     await this.#listeners.listen();
   }
 
+  /** Looks at the certificates of all listeners. */
+  reload(): void {
+    this.#listeners.reload();
+  }
+
   /** Of the listener "default". */
   get address(): string {
     return this.#listeners.address;

@@ -42,6 +42,8 @@ export interface CommandIo {
   stderr(text: string): void;
   /** Aborts on SIGINT, SIGTERM and when nobody reads standard output any more. The command then closes in order and returns. */
   readonly signal: AbortSignal;
+  /** Calls back on SIGHUP, which ends the process while nobody has asked for it. Undefined where there are no signals. */
+  readonly onHangUp?: (reload: () => void) => Disposable;
   /** Standard output is a terminal. */
   readonly tty: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;

@@ -23,7 +23,8 @@ export const command = defineCommand({
   },
   details: `Every setting can also come from the file or from a variable: mqtt.port is MILLRACE_MQTT_PORT. A flag wins over a variable, a
 variable over the file. One line on standard output says that it is ready; the log goes to standard error as JSON lines.
-SIGTERM and SIGINT end it within 3 s with exit code 0.`,
+SIGTERM and SIGINT end it within 3 s with exit code 0. SIGHUP makes it look at its certificates, users and access rules at once, which it
+does by itself too when they change; settings of the configuration need a restart.`,
   examples: [
     "millrace gateway",
     "millrace gateway --config gateway.yaml --check",
@@ -48,10 +49,13 @@ SIGTERM and SIGINT end it within 3 s with exit code 0.`,
     const logger = createLogger("gateway", config.log.level);
     const { startGateway } = await import("../gateway.ts");
     let current = config;
-    return runDaemon(context, {
+    let running: Gateway | undefined;
+    using _ = context.onHangUp?.(() => running?.reload());
+    return await runDaemon(context, {
       title: `gateway ${config.id}`,
       start: async () => {
         const gateway = await startGateway(current, { logger });
+        running = gateway;
         current = atSamePorts(config, gateway.addresses);
         return gateway;
       },

@@ -16,13 +16,19 @@ const { EXIT, describe, runProgram } = await import("./program.ts");
 const args = process.argv.slice(2);
 const stop = new AbortController();
 
-for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  process.on(name, () => {
-    // The first signal asks for an orderly end; whoever sends a second one does not want to wait for it.
-    if (stop.signal.aborted) process.exit(EXIT.interrupted);
-    stop.abort();
-  });
+function end(): void {
+  // The first signal asks for an orderly end; whoever sends a second one does not want to wait for it.
+  if (stop.signal.aborted) process.exit(EXIT.interrupted);
+  stop.abort();
 }
+
+for (const name of ["SIGINT", "SIGTERM"] as const) process.on(name, end);
+
+const reloads = new Set<() => void>();
+process.on("SIGHUP", () => {
+  if (reloads.size === 0) end();
+  for (const reload of reloads) reload();
+});
 
 for (const event of ["uncaughtException", "unhandledRejection"] as const) {
   process.on(event, (error: unknown) => {
@@ -48,6 +54,10 @@ const code = await runProgram(args, {
   },
   stderr: (text) => void process.stderr.write(text),
   signal: stop.signal,
+  onHangUp: (reload) => {
+    reloads.add(reload);
+    return { [Symbol.dispose]: () => void reloads.delete(reload) };
+  },
   tty: isatty(1),
   env: process.env,
 });

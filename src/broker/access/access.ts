@@ -83,7 +83,7 @@ export class Access implements AsyncDisposable {
     this.#comings = new Refusals(logger, clock, (about, reason) => this.#audit.note({ event: "refused", ...about, reason }));
     this.#doings = new Refusals(logger, clock);
     this.#wills = new Refusals(logger, clock, (about, reason) => this.#audit.note({ event: "will-refused", ...about, reason }));
-    this.#watch = new FolderWatch([users.path, rules.path], () => this.#look(), logger);
+    this.#watch = new FolderWatch([users.path, rules.path], () => this.look(), logger);
   }
 
   /** Says in the log what listeners that are reached over the network still need, so that nobody has to guess why clients are refused. */
@@ -112,7 +112,7 @@ export class Access implements AsyncDisposable {
 
   /** Resolves when the client may come in; what it may do is then known. `ownerOf` is asked for the user of a stored session. @throws Refused */
   async admit(client: Client, arrival: Arrival, credentials: Credentials, ownerOf: OwnerOf = () => undefined): Promise<void> {
-    this.#look();
+    this.look();
     const known = await this.#identify(arrival, credentials);
     if (client.closed || client.conn.destroyed) throw new Refused("busy", "it has gone");
     const identity = this.#renewed(known);
@@ -239,7 +239,7 @@ export class Access implements AsyncDisposable {
   }
 
   /** Reads files that have changed. */
-  #look(): void {
+  look(): void {
     let changed = false;
     for (const file of [this.#users, this.#rules]) {
       try {

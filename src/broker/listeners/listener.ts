@@ -100,6 +100,11 @@ export class Listener {
     };
   }
 
+  /** Looks at its certificates. */
+  reload(): void {
+    this.#tls?.reload();
+  }
+
   /** Takes nothing more. Resolves when the last connection has ended. */
   async close(): Promise<void> {
     this.#tls?.[Symbol.dispose]();

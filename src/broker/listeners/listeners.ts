@@ -34,6 +34,11 @@ export class Listeners {
     return this.#all.map(({ stats }) => stats);
   }
 
+  /** Looks at the certificates of all. */
+  reload(): void {
+    for (const listener of this.#all) listener.reload();
+  }
+
   /** Takes nothing more. Resolves when the last connection has ended. */
   async close(): Promise<void> {
     await Promise.all(this.#all.map((listener) => listener.close()));

@@ -45,6 +45,11 @@ export class TlsHandshakes implements Disposable {
     return new TlsHandshakes(rules, materialOf(rules, await readTlsFiles(rules)), logger);
   }
 
+  /** Looks at the files of the certificates at once. */
+  reload(): void {
+    this.#reload.look();
+  }
+
   /** Rejects when the handshake fails or the certificate of the client is not good. Whoever destroys the socket ends it. */
   async secure(socket: Socket): Promise<TLSSocket> {
     const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();

@@ -37,7 +37,7 @@ export class TlsReload implements Disposable {
     // Files are replaced by renaming, which only their folder shows.
     const folders = new Set(Object.values(rules.files).map((path) => dirname(path)));
     this.#watchers = [...folders].flatMap((folder) => this.#watch(folder));
-    this.#poll = setInterval(() => this.#look(), POLL_MS).unref();
+    this.#poll = setInterval(() => this.look(), POLL_MS).unref();
   }
 
   [Symbol.dispose](): void {
@@ -54,7 +54,7 @@ export class TlsReload implements Disposable {
       const watcher = watch(folder, { persistent: false }, () => {
         this.#settling ??= setTimeout(() => {
           this.#settling = undefined;
-          this.#look();
+          this.look();
         }, SETTLE_MS).unref();
       });
       return [watcher.on("error", unseen)];
@@ -64,13 +64,14 @@ export class TlsReload implements Disposable {
     }
   }
 
-  #look(): void {
+  /** Reads the files, and uses what is new. */
+  look(): void {
     this.#again = this.#looking;
     if (this.#looking || this.#isDisposed) return;
     this.#looking = true;
     void this.#read().finally(() => {
       this.#looking = false;
-      if (this.#again) this.#look();
+      if (this.#again) this.look();
     });
   }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { listen } from "../../../src/core/listen.ts";
 import { Program } from "../../support/daemon.ts";
+import { eventually } from "../../support/eventually.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-daemons-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -106,4 +107,16 @@ describe.each([
     expect(bad.err).toContain("bad.yaml:3: log.level: it cannot be");
     expect(bad.err).toContain('unknown variable MILLRACE_HTTP_PRT; did you mean "MILLRACE_HTTP_PORT"?');
   });
+});
+
+it("a gateway goes on after SIGHUP, with the access rules as they are now", async () => {
+  const data = freshFolder();
+  await using program = new Program(["gateway", "--control", "", ...FREE_PORTS, "--data", data]);
+  await program.line();
+  writeFileSync(join(data, "access.yaml"), "rules: []", { mode: 0o600 });
+  program.child.kill("SIGHUP");
+  await eventually(() => expect(program.err).toContain("who may come in or do what has changed"));
+  expect(program.err).toContain("certificates, users and access rules are looked at again");
+  program.child.kill("SIGTERM");
+  expect(await program.exit).toEqual({ code: 0, signal: null });
 });
