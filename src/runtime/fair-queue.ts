@@ -68,6 +68,8 @@ export class FairQueue {
   #last: Member | undefined;
   /** It has its turn. */
   #served: Member | undefined;
+  /** It was found to be next, and nobody has asked since. */
+  #chosen: Member | undefined;
   #companyUntil = -Infinity;
   #isOneByOne = false;
   #timer: NodeJS.Timeout | undefined;
@@ -104,9 +106,11 @@ export class FairQueue {
       if (turns === undefined) throw new Error("a function waits with nobody who asked");
       this.#leave(turns);
       this.#served = next;
+      this.#chosen = next;
       turns.asker.turn();
     }
     this.#served = undefined;
+    this.#chosen = undefined;
     this.#watch();
   }
 
@@ -124,7 +128,9 @@ export class FairQueue {
     turns.isLong = wantedMs > LONG_MS;
     const isNew = member.underWay === 0 && this.#served !== member && !this.#waiting.has(member);
     if (isNew) member.virtualMs = Math.max(member.virtualMs, this.#virtualMs);
-    if (this.#hasRoom(member, turns.isLong) && !this.#isBehind(member)) {
+    const isNext = this.#chosen === member;
+    this.#chosen = undefined;
+    if (this.#hasRoom(member, turns.isLong) && (isNext || !this.#isBehind(member))) {
       this.#leave(turns);
       return company ? SLICE_MS : Infinity;
     }
@@ -187,6 +193,8 @@ export class FairQueue {
   }
 
   #next(): Member | undefined {
+    // Then nobody has room, and there may be a hundred to ask.
+    if (this.#counted >= BATCHES_MAX && this.#waiting.size > 1) return undefined;
     let next: Member | undefined;
     for (const member of this.#waiting) {
       if (next !== undefined && next.virtualMs <= member.virtualMs) continue;

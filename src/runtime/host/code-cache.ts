@@ -3,18 +3,12 @@ import { type MachineCode, machineCodeOf, wasRejected } from "./machine-code.ts"
 
 /** Of source text and machine code. */
 const BYTES_MAX = 8 * 1024 * 1024;
-/** Shorter code compiles about as fast as its machine code is read, and faster than a change of thread. */
+/** Shorter code compiles about as fast as its machine code is read, and faster than a change of thread: it is compiled where it is run. */
 const WORTHWHILE_CHARS = 4_096;
 
 interface Entry {
   readonly bytes: number;
   readonly machineCode: MachineCode | undefined;
-}
-
-export interface Compiled {
-  readonly script: ivm.Script;
-  /** Whether machine code from before was used. */
-  readonly cached: boolean;
 }
 
 /**
@@ -35,9 +29,12 @@ export class CodeCache {
     return this.#bytes;
   }
 
-  /** @throws SyntaxError of the code */
-  async compile(isolate: ivm.Isolate, code: string, filename: string): Promise<Compiled> {
-    if (code.length < WORTHWHILE_CHARS) return { script: isolate.compileScriptSync(code, { filename }), cached: false };
+  /**
+   * The script, and whether machine code from before was used. Undefined for code of which none is kept.
+   * @throws SyntaxError of the code
+   */
+  async compile(isolate: ivm.Isolate, code: string, filename: string): Promise<{ script: ivm.Script; cached: boolean } | undefined> {
+    if (code.length < WORTHWHILE_CHARS) return undefined;
     const known = this.#entries.get(code);
     if (known?.machineCode === undefined) {
       const script = await isolate.compileScript(code, { filename, produceCachedData: known !== undefined });

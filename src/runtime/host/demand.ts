@@ -1,9 +1,6 @@
-/** What is kept ready at least, and at most; each costs about 1.2 MB. */
-const READY_MIN = 1;
-const READY_MAX = 16;
 const HALF_LIFE_MS = 10_000;
 
-/** How many isolates are worth keeping ready: as many more than one as were asked for lately, a request counting half after 10 seconds. */
+/** How many isolates are worth keeping ready beside one: as many as were asked for lately, a request counting half after 10 seconds. */
 export class Demand {
   #level = 0;
   #at = 0;
@@ -14,8 +11,8 @@ export class Demand {
     this.#at = now;
   }
 
-  wanted(now: number): number {
-    return Math.min(READY_MAX, READY_MIN + Math.round(this.#levelAt(now)));
+  lately(now: number): number {
+    return Math.round(this.#levelAt(now));
   }
 
   #levelAt(now: number): number {

@@ -104,7 +104,7 @@ export class Effects {
     const text = (fields === undefined || object !== undefined ? values : [...values, fields]).map(printable).join(" ");
     const room = Math.min(LOG_LINE_CHARS_MAX, LOG_CHARS_MAX - this.#spent.logChars);
     const missing = text.length - room;
-    const line = missing <= 0 ? text : `${text.slice(0, room)} … (LIMIT_LOG: ${missing} more characters are left out)`;
+    const line = missing <= 0 ? text : `${text.slice(0, room)} \u2026 (LIMIT_LOG: ${missing} more characters are left out)`;
     this.#spent.logLines++;
     this.#spent.logChars += Math.min(text.length, room);
     if (object === undefined) {

@@ -29,17 +29,32 @@ export const GUEST_MODULES: readonly string[] = [
   "guest-context",
   "guest-batch",
   "guest",
+  "guest-port",
   "guest-warm-up",
 ];
 
-/** The guest modules as one classic script body that declares `closeRealm`, `installGlobals`, `createGuest` and `warmUp`. */
+/** The guest modules as one classic script body that declares `closeRealm`, `installGlobals`, `createGuest`, `hostThrough`, `gateTo` and `warmUp`. */
 export function guestScript(): string {
   const scripts = GUEST_MODULES.map((name) =>
     javaScriptOf(name)
       .replace(/^import [^;]*;$/gm, "")
       .replace(/^export /gm, ""),
   );
-  return `"use strict";\n${scripts.join("\n")}`;
+  return bare(`"use strict";\n${scripts.join("\n")}`);
+}
+
+/**
+ * Every isolate keeps the text, so it has no comments and no indentation. A character above U+00FF would make V8 keep two bytes for each of all.
+ * No line of a guest module may be one of a text, as in a template literal.
+ */
+function bare(text: string): string {
+  const script = text
+    .replace(/^\s*\/\*\*[\s\S]*?\*\/\s*$/gm, "")
+    .replace(/^\s*\/\/.*$/gm, "")
+    .replace(/^\s+|[^\S\n]+$/gm, "");
+  const wide = /.*[\u0100-\uffff].*/.exec(script);
+  if (wide !== null) throw new Error(`a character above U+00FF in the guest code, to be written as an escape: ${wide[0]}`);
+  return script;
 }
 
 /** The text of a module of this folder without its types; in the package it has none. */

@@ -1,5 +1,6 @@
 import ivm from "isolated-vm";
 import { type Blank, BlankMaker } from "./blank.ts";
+import type { Taken } from "./blank-pool.ts";
 import type { InstanceInspector } from "./engine.ts";
 import { Inspector } from "./inspector.ts";
 
@@ -13,7 +14,7 @@ export class Inspectable implements Disposable {
     this.#maker = new BlankMaker(stuck, { inspector: true });
   }
 
-  take(memoryMb: number): { readonly blank: Blank; readonly pooled: boolean } {
+  take(memoryMb: number): Taken {
     return { blank: this.#maker.now(memoryMb), pooled: false };
   }
 

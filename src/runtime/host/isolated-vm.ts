@@ -1,4 +1,4 @@
-import ivm from "isolated-vm";
+import type ivm from "isolated-vm";
 import { Alarm } from "./alarm.ts";
 import { Asks, ASKS_MAX } from "./asks.ts";
 import { type Blank, BlankMaker } from "./blank.ts";
@@ -6,7 +6,7 @@ import { BlankPool } from "./blank-pool.ts";
 import { CodeCache } from "./code-cache.ts";
 import type { Engine, Instance, InstanceInspector, InstanceWays, RunOutcome } from "./engine.ts";
 import type { LoadSpec, StartTimes } from "./frames.ts";
-import type { GuestHost, GuestOptions } from "./guest-types.ts";
+import type { GuestHost, GuestOptions, GuestRuntime } from "./guest-types.ts";
 import { InitFailed } from "./init-failed.ts";
 import { loadErrorOf } from "./load-error.ts";
 import { Pace } from "./pace.ts";
@@ -81,9 +81,8 @@ export class IsolatedVmEngine implements Engine, Disposable {
   }
 }
 
-/** The functions that `createGuest` made, by name. */
-type GuestFunctions = Readonly<Record<(typeof GUEST_FUNCTIONS)[number], ivm.Reference>>;
-const GUEST_FUNCTIONS = ["init", "start", "take", "finish", "stateLoaded", "answered", "wake", "salvage"] as const;
+/** A call of a member of the guest, see guest-port.ts. */
+type GuestCall = readonly [name: keyof GuestRuntime, ...values: (string | number)[]];
 
 type Limits = Parameters<Instance["run"]>[1];
 
@@ -91,7 +90,7 @@ type Limits = Parameters<Instance["run"]>[1];
 interface Made {
   readonly alarm: Alarm;
   readonly asks: Asks;
-  readonly guest: GuestFunctions;
+  readonly guest: ivm.Reference;
   readonly collect: ivm.Reference;
   readonly memoryMb: number;
   readonly calls: UnstoppedCalls;
@@ -105,7 +104,7 @@ class IsolatedVmInstance implements Instance {
   said = "";
   readonly #made: Made;
   readonly #isolate: ivm.Isolate;
-  readonly #guest: GuestFunctions;
+  readonly #guest: ivm.Reference;
   readonly #pace = new Pace();
   /** Why the handler was stopped while it went on after a wait. */
   #broken: { readonly reason: unknown } | undefined;
@@ -124,28 +123,32 @@ class IsolatedVmInstance implements Instance {
   static async create(spec: LoadSpec, ways: InstanceWays, parts: Parts): Promise<IsolatedVmInstance> {
     const startedAt = performance.now();
     const memoryMb = Math.max(MEMORY_MB_MIN, Math.ceil(spec.memoryBytes / 2 ** 20));
-    const { blank, pooled } = parts.pool.take(memoryMb);
+    const taken = parts.pool.take(memoryMb);
+    const blank = await taken.blank;
     const { isolate, context, collect } = blank;
     const asks = new Asks();
     const alarm = new Alarm();
     const inspector = parts.inspectable?.inspect(blank, (session, text) => ways.inspected?.(session, text));
     try {
       const isolateMs = performance.now() - startedAt;
-      const { script, cached } = await parts.codes.compile(isolate, spec.code, `${spec.name}.js`);
+      const filename = `${spec.name}.js`;
+      const compiled = await parts.codes.compile(isolate, spec.code, filename);
       const compileMs = performance.now() - startedAt - isolateMs;
-      // Both at once, which spares a change of thread: what an isolate is asked for it does in order.
-      const loading = Promise.all([
-        script.run(context, { timeout: LOAD_TIMEOUT_MS }),
-        specialise(blank.create, spec, counted(ways, asks, alarm)),
-      ]);
-      const [, guest] = await parts.calls.watch(loading, isolate, { timeoutMs: LOAD_TIMEOUT_MS, stuck: ways.stuck });
-      for (const done of [script, blank.create, context]) done.release();
+      blank.port.host = counted(ways, asks, alarm);
+      // All at once, which spares changes of thread: what an isolate is asked for it does in order.
+      const running =
+        compiled?.script.run(context, { timeout: LOAD_TIMEOUT_MS }) ?? context.eval(spec.code, { filename, timeout: LOAD_TIMEOUT_MS });
+      const loading = Promise.all([running, specialise(blank.create, spec)]);
+      const [, opened] = await parts.calls.watch(loading, isolate, { timeoutMs: LOAD_TIMEOUT_MS, stuck: ways.stuck });
+      const guest = opened.getSync("gate", { reference: true });
+      const hasInit = opened.getSync("hasInit") === true;
+      for (const done of [compiled?.script, blank.create, context, opened]) done?.release();
       const made = { alarm, asks, guest, collect, memoryMb, calls: parts.calls, stuck: ways.stuck, inspector };
       const instance = new IsolatedVmInstance(isolate, made);
       ways.made?.(instance);
-      if (guest.init.typeof === "function") await instance.#init(spec.initMs);
+      if (hasInit) await instance.#init(spec.initMs);
       const initMs = performance.now() - startedAt - isolateMs - compileMs;
-      instance.started = { isolateMs, compileMs, initMs, pooled, cached };
+      instance.started = { isolateMs, compileMs, initMs, pooled: taken.pooled, cached: compiled?.cached === true };
       return instance;
     } catch (error) {
       alarm.stop();
@@ -163,7 +166,7 @@ class IsolatedVmInstance implements Instance {
   }
 
   async #init(initMs: number): Promise<void> {
-    const outcome = await this.#run({ of: this.#guest.init, with: [] }, { timeoutMs: initMs, wallMs: initMs });
+    const outcome = await this.#run(["init"], { timeoutMs: initMs, wallMs: initMs });
     if (!outcome.done) throw InitFailed.cut(outcome.fault);
     const failed = InitFailed.of(outcome.results);
     if (failed !== undefined) throw failed;
@@ -171,10 +174,18 @@ class IsolatedVmInstance implements Instance {
   }
 
   run(batch: string, limits: Limits): Promise<RunOutcome> {
-    return this.#run({ of: this.#guest.start, with: [batch] }, limits);
+    return this.#run(["start", batch], limits);
   }
 
-  async #run(call: { readonly of: ivm.Reference; readonly with: readonly string[] }, limits: Limits): Promise<RunOutcome> {
+  #ask(call: GuestCall, timeout: number): Promise<unknown> {
+    return this.#guest.apply(undefined, [...call], { timeout });
+  }
+
+  #askNow(call: GuestCall, timeout: number): unknown {
+    return this.#guest.applySync(undefined, [...call], { timeout });
+  }
+
+  async #run(call: GuestCall, limits: Limits): Promise<RunOutcome> {
     const startedAt = performance.now();
     const computed = new Computed(this.#isolate);
     try {
@@ -183,14 +194,11 @@ class IsolatedVmInstance implements Instance {
       this.#made.asks.begin();
       this.#made.alarm.hold();
       const mayBeHeld = this.inspector !== undefined;
-      if (this.#pace.quick && !mayBeHeld) call.of.applySync(undefined, [...call.with], { timeout });
-      else await this.#watched(call.of.apply(undefined, [...call.with], { timeout }));
+      if (this.#pace.quick && !mayBeHeld) this.#askNow(call, timeout);
+      else await this.#watched(this.#ask(call, timeout));
       const tookMs = performance.now() - startedAt;
       this.#pace.took(tookMs);
-      const taking = { timeout: SALVAGE_TIMEOUT_MS };
-      const results: unknown = mayBeHeld
-        ? await this.#guest.take.apply(undefined, [], taking)
-        : this.#guest.take.applySync(undefined, [], taking);
+      const results = mayBeHeld ? await this.#ask(["take"], SALVAGE_TIMEOUT_MS) : this.#askNow(["take"], SALVAGE_TIMEOUT_MS);
       this.#made.alarm.release();
       const finished = typeof results === "string" ? results : await this.#finish(limits);
       const outcome: RunOutcome = typeof finished === "string" ? { done: true, results: finished, computedMs: computed.ms } : finished;
@@ -250,7 +258,8 @@ class IsolatedVmInstance implements Instance {
     const timer = setTimeout(() => first.resolve(WALL), limits.wallMs);
     this.#breaks = first.reject;
     try {
-      const running: Promise<unknown> = this.#guest.finish.apply(undefined, [], { timeout: limits.timeoutMs, result: { promise: true } });
+      const finishing = { timeout: limits.timeoutMs, result: { promise: true } } as const;
+      const running: Promise<unknown> = this.#guest.apply(undefined, ["finish"], finishing);
       running.then(first.resolve, first.reject); // When something else comes first, it ends with the isolate.
       const results = await first.promise;
       if (results !== WALL) return textOf(results);
@@ -267,7 +276,7 @@ class IsolatedVmInstance implements Instance {
     if (!this.#isolate.isDisposed) {
       const late = setTimeout(() => this.#made.stuck({ code, message: `${message}, and does not stop` }), STUCK_MS);
       try {
-        text = textOf(await this.#guest.salvage.apply(undefined, [], { timeout: SALVAGE_TIMEOUT_MS }));
+        text = textOf(await this.#ask(["salvage"], SALVAGE_TIMEOUT_MS));
       } catch {
         // Nothing could be saved: everything in the batch is handled again.
       } finally {
@@ -287,23 +296,23 @@ class IsolatedVmInstance implements Instance {
 
   stateLoaded(request: number, entries: string): void {
     if (this.#isolate.isDisposed) return;
-    this.#goOn(this.#guest.stateLoaded.apply(undefined, [request, entries], { timeout: this.#timeoutMs }));
+    this.#goOn(["stateLoaded", request, entries]);
   }
 
   answered(request: number, head: string, body: string): void {
     if (this.#isolate.isDisposed || !this.#made.asks.answered(request)) return;
-    this.#goOn(this.#guest.answered.apply(undefined, [request, head, body], { timeout: this.#timeoutMs }));
+    this.#goOn(["answered", request, head, body]);
   }
 
   #wake(elapsedMs: number): void {
     if (this.#isolate.isDisposed) return;
     this.#made.asks.woken();
-    this.#goOn(this.#guest.wake.apply(undefined, [elapsedMs], { timeout: this.#timeoutMs }));
+    this.#goOn(["wake", elapsedMs]);
   }
 
   /** The handler goes on inside this call, so its limit applies here too. */
-  #goOn(running: Promise<unknown>): void {
-    this.#watched(running).catch((reason: unknown) => {
+  #goOn(call: GuestCall): void {
+    this.#watched(this.#ask(call, this.#timeoutMs)).catch((reason: unknown) => {
       this.#broken ??= { reason };
       this.#breaks?.(reason);
     });
@@ -337,24 +346,11 @@ function counted(ways: InstanceWays, asks: Asks, alarm: Alarm): GuestHost {
   };
 }
 
-/** Makes the guest of a function whose code has run. Its properties are its own, so that reading them runs nothing. */
-async function specialise(create: ivm.Reference, spec: LoadSpec, ways: GuestHost): Promise<GuestFunctions> {
+/** Makes the guest of a function whose code has run. The properties of the answer are its own, so that reading them runs nothing. */
+function specialise(create: ivm.Reference, spec: LoadSpec): Promise<ivm.Reference> {
   const { code: _code, memoryBytes: _memory, ...rest } = spec;
   const options: GuestOptions = rest;
-  const loadState = new ivm.Callback((request: unknown, keys: unknown) => ways.loadState(Number(request), String(keys)), { ignored: true });
-  const wakeIn = new ivm.Callback((ms: unknown) => ways.wakeIn(Number(ms)), { ignored: true });
-  const call = new ivm.Callback(
-    (request: unknown, what: unknown, head: unknown, body: unknown) => ways.call(Number(request), Number(what), String(head), String(body)),
-    { ignored: true },
-  );
-  const callOff = new ivm.Callback((request: unknown) => ways.callOff(Number(request)), { ignored: true });
-  const made: ivm.Reference = await create.apply(undefined, [JSON.stringify(options), loadState, wakeIn, call, callOff], {
-    result: { reference: true },
-    timeout: LOAD_TIMEOUT_MS,
-  });
-  const found = GUEST_FUNCTIONS.map((name) => [name, made.getSync(name, { reference: true })] as const);
-  made.release();
-  return Object.fromEntries(found) as GuestFunctions;
+  return create.apply(undefined, [JSON.stringify(options)], { result: { reference: true }, timeout: LOAD_TIMEOUT_MS });
 }
 
 /** Guest code may have put anything in the place of the guest runtime's functions; the gateway finds an empty answer wanting. */

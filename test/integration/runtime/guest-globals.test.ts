@@ -46,6 +46,7 @@ describe("what a function finds", () => {
     ]);
     expect(await found("new Date().toTemporalInstant().epochNanoseconds % 1000000n === 0n")).toBe(true);
     expect(await found("Object.getOwnPropertyNames(console).sort()")).toEqual(["debug", "error", "info", "log", "warn"]);
+    expect(await found("(delete globalThis.Temporal, [typeof Temporal])")).toEqual(["undefined"]);
     // What a look at the engine's own functions would find, wherever they hang.
     const walk = `(() => {
       const seen = new Set(); const names = [];
@@ -65,6 +66,18 @@ describe("what a function finds", () => {
       return names.sort();
     })()`;
     expect(await found(walk)).toEqual(["Date.now"]);
+  });
+
+  it("is all of Temporal but its clock", async () => {
+    const names = "PlainDate,PlainTime,PlainDateTime,ZonedDateTime,Duration,Instant,PlainYearMonth,PlainMonthDay";
+    expect(await found("Object.getOwnPropertyNames(Temporal).sort()")).toEqual(names.split(",").toSorted());
+    expect(await found("[String(Temporal), Temporal === globalThis.Temporal, 'Temporal' in globalThis]")).toEqual([
+      "[object Temporal]",
+      true,
+      true,
+    ]);
+    expect(await found("[Temporal.PlainDate.from('2026-12-01').add({ months: 3 }).toString()]")).toEqual(["2027-03-01"]);
+    expect(await found("(globalThis.Temporal = 1, [Temporal])")).toEqual([1]);
   });
 
   it("is not what a function before it in the same process has left", async () => {

@@ -2,9 +2,9 @@ import { expect, it } from "vitest";
 import { Core } from "../../support/core.ts";
 import { functionOf, type TestFunction } from "../../support/functions.ts";
 
-/** With a memory limit for which no isolate is ready. */
+/** With a memory limit of its own, so that no isolate is ready. */
 function version(number: number): TestFunction {
-  return functionOf({ version: number, limits: { memoryBytes: 33 * 2 ** 20 }, handler: `/* ${"x".repeat(5_000)} */` });
+  return functionOf({ version: number, limits: { memoryBytes: (33 + number) * 2 ** 20 }, handler: `/* ${"x".repeat(5_000)} */` });
 }
 
 it("Starts of a function are counted and say where their time went, also after its next version has taken over", async () => {
