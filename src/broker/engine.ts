@@ -4,6 +4,7 @@ import type { TopicEmitter } from "./emitter.ts";
 import { isSharedKey } from "./filters.ts";
 import { forwarderOf } from "./forward.ts";
 import { originOf } from "./packet.ts";
+import { keepRegistrations } from "./registrations.ts";
 import type { Member } from "./shared/group.ts";
 import { NEVER_SECONDS } from "./session-ends.ts";
 import { DUPLICATE, type SessionStore } from "./session-store.ts";
@@ -38,6 +39,7 @@ export class Engine extends Aedes {
     this.#noteWills();
     this.#endEarlierVersions();
     this.#askForGroups();
+    keepRegistrations(this, (client) => parts.store.shared.forget(client));
     parts.store.shared.connect({
       number: () => this.#nextNumber(),
       keep: (choice) => parts.store.keep(choice),
