@@ -1,3 +1,5 @@
+import { TOPIC_LEVELS_MAX } from "../core/topic.ts";
+
 const SHARE = "$share/";
 
 /** A shared subscription (MQTT 5, 4.8.2): `$share/GROUP/FILTER`. */
@@ -35,8 +37,14 @@ export function filterOfKey(key: string): string {
   return isSharedKey(key) ? key.slice(key.indexOf("/", SHARE_KEY.length) + 1) : key;
 }
 
+/** Whether a filter has more levels than a topic may have. The engine stores one that comes with others before it refuses it, and cannot read it back. */
+export function isTooDeep(key: string): boolean {
+  return key.split("/", TOPIC_LEVELS_MAX + 1).length > TOPIC_LEVELS_MAX;
+}
+
 /** Why the text is no topic filter (MQTT 5, 4.7.1 and 4.8.2), or undefined when it is one. */
 export function filterProblem(text: string): string | undefined {
+  if (isTooDeep(text)) return `it has more than ${TOPIC_LEVELS_MAX} levels`;
   const shared = sharedFilter(text);
   if (shared !== undefined) {
     if (shared.group === "" || /[+#]/.test(shared.group)) return "the name of the group is empty or has a wildcard in it";
