@@ -53,6 +53,29 @@ export class Backlog<T extends { readonly payload: unknown }> {
     this.ease();
   }
 
+  /** Whether somebody waits for it. */
+  get isWaitedFor(): boolean {
+    return this.#eased < this.#entries.length;
+  }
+
+  /** Takes out those that have been here longest and that `mayGo`, until nobody waits who has brought such a packet. Answers with how many. */
+  shed(mayGo: (packet: T) => boolean): number {
+    this.ease();
+    let count = 0;
+    while (this.#entries.some(({ packet }, index) => index >= this.#eased && mayGo(packet))) {
+      const at = this.#entries.findIndex(({ packet }) => mayGo(packet));
+      const [entry] = this.#entries.splice(at, 1);
+      if (entry === undefined) break;
+      count++;
+      if (at < this.#eased) {
+        this.#eased--;
+        this.#easedBytes -= entry.bytes;
+      } else entry.done();
+      this.ease();
+    }
+    return count;
+  }
+
   /** Tells those who wait for what may wait here. */
   ease(): void {
     for (;;) {

@@ -95,6 +95,7 @@ export class Broker implements AsyncDisposable {
         queueOf: (connected) => store.queueOf(connected),
         emitter,
         // While the broker closes, all of them go.
+        dropped: (id, messages) => store.drops.count("slow-subscribers", { client: id }, messages),
         redeliver: (packet) => (aedes.closed ? undefined : void store.shared.redeliver(packet)),
       });
     };

@@ -4,6 +4,7 @@ import type { TopicEmitter } from "./emitter.ts";
 import { asSentInJson, isSharedKey } from "./filters.ts";
 import { forwarderOf } from "./forward.ts";
 import { DUPLICATE, originOf } from "./packet.ts";
+import { keepRegistrations } from "./registrations.ts";
 import type { Member } from "./shared/group.ts";
 import { NEVER_SECONDS } from "./session-ends.ts";
 import type { SessionStore } from "./session-store.ts";
@@ -37,6 +38,7 @@ export class Engine extends Aedes {
     this.#handWills(parts.store.wills);
     this.#endEarlierVersions();
     this.#askForGroups();
+    keepRegistrations(this, (client) => parts.store.shared.forget(client));
     parts.store.shared.connect({
       number: () => this.#nextNumber(),
       keep: (choice) => parts.store.keep(choice),

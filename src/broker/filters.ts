@@ -46,8 +46,14 @@ export function filterOfKey(key: string): string {
   return isSharedKey(key) ? key.slice(key.indexOf("/", SHARE_KEY.length) + 1) : key;
 }
 
+/** Whether a filter or topic has more levels than a topic may have. The engine stores one that comes with others before it refuses it, and cannot read it back. */
+export function isTooDeep(key: string): boolean {
+  return key.split("/", TOPIC_LEVELS_MAX + 1).length > TOPIC_LEVELS_MAX;
+}
+
 /** Why the text is no topic filter (MQTT 5, 4.7.1 and 4.8.2), or undefined when it is one. */
 export function filterProblem(text: string): string | undefined {
+  if (isTooDeep(text)) return TOO_DEEP;
   const shared = sharedFilter(text);
   if (shared !== undefined) {
     if (shared.group === "" || /[+#]/.test(shared.group)) return "the name of the group is empty or has a wildcard in it";
@@ -55,7 +61,6 @@ export function filterProblem(text: string): string | undefined {
   }
   if (text === "") return "it is empty";
   const levels = text.split("/");
-  if (levels.length > TOPIC_LEVELS_MAX) return TOO_DEEP;
   for (const [index, level] of levels.entries()) {
     if (level.length > 1 && /[+#]/.test(level)) return `level ${index + 1} mixes a wildcard with other text`;
     if (level === "#" && index !== levels.length - 1) return `"#" in level ${index + 1} is not the last level`;
@@ -67,5 +72,5 @@ export function filterProblem(text: string): string | undefined {
 export function topicNameProblem(text: string): string | undefined {
   if (text === "") return "it is empty";
   if (/[+#]/.test(text)) return "it has a wildcard in it";
-  return text.length >= TOPIC_LEVELS_MAX && text.split("/").length > TOPIC_LEVELS_MAX ? TOO_DEEP : undefined;
+  return isTooDeep(text) ? TOO_DEEP : undefined;
 }

@@ -5,6 +5,7 @@ import type { Emission } from "./emitter.ts";
 import { encodePublish, type Packet, sendPacket, sizeOf } from "./encode.ts";
 import { type Grant, Grants, type Subscribed } from "./grants.ts";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
+import { Patience } from "./patience.ts";
 import type { SharedPacket } from "./shared/groups.ts";
 import { TopicAliases } from "./topic-aliases.ts";
 
@@ -60,6 +61,8 @@ export interface ForwardParts {
   readonly emitter: { readonly emission: Emission | undefined; readonly changes: number };
   /** Gives a message to another member of its group. */
   redeliver(packet: SharedPacket): void;
+  /** Hears of messages that the client does not get because it takes nothing. */
+  dropped(client: string, messages: number): void;
 }
 
 /** What is sent to a client. */
@@ -115,6 +118,7 @@ export class Forwarder {
   /** Of those, messages of QoS 1 that another member of a group may get instead. */
   readonly #shared = new Map<number, SharedPacket>();
   readonly aliases = new TopicAliases();
+  readonly #patience = new Patience(() => this.#shed());
   /** Runs while it has as many as it may. */
   #silence: NodeJS.Timeout | undefined;
 
@@ -190,7 +194,7 @@ export class Forwarder {
 
   #forward(packet: Forwarded, done: Done): void {
     this.#backlog.push(packet, done);
-    if (this.#isWaiting) setImmediate(() => this.#backlog.ease());
+    if (this.#isWaiting) setImmediate(() => this.#press());
     if (this.#isExpecting) return;
     this.#isExpecting = true;
     setImmediate(() => this.#run());
@@ -201,6 +205,7 @@ export class Forwarder {
     this.#isWaiting = false;
     clearTimeout(this.#silence);
     this.#silence = undefined;
+    this.#patience.restore();
     this.#backlog.drain((packet) => {
       if (!this.#isConnected) {
         if (packet.source !== undefined) this.#parts.redeliver(packet.source);
@@ -212,6 +217,19 @@ export class Forwarder {
     });
     const next = this.#backlog.first;
     if (next !== undefined && !this.#isExpecting && this.#isConnected && this.#isFull(next)) this.#wait();
+  }
+
+  /** Lets some in who wait, and begins to lose patience with the client if that are not all. */
+  #press(): void {
+    this.#backlog.ease();
+    if (!this.#isWaiting || !this.#backlog.isWaitedFor) return;
+    if (this.#patience.isOver) this.#shed();
+    else this.#patience.wait();
+  }
+
+  #shed(): void {
+    const count = this.#backlog.shed(mayGo);
+    if (count > 0) this.#parts.dropped(this.#client.id, count);
   }
 
   /** Messages that wait here. */
@@ -240,6 +258,7 @@ export class Forwarder {
   #wait(): void {
     this.#isExpecting = true;
     this.#isWaiting = true;
+    if (this.#backlog.isWaitedFor) this.#patience.wait();
     if (this.#outgoing.isFull) this.#client.waitForDrain(() => this.#run());
     else this.#silence ??= setTimeout(() => this.#client.emit("error", new Error("it acknowledges nothing")), SILENT_MS_MAX).unref();
   }
@@ -300,6 +319,11 @@ export class Forwarder {
       if (!this.#sent.has(id)) return id;
     }
   }
+}
+
+/** Functions wait with their publishes, which are in the journal; a member of a group is not asked to take more than it has room for. */
+function mayGo({ clientId, source }: Forwarded): boolean {
+  return clientId !== undefined && source === undefined;
 }
 
 function granted(message: Forwarded, { qos, retained, identifiers }: Grant, group: string | undefined): Forwarded {

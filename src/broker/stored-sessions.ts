@@ -9,7 +9,7 @@ import { codec } from "./codec.ts";
 import type { StoredPacket } from "./copies.ts";
 import type { SessionDatabase } from "./session-database.ts";
 import type { SessionEnd } from "./session-ends.ts";
-import { isSharedKey } from "./filters.ts";
+import { isSharedKey, isTooDeep } from "./filters.ts";
 import { entryBytes, padded, queueKey } from "./session-shelf.ts";
 import type { Choice, SharedGroups } from "./shared/groups.ts";
 import { type SessionWrite, SessionWrites } from "./session-writes.ts";
@@ -60,12 +60,20 @@ export class StoredSessions extends AsyncLevelPersistence {
   }
 
   override async setup(broker: Aedes): Promise<void> {
+    await this.#loadSubscriptions();
     await super.setup(broker);
-    for await (const bytes of this.#database.values({ gte: "subscriptions:", lt: "subscriptions;" }))
-      this.#index.set(storedSubscription.parse(codec.decode(bytes)));
     await this.#countQueues();
     await this.#each(RETAINED, (key, value) => this.retained.load(key, value));
     await this.retained.sweep();
+  }
+
+  /** A filter with more levels than the engine's store can read matches nothing that is published; with it the gateway would not start. */
+  async #loadSubscriptions(): Promise<void> {
+    for await (const [key, bytes] of this.#database.iterator({ gte: "subscriptions:", lt: "subscriptions;" })) {
+      const subscription = storedSubscription.parse(codec.decode(bytes));
+      if (isTooDeep(subscription.topic)) await this.#database.del(key);
+      else this.#index.set(subscription);
+    }
   }
 
   async #countQueues(): Promise<void> {

@@ -6,6 +6,7 @@ export const BROKER_DROP_REASONS = [
   "queues-bytes",
   "retained-messages",
   "retained-bytes",
+  "slow-subscribers",
 ] as const;
 export type BrokerDropReason = (typeof BROKER_DROP_REASONS)[number];
 

@@ -17,9 +17,9 @@ export class BrokerDrops {
   }
 
   /** `about` says whose it was; of many the last is told. */
-  count(reason: BrokerDropReason, about: { readonly client?: string; readonly topic?: string }): void {
-    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
-    this.#untold.set(reason, (this.#untold.get(reason) ?? 0) + 1);
+  count(reason: BrokerDropReason, about: { readonly client?: string; readonly topic?: string }, amount = 1): void {
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + amount);
+    this.#untold.set(reason, (this.#untold.get(reason) ?? 0) + amount);
     this.#about = about;
     // Of what goes together one line tells.
     this.#timer ??= setTimeout(() => this.#tell(), 0).unref();
@@ -43,6 +43,6 @@ export class BrokerDrops {
     const dropped = Object.fromEntries(this.#untold);
     this.#untold = new Map();
     this.#timer = setTimeout(() => this.#tell(), LOG_INTERVAL_MS).unref();
-    this.#logger.warn({ dropped, last: this.#about }, "a bound of what the broker stores is reached, and something was not kept");
+    this.#logger.warn({ dropped, last: this.#about }, "a bound of what the broker keeps for clients is reached, and something was dropped");
   }
 }

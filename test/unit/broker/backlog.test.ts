@@ -41,6 +41,25 @@ it.each([
   expect(backlog.first).toBeUndefined();
 });
 
+it("sheds the oldest that may go until nobody waits who brought one", () => {
+  const { backlog, told } = filled(1_499, 1);
+  backlog.ease();
+  expect(backlog.isWaitedFor).toBe(true);
+  expect(backlog.shed(({ number }) => number % 2 === 0)).toBe(499);
+  expect(told).toEqual(numbers(1_499));
+  expect(backlog.isWaitedFor).toBe(false);
+  const rest = taking(Infinity);
+  backlog.drain(rest.write);
+  expect(rest.taken).toEqual(numbers(1_499).filter((number) => number >= 998 || number % 2 === 1));
+});
+
+it("sheds nothing for those who are to wait", () => {
+  const { backlog, told } = filled(1_200, 1);
+  expect(backlog.shed(() => false)).toBe(0);
+  expect(told).toEqual(numbers(1_000));
+  expect(backlog.isWaitedFor).toBe(true);
+});
+
 it("tells at once of what is taken at once", () => {
   const { backlog, told } = filled(3_000, 1);
   backlog.drain(() => true);

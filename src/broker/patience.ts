@@ -1,0 +1,47 @@
+/** How long those who publish wait for a subscriber that takes nothing. */
+const WAIT_MS_MAX = 1_000;
+/** The same for one that they have waited for in vain in the minute before. */
+const AGAIN_MS_MAX = 50;
+const REMEMBERED_MS = 60_000;
+
+/**
+ * Publishers wait for a subscriber that is slow, so that it misses nothing; but one that takes nothing at all would stop everybody who publishes what
+ * it subscribes to. Their patience ends, and is back when the subscriber takes something.
+ */
+export class Patience {
+  readonly #end: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #isOver = false;
+  #overAt = -Infinity;
+
+  /** `end` is called when it is over. */
+  constructor(end: () => void) {
+    this.#end = end;
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Somebody waits. */
+  wait(): void {
+    if (this.#isOver || this.#timer !== undefined) return;
+    const again = performance.now() - this.#overAt < REMEMBERED_MS;
+    this.#timer = setTimeout(() => this.#lose(), again ? AGAIN_MS_MAX : WAIT_MS_MAX).unref();
+  }
+
+  /** The subscriber has taken something, or nobody waits any more. */
+  restore(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#isOver) this.#overAt = performance.now();
+    this.#isOver = false;
+  }
+
+  #lose(): void {
+    this.#timer = undefined;
+    this.#isOver = true;
+    this.#overAt = performance.now();
+    this.#end();
+  }
+}
