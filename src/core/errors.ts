@@ -55,7 +55,8 @@ export const ERRORS = {
   FUNCTION_QUARANTINED:
     "Host processes keep dying of it; nothing of it runs until a back-off has passed. `millrace logs` says why; publish a corrected version.",
   HOSTS_TAKEN: "Raise runtime.own_hosts_max, or take `isolation: process` out of a manifest that can do without.",
-  HOST_STARVED: "Other programs take the processor of this machine; the message is handled again and nobody is charged with it.",
+  HOST_STARVED:
+    "Other programs or functions take the processor of this machine, or its disk is slow; the message is handled again, up to 20 times without an attempt.",
   PORT_IN_USE: "Stop the other program or choose another port; 0 picks a free one.",
   LISTEN_FAILED: "Check the address and that this user may open it.",
   STOP_TIMEOUT: "It was ended anyway; what was acknowledged is on disk, and the next start goes on from there.",

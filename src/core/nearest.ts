@@ -1,9 +1,13 @@
 import { closest, distance } from "fastest-levenshtein";
 
+/** Longer words are no slips of a person, and comparing them takes time with the square of their length. */
+const WORD_CHARS_MAX = 200;
+
 /** The candidate that someone who typed `word` most likely meant, or undefined when none is near. */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  if (candidates.length === 0) return undefined;
-  const best = closest(word, candidates);
+  const short = candidates.filter(({ length }) => length <= WORD_CHARS_MAX);
+  if (short.length === 0 || word.length > WORD_CHARS_MAX) return undefined;
+  const best = closest(word, short);
   return distance(word, best) <= Math.max(2, Math.floor(word.length / 3)) ? best : undefined;
 }
 

@@ -73,12 +73,8 @@ function decoded(pathname: string): readonly string[] {
 
 async function requestOf(c: Context, segments: readonly string[]): Promise<CallRequest> {
   const { pathname, searchParams } = new URL(c.req.url);
-  const query = Object.fromEntries(
-    [...new Set(searchParams.keys())].map((name) => {
-      const values = searchParams.getAll(name);
-      return [name, values.length === 1 ? (values[0] ?? "") : values];
-    }),
-  );
+  const values = Map.groupBy(searchParams, ([name]) => name);
+  const query = Object.fromEntries([...values].map(([name, [first, ...more]]) => [name, valueOf(first?.[1], more)]));
   const headers = Object.fromEntries([...c.req.raw.headers].filter(([name]) => !SECRET_HEADERS.has(name)));
   return {
     details: { method: c.req.method, path: pathname.slice("/fn".length), query, headers },
@@ -86,6 +82,11 @@ async function requestOf(c: Context, segments: readonly string[]): Promise<CallR
     contentType: c.req.header("content-type"),
     body: new Uint8Array(await c.req.arrayBuffer()),
   };
+}
+
+/** A list for what is given more than once. */
+function valueOf(first = "", more: readonly (readonly [string, string])[]): string | string[] {
+  return more.length === 0 ? first : [first, ...more.map(([, value]) => value)];
 }
 
 function resultResponse(c: Context, id: string, result: CallResult): Response {

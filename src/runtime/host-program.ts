@@ -13,6 +13,8 @@ const MODULES = [
   "blank-pool",
   "pace",
   "alarm",
+  "lateness",
+  "wall-limit",
   "asks",
   "unstopped-calls",
   "load-error",

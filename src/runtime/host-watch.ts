@@ -48,9 +48,9 @@ export class HostWatch {
     this.#options = options;
   }
 
-  /** How long a host may take to answer a batch. */
+  /** How long a host may take to answer a batch; one that was held up gets twice its time. */
   static answerMs(limits: { readonly timeoutMs: number; readonly wallMs: number }): number {
-    return limits.wallMs + limits.timeoutMs + GRACE_MS;
+    return 2 * limits.wallMs + limits.timeoutMs + GRACE_MS;
   }
 
   /** Something is about to be under way. */

@@ -28,6 +28,8 @@ export interface Item {
   suspect: boolean;
   /** A host died while it was under way: from now on it is handled where it becomes known whose doing that was. */
   trial: Trial;
+  /** So many times in a row it had no processor. */
+  starved?: number;
   /** Decided each time when it is sent. */
   giveUp: GiveUp;
   /** What its idempotency key is remembered by; null when it has none, undefined as long as nobody asked. */

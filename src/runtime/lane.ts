@@ -7,7 +7,9 @@ import type { InstanceHandle, Loss } from "./guarded-host.ts";
 import { Instance } from "./instance.ts";
 import { framed, isInnocent, isOneAbove, type LaneOwner, type LaneTies, outcomesOf, readResults } from "./lane-owner.ts";
 import { type Item, oldestOf } from "./item.ts";
+import { KeyLines } from "./key-lines.ts";
 import { LaneQueue } from "./lane-queue.ts";
+import { pauseOf } from "./starved.ts";
 import { type Batch, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
 
@@ -20,8 +22,7 @@ export class Lane {
   readonly #strict: boolean;
   readonly queue: LaneQueue;
   readonly #waiting: Waiting;
-  /** Keys whose retry is due and waits for messages of the key that are still under way. */
-  readonly #due = new Set<string>();
+  readonly #lines: KeyLines;
   readonly #underWay = new UnderWay();
   readonly #instance: Instance;
   readonly #ties: LaneTies;
@@ -41,10 +42,20 @@ export class Lane {
     this.#ties = ties;
     this.#strict = owner.manifest.order === "strict";
     this.#waiting = new Waiting(this.#strict, {
-      due: (item) => this.#retry(item),
+      due: (item) => {
+        this.#lines.retry(item);
+        this.pump();
+      },
       setAside: (item) => owner.setAside(item),
     });
     this.queue = new LaneQueue(owner.manifest.batch, () => this.pump());
+    this.#lines = new KeyLines({
+      strict: this.#strict,
+      queue: this.queue,
+      waiting: this.#waiting,
+      underWay: this.#underWay,
+      goOn: (key) => owner.goOn(key),
+    });
     this.#instance = new Instance(owner, {
       result: (id, results, usedMs) => this.#result(id, results, usedMs),
       turn: () => this.pump(),
@@ -108,7 +119,7 @@ export class Lane {
 
   /** Of what does not simply queue up. */
   waitingKeys(): Set<string> {
-    return new Set([...this.#waiting.keys(), ...this.#due]);
+    return new Set([...this.#waiting.keys(), ...this.#lines.due]);
   }
 
   /** Sends nothing until nothing is under way; then calls `rested`, and goes on. */
@@ -179,7 +190,7 @@ export class Lane {
       if (verdict === "handle") admitted.push(item);
       else if (verdict === "wait") this.#waiting.stall(item);
       else if (this.#waiting.isEased(item.key)) this.#owner.goOn(item.key);
-      if (verdict === "wait") this.#holdBehind(item.key);
+      if (verdict === "wait") this.#lines.holdBehind(item.key);
     }
     return admitted;
   }
@@ -188,7 +199,7 @@ export class Lane {
   purge(isStale: (item: Item) => boolean): readonly Item[] {
     const purged = this.queue.extract(isStale);
     const { items, keys } = this.#waiting.purge(isStale);
-    for (const key of keys) this.#due.add(key);
+    this.#lines.release(keys);
     purged.push(...items);
     for (const key of new Set(purged.map((item) => item.key))) {
       // What is under way of a key may stand among what was set aside; it has to come back first.
@@ -204,7 +215,7 @@ export class Lane {
     if (released === undefined) return;
     const { keys, items } = released;
     this.queue.unshift(items);
-    for (const key of keys) this.#due.add(key);
+    this.#lines.release(keys);
     // Not at once: whoever tells of it is in the middle of settling.
     queueMicrotask(() => this.#next());
   }
@@ -232,7 +243,10 @@ export class Lane {
       return this.#lost({ code: "FUNCTION_THREW", message: "the isolate gave an answer that cannot be read" }, batch.items.length === 1);
     }
     // Its host has survived it.
-    for (const item of batch.items) item.trial = "none";
+    for (const item of batch.items) {
+      item.trial = "none";
+      item.starved = 0;
+    }
     this.#owner.measured(triedOf(results), this.#underWay.learn(batch, batch.items.length, usedMs), usedMs);
     this.#instance.answered(usedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, results), () => {
@@ -250,7 +264,7 @@ export class Lane {
 
   /** A new isolate as soon as it is needed, and whatever was under way in the old one again. */
   #replace(): void {
-    this.#requeue(this.#underWay.takeAll());
+    this.#lines.requeue(this.#underWay.takeAll());
     if (this.#ties.isKept() || this.queue.length > 0) this.#instance.replace(this.queue.trial);
     else this.#instance.drop();
   }
@@ -273,9 +287,23 @@ export class Lane {
     this.#instance.settleAfter(this.#owner.prepare(batch.items, finished), () => {
       this.#underWay.leave(batch.items.slice(finished.length));
       const refused = finished.length > 0 && this.#settle(batch.items, finished);
-      if (innocent) this.#again();
+      if (innocent && (refused || this.#owner.cannotRead)) this.#again();
+      else if (innocent) this.#starved(cut.fault);
       else this.#charge(batch, cut, refused);
     });
+  }
+
+  /** Whoever was running had no processor, and is tried again without an attempt, each time a little later. */
+  #starved(fault: Fault): void {
+    const [first, ...others] = this.#underWay.all();
+    const pauseMs = first === undefined ? 0 : pauseOf(first);
+    if (pauseMs === undefined) return this.#lost(fault, true);
+    if (first !== undefined && pauseMs > 0 && !this.#waiting.hasLine(first.key)) {
+      this.#underWay.takeAll();
+      this.#underWay.putBack(others);
+      this.#lines.hold(first, pauseMs);
+    }
+    this.#again();
   }
 
   #charge(batch: Batch, cut: { fault: Fault; elapsedMs: number }, refused: boolean): void {
@@ -314,23 +342,6 @@ export class Lane {
     this.#again();
   }
 
-  /** Back to the head of the queue, in order; into the line of their key where there is one. */
-  #requeue(items: readonly Item[]): void {
-    const free: Item[] = [];
-    for (const item of items) {
-      if (this.#waiting.hasLine(item.key)) this.#line(item);
-      else free.push(item);
-    }
-    this.queue.unshift(free);
-  }
-
-  /** Where nothing else wakes the key, it goes on as soon as all of its messages that are under way have come back. */
-  #line(item: Item): void {
-    const isFirst = !this.#waiting.hasLine(item.key);
-    if (!this.#waiting.line(item)) this.#due.add(item.key);
-    if (isFirst) this.#holdBehind(item.key);
-  }
-
   /** True when the isolate has to be replaced, because one of the results was refused. The items behind that one are under way again. */
   #settle(items: readonly Item[], results: readonly ItemResult[]): boolean {
     const outcomes = outcomesOf(items, results);
@@ -346,7 +357,7 @@ export class Lane {
       else if (!dead && (result.status !== "done" || (item === refused?.item && item.giveUp === "never"))) this.#block(item);
     }
     // What their key waits for may have been taken out meanwhile; then they are the line.
-    for (const item of deferred) this.#line(item);
+    for (const item of deferred) this.#lines.line(item);
     for (const { item, result, dead } of outcomes.slice(0, taken)) {
       if ((result.status === "done" || dead) && this.#waiting.isEased(item.key)) this.#owner.goOn(item.key);
     }
@@ -358,41 +369,11 @@ export class Lane {
     const free = item.giveUp === "never" && !this.#owner.lettersFull;
     const wait = free ? 0 : backoffMs(item.attempt, this.#owner.manifest.retry);
     item.attempt++;
-    this.#due.delete(item.key);
-    this.#waiting.hold(item, wait);
-    this.#holdBehind(item.key);
-  }
-
-  #holdBehind(key: string): void {
-    if (!this.#waiting.stops(key) || !this.queue.has(key)) return;
-    // What was queued behind it must not overtake it.
-    this.queue.extract((other) => other.key === key && this.#waiting.join(other));
-  }
-
-  #retry(item: Item): void {
-    if (this.#strict) {
-      this.#due.add(item.key);
-      this.#wake(item.key);
-    } else {
-      this.queue.unshift([item]);
-    }
-    this.pump();
-  }
-
-  /** Lets a key go on with its retry. Messages of the key that are under way come back deferred, and have to take their place in line first. */
-  #wake(key: string): void {
-    if (this.#underWay.has(key)) return;
-    this.#due.delete(key);
-    const items = this.#waiting.wake(key);
-    const [first] = items;
-    // The isolate may hold the key back.
-    if (first !== undefined) first.resume = true;
-    else this.#owner.goOn(key);
-    this.queue.unshift(items);
+    this.#lines.hold(item, wait);
   }
 
   #next(): void {
-    for (const key of this.#due) this.#wake(key);
+    this.#lines.goOn();
     if (this.#rested !== undefined) this.rest(this.#rested);
     this.pump();
     this.#ties.wentOn();

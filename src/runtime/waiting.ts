@@ -91,7 +91,8 @@ export class Waiting {
     if (held === undefined || !this.stops(item.key)) return false;
     // With relaxed order later ones may be done before one that was tried, or asked about for its idempotency key: what is set aside is read again
     // with everything behind it, so it has to be new.
-    if (!this.#strict) return item.attempt === 1 && item.mark === undefined && this.#owner.setAside(item);
+    const isNew = item.attempt === 1 && (item.starved ?? 0) === 0 && item.mark === undefined;
+    if (!this.#strict) return isNew && this.#owner.setAside(item);
     this.#keep(held, item);
     return true;
   }

@@ -9,8 +9,10 @@ import type { LoadSpec, StartTimes } from "./frames.ts";
 import type { GuestHost, GuestOptions, GuestRuntime } from "./guest-types.ts";
 import { InitFailed } from "./init-failed.ts";
 import { loadErrorOf } from "./load-error.ts";
+import { Lateness } from "./lateness.ts";
 import { Pace } from "./pace.ts";
 import { Computed, UnstoppedCalls } from "./unstopped-calls.ts";
+import { WallLimit } from "./wall-limit.ts";
 
 /** Top-level code of a function gets this long, once. */
 const LOAD_TIMEOUT_MS = 2_000;
@@ -51,6 +53,7 @@ interface Parts {
   readonly inspectable: InspectableBlanks | undefined;
   readonly codes: CodeCache;
   readonly calls: UnstoppedCalls;
+  readonly lateness: Lateness;
 }
 
 /** Isolates of V8. */
@@ -63,6 +66,7 @@ export class IsolatedVmEngine implements Engine, Disposable {
       pool: inspectable ?? new BlankPool({ maker: new BlankMaker(stuck), quiet }),
       codes: new CodeCache(),
       calls: new UnstoppedCalls(),
+      lateness: new Lateness(),
     };
   }
 
@@ -77,6 +81,7 @@ export class IsolatedVmEngine implements Engine, Disposable {
 
   [Symbol.dispose](): void {
     this.#parts.calls[Symbol.dispose]();
+    this.#parts.lateness[Symbol.dispose]();
     this.#parts.pool[Symbol.dispose]();
   }
 }
@@ -90,6 +95,7 @@ type Limits = Parameters<Instance["run"]>[1];
 interface Made {
   readonly alarm: Alarm;
   readonly asks: Asks;
+  readonly wall: WallLimit;
   readonly guest: ivm.Reference;
   readonly collect: ivm.Reference;
   readonly memoryMb: number;
@@ -106,8 +112,8 @@ class IsolatedVmInstance implements Instance {
   readonly #isolate: ivm.Isolate;
   readonly #guest: ivm.Reference;
   readonly #pace = new Pace();
-  /** Why the handler was stopped while it went on after a wait. */
-  #broken: { readonly reason: unknown } | undefined;
+  /** Why the handler was stopped while it went on after a wait, and what it had computed since then. */
+  #broken: { readonly reason: unknown; readonly computedMs: number } | undefined;
   /** Tells the batch that waits. */
   #breaks: ((reason: unknown) => void) | undefined;
   #timeoutMs = 0;
@@ -128,13 +134,14 @@ class IsolatedVmInstance implements Instance {
     const { isolate, context, collect } = blank;
     const asks = new Asks();
     const alarm = new Alarm();
+    const wall = WallLimit.of(isolate, parts.lateness);
     const inspector = parts.inspectable?.inspect(blank, (session, text) => ways.inspected?.(session, text));
     try {
       const isolateMs = performance.now() - startedAt;
       const filename = `${spec.name}.js`;
       const compiled = await parts.codes.compile(isolate, spec.code, filename);
       const compileMs = performance.now() - startedAt - isolateMs;
-      blank.port.host = counted(ways, asks, alarm);
+      blank.port.host = counted(ways, { asks, alarm, wall });
       // All at once, which spares changes of thread: what an isolate is asked for it does in order.
       const running =
         compiled?.script.run(context, { timeout: LOAD_TIMEOUT_MS }) ?? context.eval(spec.code, { filename, timeout: LOAD_TIMEOUT_MS });
@@ -143,7 +150,7 @@ class IsolatedVmInstance implements Instance {
       const guest = opened.getSync("gate", { reference: true });
       const hasInit = opened.getSync("hasInit") === true;
       for (const done of [compiled?.script, blank.create, context, opened]) done?.release();
-      const made = { alarm, asks, guest, collect, memoryMb, calls: parts.calls, stuck: ways.stuck, inspector };
+      const made = { alarm, asks, wall, guest, collect, memoryMb, calls: parts.calls, stuck: ways.stuck, inspector };
       const instance = new IsolatedVmInstance(isolate, made);
       ways.made?.(instance);
       if (hasInit) await instance.#init(spec.initMs);
@@ -192,6 +199,7 @@ class IsolatedVmInstance implements Instance {
       const timeout = limits.timeoutMs;
       this.#timeoutMs = timeout;
       this.#made.asks.begin();
+      this.#made.wall.begin();
       this.#made.alarm.hold();
       const mayBeHeld = this.inspector !== undefined;
       if (this.#pace.quick && !mayBeHeld) this.#askNow(call, timeout);
@@ -208,15 +216,17 @@ class IsolatedVmInstance implements Instance {
     } catch (error) {
       this.#pace.took(performance.now() - startedAt);
       const message = error instanceof Error ? error.message : String(error);
+      const computedMs = (this.#broken?.reason === error ? this.#broken?.computedMs : undefined) ?? computed.ms;
+      const heldMs = Math.max(0, performance.now() - startedAt - computed.ms);
       if (this.#hasAskedTooOften) return this.#refuse();
       if (this.#isolate.isDisposed) return this.#cut("LIMIT_MEMORY", `needed more than limits.memory, ${this.#made.memoryMb} MB`);
       const timedOut = /execution timed out/i.test(message);
       // The library goes by the clock on the wall, and on a busy machine that is not what the code has had.
       const { cpuMs = limits.timeoutMs / 2 } = limits;
-      if (timedOut && computed.ms < cpuMs) {
+      if (timedOut && computedMs < cpuMs) {
         return this.#cut("HOST_STARVED", `had no processor for most of ${limits.timeoutMs} ms`);
       }
-      if (timedOut) return this.#cut("LIMIT_CPU", `computed for more than ${2 * cpuMs} ms without a pause`);
+      if (timedOut) return this.#cut("LIMIT_CPU", `computed for more than ${2 * cpuMs} ms without a pause`, heldMs);
       return this.#cut("FUNCTION_THREW", message);
     }
   }
@@ -255,32 +265,41 @@ class IsolatedVmInstance implements Instance {
   async #finish(limits: Limits): Promise<string | RunOutcome> {
     if (this.#broken !== undefined) throw this.#broken.reason;
     const first = Promise.withResolvers<unknown>();
-    const timer = setTimeout(() => first.resolve(WALL), limits.wallMs);
+    const { wall } = this.#made;
+    let end: "limit" | "starved" | undefined;
+    wall.start(limits.wallMs, (how) => first.resolve(void (end = how)));
     this.#breaks = first.reject;
+    let heldMs = 0;
     try {
       const finishing = { timeout: limits.timeoutMs, result: { promise: true } } as const;
       const running: Promise<unknown> = this.#guest.apply(undefined, ["finish"], finishing);
       running.then(first.resolve, first.reject); // When something else comes first, it ends with the isolate.
       const results = await first.promise;
-      if (results !== WALL) return textOf(results);
-      return await this.#cut("LIMIT_WALL", `not finished after ${limits.wallMs} ms`);
+      if (end === undefined) return textOf(results);
     } finally {
-      clearTimeout(timer);
+      heldMs = wall.stop();
       this.#breaks = undefined;
     }
+    if (end === "limit") return this.#cut("LIMIT_WALL", `not finished after ${limits.wallMs} ms`, heldMs);
+    return this.#cut("HOST_STARVED", `had neither a processor nor what it waited for through most of ${2 * limits.wallMs} ms`, heldMs);
   }
 
-  /** Takes what was finished out of an isolate that was stopped, then drops it. */
-  async #cut(code: string, message: string): Promise<RunOutcome> {
+  /** Takes what was finished out of an isolate that was stopped, then drops it. For `heldMs` others had held it up. */
+  async #cut(code: string, message: string, heldMs = 0): Promise<RunOutcome> {
     let text = "\0\0\0\0\0\0";
     if (!this.#isolate.isDisposed) {
-      const late = setTimeout(() => this.#made.stuck({ code, message: `${message}, and does not stop` }), STUCK_MS);
+      const computed = new Computed(this.#isolate);
+      // What has no processor is late, too, and what is stuck has one.
+      const late = setInterval(() => {
+        const fault = code === "HOST_STARVED" ? "LIMIT_CPU" : code;
+        if (computed.ms >= STUCK_MS / 2) this.#made.stuck({ code: fault, message: `${message}, and does not stop` });
+      }, STUCK_MS);
       try {
         text = textOf(await this.#ask(["salvage"], SALVAGE_TIMEOUT_MS));
       } catch {
         // Nothing could be saved: everything in the batch is handled again.
       } finally {
-        clearTimeout(late);
+        clearInterval(late);
       }
     }
     this.dispose();
@@ -289,13 +308,14 @@ class IsolatedVmInstance implements Instance {
       done: false,
       fault: { code, message },
       finished: head.readUInt16BE(0),
-      elapsedMs: head.readUInt32BE(2),
+      elapsedMs: Math.max(0, head.readUInt32BE(2) - Math.ceil(heldMs)),
       results: text.slice(6),
     };
   }
 
   stateLoaded(request: number, entries: string): void {
     if (this.#isolate.isDisposed) return;
+    this.#made.wall.answered(request);
     this.#goOn(["stateLoaded", request, entries]);
   }
 
@@ -312,8 +332,9 @@ class IsolatedVmInstance implements Instance {
 
   /** The handler goes on inside this call, so its limit applies here too. */
   #goOn(call: GuestCall): void {
-    this.#watched(this.#ask(call, this.#timeoutMs)).catch((reason: unknown) => {
-      this.#broken ??= { reason };
+    const computed = new Computed(this.#isolate);
+    this.#watched(this.#made.wall.during(this.#ask(call, this.#timeoutMs))).catch((reason: unknown) => {
+      this.#broken ??= { reason, computedMs: computed.ms };
       this.#breaks?.(reason);
     });
   }
@@ -326,16 +347,16 @@ class IsolatedVmInstance implements Instance {
   }
 }
 
-const WALL = Symbol("wall");
-
 /** Lets only so many calls through. The guest asks for a key once, but its code may have broken that. */
-function counted(ways: InstanceWays, asks: Asks, alarm: Alarm): GuestHost {
+function counted(ways: InstanceWays, { asks, alarm, wall }: Pick<Made, "asks" | "alarm" | "wall">): GuestHost {
   return {
     wakeIn: (ms) => {
       if (asks.take(0)) alarm.set(ms);
     },
     loadState: (request, keys) => {
-      if (asks.state(keys)) ways.loadState(request, keys);
+      if (!asks.state(keys)) return;
+      wall.asked(request);
+      ways.loadState(request, keys);
     },
     call: (request, what, head, body) => {
       if (asks.call(request, { headChars: head.length, bodyChars: body.length })) ways.call(request, what, head, body);

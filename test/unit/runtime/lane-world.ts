@@ -19,7 +19,7 @@ import type { Trial } from "../../../src/runtime/trial.ts";
 import { type FunctionPlan, functionOf } from "../../support/functions.ts";
 
 /** What a handler does with a message at one of its attempts. One that is refused was handled, and the gateway does not take what came of it. */
-export type Attempt = "done" | "throws" | "throws for good" | "hangs" | "is refused";
+export type Attempt = "done" | "throws" | "throws for good" | "hangs" | "starves" | "is refused";
 
 export interface Arrival {
   readonly key: number;
@@ -70,6 +70,8 @@ export class LaneWorld implements LaneOwner {
   readonly #feed: Feed;
   readonly #marks: MarkWrite[] = [];
   #shedBelow = 0;
+  /** What hangs at the moment has no processor. */
+  #starves = false;
   /** Each in a host of its own, the oldest first; two while the lane moves. */
   readonly #isolates: FakeIsolate[] = [];
 
@@ -299,14 +301,15 @@ export class LaneWorld implements LaneOwner {
     const attempt = this.#attempts.get(seq)?.shift() ?? "done";
     if (attempt === "throws") throw new Error("no");
     if (attempt === "throws for good") throw Object.assign(new Error("never"), { name: "PermanentError" });
-    if (attempt === "hangs") return new Promise(() => undefined);
+    this.#starves = attempt === "starves";
+    if (attempt === "hangs" || attempt === "starves") return new Promise(() => undefined);
     if (attempt === "is refused") ctx.emit("refused", {});
     return undefined;
   }
 
   #cut(isolate: FakeIsolate, batch: number): void {
     const salvage = Buffer.from(isolate.guest.salvage(), "latin1");
-    const fault = { code: "LIMIT_WALL", message: "it takes too long" };
+    const fault = { code: this.#starves ? "HOST_STARVED" : "LIMIT_WALL", message: "it takes too long" };
     const cut = { fault, finished: salvage.readUInt16BE(0), elapsedMs: this.manifest.limits.wallMs, results: salvage.subarray(6) };
     isolate.inbox.length = 0;
     isolate.outbox.push(() => isolate.events.cut(batch, cut));

@@ -21,7 +21,7 @@ const LOSSES: readonly Pick<Loss, "guilt" | "trial">[] = [
 const attempt = fc.oneof(
   { weight: 2, arbitrary: fc.constant<Attempt>("done") },
   { weight: 6, arbitrary: fc.constant<Attempt>("throws") },
-  { weight: 2, arbitrary: fc.constantFrom<Attempt>("throws for good", "hangs", "is refused") },
+  { weight: 2, arbitrary: fc.constantFrom<Attempt>("throws for good", "hangs", "starves", "is refused") },
 );
 const arrival = fc.record<Arrival>({
   key: fc.nat(2),
@@ -84,6 +84,24 @@ describe("messages of a lane", () => {
     expect(await world.finish()).toBe(true);
     expect([...world.settled.values()].toSorted()).toEqual([...Array(pairs).fill("done"), ...Array(pairs).fill("duplicate")]);
     expect(world.asked).toBeLessThanOrEqual(4 * pairs); // A first time and once more for either message of a pair.
+  });
+
+  it("that have no processor are tried again without an attempt and in order, and charged only when that does not end", async () => {
+    const world = new LaneWorld({ order: "strict", retry: { ...retry, attempts: 1, maxAgeMs: 3_600_000 }, limits: { cpuMs: 10_000 } });
+    await world.start();
+    await world.arrive({ key: 1, id: undefined, attempts: Array<Attempt>(20).fill("starves") });
+    await world.arrive({ key: 1, id: undefined, attempts: [] });
+    await world.arrive({ key: 2, id: undefined, attempts: Array<Attempt>(21).fill("starves") });
+    for (let round = 0; round < 200 && world.settled.size < 3; round++) {
+      await world.handle();
+      await world.answer();
+      await world.pass(500);
+    }
+    expect([...world.settled].toSorted(([a], [b]) => a - b)).toEqual([
+      [1, "done"],
+      [2, "done"],
+      [3, "dead"],
+    ]);
   });
 
   it("that a hostile isolate holds back for no reason are given up after their attempts, and come through when it does not", async () => {
