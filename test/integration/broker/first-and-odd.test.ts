@@ -16,14 +16,14 @@ function together(version: 4 | 5, ...packets: readonly Packet[]): Buffer {
 }
 
 function retained(qos: 0 | 1 | 2): Packet {
-  return { ...PUBLISH, topic: "first/a", qos, retain: true, ...(qos === 0 ? {} : { messageId: 7 }) } as Packet;
+  return { ...PUBLISH, topic: "first/a", qos, retain: true, ...(qos === 0 ? {} : { messageId: 7 }) };
 }
 
 describe.each([4, 5] as const)("what a client of version %i sends in one go", (version) => {
   it.each([0, 1, 2] as const)("is taken in its order: a message of QoS %i is retained before its sender subscribes", async (qos) => {
     await using client = await RawClient.connect(site.broker.address, { id: "c", version });
     client.socket.write(
-      together(version, retained(qos), { cmd: "subscribe", messageId: 8, subscriptions: [{ topic: "first/#", qos: 0 }] } as Packet),
+      together(version, retained(qos), { cmd: "subscribe", messageId: 8, subscriptions: [{ topic: "first/#", qos: 0 }] }),
     );
     expect(await client.next("publish")).toMatchObject({ topic: "first/a", retain: true });
     client.send({ cmd: "pingreq" });
@@ -33,14 +33,18 @@ describe.each([4, 5] as const)("what a client of version %i sends in one go", (v
 
   it("reaches a subscription that ends behind it", async () => {
     await using client = await RawClient.connect(site.broker.address, { id: "c", version });
-    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "first/#", qos: 0 }] } as Packet);
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "first/#", qos: 0 }] });
     await client.next("suback");
     client.socket.write(
-      together(version, { ...PUBLISH, topic: "first/b", qos: 0 } as Packet, {
-        cmd: "unsubscribe",
-        messageId: 2,
-        unsubscriptions: ["first/#"],
-      }),
+      together(
+        version,
+        { ...PUBLISH, topic: "first/b", qos: 0 },
+        {
+          cmd: "unsubscribe",
+          messageId: 2,
+          unsubscriptions: ["first/#"],
+        },
+      ),
     );
     await client.next("unsuback");
     expect(client.received.filter(({ cmd }) => cmd === "publish")).toHaveLength(1);
@@ -48,7 +52,7 @@ describe.each([4, 5] as const)("what a client of version %i sends in one go", (v
 
   it("has as first packet id of a new session 1", async () => {
     await using client = await RawClient.connect(site.broker.address, { id: "c", version });
-    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "first/#", qos: 1 }] } as Packet);
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "first/#", qos: 1 }] });
     await client.next("suback");
     client.publish("first/c", "x", { qos: 1, messageId: 40 });
     expect(await client.next("publish")).toMatchObject({ messageId: 1 });
@@ -64,17 +68,18 @@ describe("a client that accepts only small packets", () => {
 
   it("gets a DISCONNECT without the words", async () => {
     await using client = await RawClient.connect(site.broker.address, { id: "c", version: 5, properties: { maximumPacketSize: 30 } });
-    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a/#/b", qos: 0 }] } as Packet);
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "a/#/b", qos: 0 }] });
     const disconnect = await client.next("disconnect");
     expect(disconnect).toMatchObject({ reasonCode: 0x8f });
     expect(JSON.stringify(disconnect)).not.toContain("reasonString");
   });
 });
 
-describe("a client of version 3.1", () => {
-  const connect31 = (id: string): Buffer =>
-    generate({ cmd: "connect", protocolId: "MQIsdp", protocolVersion: 3, clientId: id, clean: true, keepalive: 0 } as Packet);
+function connect31(id: string): Buffer {
+  return generate({ cmd: "connect", protocolId: "MQIsdp", protocolVersion: 3, clientId: id, clean: true, keepalive: 0 });
+}
 
+describe("a client of version 3.1", () => {
   it("may send a SUBSCRIBE and a PUBREL again, and say so", async () => {
     const socket = await open();
     let bytes = Buffer.alloc(0);
@@ -94,16 +99,18 @@ describe("a client of version 3.1", () => {
   });
 });
 
-describe("topics with too many levels", () => {
-  const deep = (levels: number): string => "a/".repeat(levels - 1) + "a";
+function deep(levels: number): string {
+  return "a/".repeat(levels - 1) + "a";
+}
 
+describe("topics with too many levels", () => {
   it("are refused with a reason, and 100 levels are not too many", async () => {
     await using client = await RawClient.connect(site.broker.address, { id: "c", version: 5 });
-    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: deep(100), qos: 0 }] } as Packet);
+    client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: deep(100), qos: 0 }] });
     expect(await client.next("suback")).toMatchObject({ granted: [0] });
     client.publish(deep(100), "x", { qos: 0 });
     expect(await client.next("publish")).toMatchObject({ topic: deep(100) });
-    client.send({ cmd: "subscribe", messageId: 2, subscriptions: [{ topic: deep(500), qos: 0 }] } as Packet);
+    client.send({ cmd: "subscribe", messageId: 2, subscriptions: [{ topic: deep(500), qos: 0 }] });
     expect(await client.next("disconnect")).toMatchObject({ reasonCode: 0x8f });
     await using other = await RawClient.connect(site.broker.address, { id: "d", version: 5 });
     other.publish(deep(500), "x", { qos: 0 });
