@@ -1,6 +1,7 @@
 /**
- * What a guest must not find, as paths from its global object: memory and code that no limit counts, threads, code that V8 calls when it likes and nobody
- * stops, and clocks finer than the millisecond of `Date`; for `Temporal.Now` see below. The memory of a buffer that grows is not counted either: V8 does not ask the engine for it.
+ * What a guest must not find, as paths from its global object: memory and code that no limit counts, threads, code that V8 calls when it likes and
+ * nobody stops, and clocks finer than the millisecond of `Date`; for `Temporal.Now` see below. The memory of a buffer that grows is not counted
+ * either: V8 does not ask the engine for it.
  */
 const ABSENT = [
   "WebAssembly",
