@@ -1,6 +1,6 @@
 import { MillraceError } from "../src/core/errors.ts";
 import type { Child, Children } from "./children.ts";
-import type { LoadOptions, LoadResult } from "./load/protocol.ts";
+import type { LoadWish, LoadResult } from "./load/protocol.ts";
 import { runLoad } from "./load/run.ts";
 import type { BenchOptions } from "./options.ts";
 import type { Broker } from "./subjects/broker.ts";
@@ -46,7 +46,7 @@ async function measure(subject: Case, options: BenchOptions, children: Children)
   }
 }
 
-async function observed(subject: Case, load: LoadOptions, script: Child<true> | undefined): Promise<Measurement> {
+async function observed(subject: Case, load: LoadWish, script: Child<true> | undefined): Promise<Measurement> {
   let processes: Processes = {};
   let before: ReadonlyMap<string, Usage> = new Map();
   let after: ReadonlyMap<string, Usage> = new Map();
@@ -71,7 +71,7 @@ async function observed(subject: Case, load: LoadOptions, script: Child<true> | 
   return { ...result, perSecond: result.received / result.seconds, usage };
 }
 
-function loadOptions(subject: Case, { seconds, warmUp, topics, window }: BenchOptions): LoadOptions {
+function loadOptions(subject: Case, { seconds, warmUp, topics, window }: BenchOptions): LoadWish {
   const { broker, path, publishers, rate } = subject;
   return {
     port: broker.port,

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { MillraceError } from "../src/core/errors.ts";
 import { runAgainst } from "./against.ts";
 import type { Benchmark } from "./benchmark.ts";
+import { broker } from "./broker.ts";
 import { Children } from "./children.ts";
 import { coldstart } from "./coldstart.ts";
 import { density } from "./density.ts";
@@ -27,6 +28,7 @@ import { windows } from "./windows.ts";
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   throughput,
   latency,
+  broker,
   coldstart,
   density,
   drain,

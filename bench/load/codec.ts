@@ -1,10 +1,13 @@
 /** The few MQTT packets that a load generator needs, by hand: a general client would be slower than the brokers it measures. */
-export const TYPE = { CONNECT: 1, CONNACK: 2, PUBLISH: 3, PUBACK: 4, SUBSCRIBE: 8, SUBACK: 9 } as const;
+export const TYPE = { CONNECT: 1, CONNACK: 2, PUBLISH: 3, PUBACK: 4, SUBSCRIBE: 8, SUBACK: 9, PINGRESP: 13 } as const;
 
-/** Version 3.1.1, or 5 for who sends properties. Clean session, no keep-alive. */
-export function encodeConnect(clientId: string, version: 4 | 5): Buffer {
+/** Version 3.1.1, or 5 for who sends properties. Clean session; no keep alive unless there are seconds for it. */
+export function encodeConnect(clientId: string, version: 4 | 5, keepAlive = 0): Buffer {
   const properties = version === 5 ? [0] : [];
-  return packet(0x10, Buffer.concat([text("MQTT"), Buffer.from([version, 2, 0, 0, ...properties]), text(clientId)]));
+  return packet(
+    0x10,
+    Buffer.concat([text("MQTT"), Buffer.from([version, 2, keepAlive >> 8, keepAlive & 255, ...properties]), text(clientId)]),
+  );
 }
 
 /** The properties of a PUBLISH of version 5 that names a trace. */
@@ -17,9 +20,9 @@ export function traceProperties(): Buffer<ArrayBuffer> {
   return Buffer.concat([Buffer.from([property.length]), property]);
 }
 
-/** One filter at QoS 1. */
-export function encodeSubscribe(filter: string): Buffer {
-  return packet(0x82, Buffer.concat([Buffer.from([0, 1]), text(filter), Buffer.from([1])]));
+/** One filter. */
+export function encodeSubscribe(filter: string, qos: 0 | 1): Buffer {
+  return packet(0x82, Buffer.concat([Buffer.from([0, 1]), text(filter), Buffer.from([qos])]));
 }
 
 /** PUBACKs for all `ids` in one piece. */
@@ -34,27 +37,38 @@ export function encodePubacks(ids: readonly number[]): Buffer {
   return bytes;
 }
 
-/** QoS 1 publishes of equal size, one behind the other, ready to be copied and sent once packet ids and stamps are written into them. */
+/** Publishes of equal size, one behind the other, ready to be copied and sent once packet ids and stamps are written into them. */
 export interface PublishBlock {
   readonly bytes: Buffer;
   readonly count: number;
   readonly packetBytes: number;
-  /** Offset of the packet id in each packet. */
-  readonly idAt: number;
+  /** Offset of the packet id in each packet, of QoS 1. */
+  readonly idAt: number | undefined;
   /** Offset of the payload in each packet. */
   readonly payloadAt: number;
 }
 
 /** A block with one packet for each topic. Topics must be equally long, payloads too. `properties` only in version 5. */
-export function publishBlock(topics: readonly string[], payloadOf: (index: number) => string, properties = Buffer.alloc(0)): PublishBlock {
+export function publishBlock(
+  topics: readonly string[],
+  payloadOf: (index: number) => string,
+  { qos, properties = Buffer.alloc(0) }: { readonly qos: 0 | 1; readonly properties?: Buffer },
+): PublishBlock {
+  const id = Buffer.alloc(qos === 0 ? 0 : 2);
   const packets = topics.map((topic, index) =>
-    packet(0x32, Buffer.concat([text(topic), Buffer.from([0, 0]), properties, Buffer.from(payloadOf(index))])),
+    packet(0x30 | (qos << 1), Buffer.concat([text(topic), id, properties, Buffer.from(payloadOf(index))])),
   );
   const packetBytes = packets[0]?.length ?? 0;
   if (packets.some(({ length }) => length !== packetBytes)) throw new Error("the packets of a block differ in size");
   const payloadBytes = Buffer.byteLength(payloadOf(0));
   const payloadAt = packetBytes - payloadBytes;
-  return { bytes: Buffer.concat(packets), count: packets.length, packetBytes, idAt: payloadAt - properties.length - 2, payloadAt };
+  return {
+    bytes: Buffer.concat(packets),
+    count: packets.length,
+    packetBytes,
+    idAt: qos === 0 ? undefined : payloadAt - properties.length - 2,
+    payloadAt,
+  };
 }
 
 /** `first` is the packet's first byte; its variable header starts at `start` of `bytes`, its payload ends at `end`. */

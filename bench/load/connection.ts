@@ -9,13 +9,16 @@ export interface Reader {
   chunkDone(): void;
 }
 
-const READ_BYTES = 65_536;
+/** One buffer for all reads of all connections: allocating one for each costs as much as the rest of the work. */
+const READ_BUFFER = Buffer.allocUnsafe(65_536);
 
 export interface Endpoint {
   readonly port: number;
   readonly clientId: string;
   /** Of MQTT; 3.1.1 by default. */
   readonly version?: 4 | 5;
+  /** Seconds; none by default. */
+  readonly keepAlive?: number;
 }
 
 export class Connection {
@@ -44,9 +47,8 @@ export class Connection {
 
   static async open(to: Endpoint, reader: Reader): Promise<Connection> {
     let receive: ((chunk: Buffer) => void) | undefined;
-    // One buffer for all reads: allocating one for each costs as much as the rest of the work.
     const onread = {
-      buffer: Buffer.allocUnsafe(READ_BYTES),
+      buffer: READ_BUFFER,
       callback: (count: number, bytes: Uint8Array): boolean => {
         receive?.(Buffer.from(bytes.buffer, bytes.byteOffset, count));
         return true;
@@ -60,12 +62,21 @@ export class Connection {
     }
     const connection = new Connection(socket, reader);
     receive = connection.#receive;
-    await connection.#request(encodeConnect(to.clientId, to.version ?? 4), TYPE.CONNACK);
+    await connection.#request(encodeConnect(to.clientId, to.version ?? 4, to.keepAlive), TYPE.CONNACK);
     return connection;
   }
 
-  async subscribe(filter: string): Promise<void> {
-    await this.#request(encodeSubscribe(filter), TYPE.SUBACK);
+  async subscribe(filter: string, qos: 0 | 1): Promise<void> {
+    await this.#request(encodeSubscribe(filter, qos), TYPE.SUBACK);
+  }
+
+  /** Reads nothing any more until `resume`. */
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
   }
 
   write(bytes: Buffer): void {

@@ -1,8 +1,8 @@
 /** The load generator's process: options as JSON in its only argument, reports over IPC, one run, then the end. */
 import { generate } from "./generator.ts";
-import { type LoadReport, loadOptionsSchema } from "./protocol.ts";
+import { loadOptionsSchema } from "./protocol.ts";
 
-const send = (report: LoadReport): void => {
+const send = (report: object): void => {
   process.send?.(report);
 };
 

@@ -3,6 +3,8 @@ import { Connection } from "./connection.ts";
 
 /** Shared by the publishers and the subscriber of one run. */
 export interface Flow {
+  /** Deliveries that a message becomes. */
+  readonly copies: number;
   sent: number;
   received: number;
   stopped: boolean;
@@ -35,6 +37,7 @@ export interface PublisherOptions {
   readonly topics: readonly string[];
   readonly window: number;
   readonly outstanding: number;
+  readonly qos: 0 | 1;
   readonly payloadBytes?: number | undefined;
   /** Each message names a trace. */
   readonly traced?: boolean | undefined;
@@ -42,7 +45,7 @@ export interface PublisherOptions {
   readonly paced: boolean;
 }
 
-/** Sends QoS 1 publishes with many in flight, many packets to a write. */
+/** Sends publishes with many in flight, many packets to a write. */
 export class Publisher {
   readonly #options: PublisherOptions;
   readonly #flow: Flow;
@@ -58,14 +61,13 @@ export class Publisher {
     this.#options = options;
     this.#flow = flow;
     // Topics repeated until a burst seldom meets the end of the block.
-    const { topics, payloadBytes = 0, traced = false } = options;
+    const { topics, payloadBytes = 0, traced = false, qos } = options;
     const most = Math.max(1, Math.floor(BLOCK_BYTES_MAX / Math.max(1, payloadBytes * topics.length)));
     const repeats = Math.min(most, Math.ceil((2 * BURST_MAX) / topics.length));
-    this.#block = publishBlock(
-      Array.from({ length: repeats }, () => topics).flat(),
-      (index) => payloadOf(index % 10_000, payloadBytes),
-      traced ? traceProperties() : undefined,
-    );
+    this.#block = publishBlock(Array.from({ length: repeats }, () => topics).flat(), (index) => payloadOf(index % 10_000, payloadBytes), {
+      qos,
+      ...(traced ? { properties: traceProperties() } : {}),
+    });
   }
 
   get inFlight(): number {
@@ -75,7 +77,8 @@ export class Publisher {
   /** How many messages the bounds allow now. */
   get room(): number {
     const { window, outstanding } = this.#options;
-    return Math.min(window - this.#inFlight, outstanding - (this.#flow.sent - this.#flow.received));
+    const { copies, sent, received } = this.#flow;
+    return Math.min(window - this.#inFlight, Math.ceil((outstanding - (sent * copies - received)) / copies));
   }
 
   async open(): Promise<void> {
@@ -111,11 +114,11 @@ export class Publisher {
     bytes.copy(burst, 0, from, from + burst.length);
     const stamp = this.#options.paced ? String(stampNow()) : undefined;
     for (let at = 0; at < burst.length; at += packetBytes) {
-      burst.writeUInt16BE(this.#takeId(), at + idAt);
+      if (idAt !== undefined) burst.writeUInt16BE(this.#takeId(), at + idAt);
       if (stamp !== undefined) burst.write(stamp, at + payloadAt + STAMP_AT, "latin1");
     }
     this.#nextPacket = (this.#nextPacket + count) % this.#block.count;
-    this.#inFlight += count;
+    if (idAt !== undefined) this.#inFlight += count;
     this.#flow.sent += count;
     return burst;
   }

@@ -8,9 +8,10 @@ export interface SubscriberOptions {
   readonly filter: string;
   /** Whether the stamps of the messages are read. */
   readonly stamped: boolean;
+  readonly qos: 0 | 1;
 }
 
-/** Counts what arrives at QoS 1, acknowledges it in batches and keeps the latencies. */
+/** Counts what arrives, acknowledges it in batches and keeps the latencies. */
 export class Subscriber {
   readonly #options: SubscriberOptions;
   readonly #flow: Flow;
@@ -28,7 +29,7 @@ export class Subscriber {
       if (this.#options.stamped || this.#acks.length >= PIECE_MIN) this.acknowledge();
     };
     this.#connection = await Connection.open(this.#options, { take: this.#arrived, chunkDone });
-    await this.#connection.subscribe(this.#options.filter);
+    await this.#connection.subscribe(this.#options.filter, this.#options.qos);
   }
 
   close(): void {

@@ -28,7 +28,7 @@ export function startScript(children: Children, port: number): Promise<Child<tru
 }
 
 /** A Mosquitto in memory, with its queues opened as wide as the load needs; undefined where none is installed. */
-export async function startMosquitto(children: Children, folder: string): Promise<Broker | undefined> {
+export async function startMosquitto(children: Children, folder: string): Promise<(Broker & { stop(): Promise<void> }) | undefined> {
   const paths = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin"];
   const command = paths.map((path) => join(path, "mosquitto")).find((path) => existsSync(path));
   if (command === undefined) return undefined;
@@ -42,14 +42,14 @@ export async function startMosquitto(children: Children, folder: string): Promis
     "max_queued_messages 0",
   ];
   writeFileSync(config, [`listener ${port} 127.0.0.1`, "log_dest stderr", ...settings, ""].join("\n"), { mode: 0o644 });
-  const { pid, ready } = await children.start({
+  const child = await children.start({
     name: "mosquitto",
     command,
     parameters: ["-c", config],
     readyOn: "stderr",
     ready: (line) => /mosquitto version (\S+) running/.exec(line)?.[1],
   });
-  return { name: `mosquitto ${ready}`, port, pid, label: "mosquitto" };
+  return { name: `mosquitto ${child.ready}`, port, pid: child.pid, label: "mosquitto", stop: () => child.stop() };
 }
 
 async function freePort(): Promise<number> {

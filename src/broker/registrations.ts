@@ -4,10 +4,10 @@ import type { Client } from "aedes";
 interface Registry {
   readonly clients: Readonly<Record<string, Client>>;
   readonly _takingOver: Set<string>;
-  registerClient(client: Client): void;
-  _finishRegisterClient(client: Client): void;
-  unregisterClient(client: Client): void;
-  scheduleSessionExpiry(client: Client): void;
+  readonly registerClient: (client: Client) => void;
+  readonly _finishRegisterClient: (client: Client) => void;
+  readonly unregisterClient: (client: Client) => void;
+  readonly scheduleSessionExpiry: (client: Client) => void;
 }
 
 /**
@@ -17,6 +17,7 @@ interface Registry {
  */
 export function keepRegistrations(engine: object, forget: (client: Client) => void): void {
   const registry = engine as Registry;
+  const { _takingOver: takingOver } = registry;
   const registered = new WeakSet<Client>();
   const { registerClient, _finishRegisterClient: finish, unregisterClient, scheduleSessionExpiry } = registry;
 
@@ -35,7 +36,7 @@ export function keepRegistrations(engine: object, forget: (client: Client) => vo
     // The end of whoever was there may not have come to the list yet, and must not find somebody else.
     const before = registry.clients[client.id];
     if (client.closed) {
-      registry._takingOver.delete(client.id);
+      takingOver.delete(client.id);
       return schedule(client);
     }
     if (before !== undefined) unregister(before);

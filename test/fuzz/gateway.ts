@@ -80,9 +80,7 @@ export class FuzzedGateway implements AsyncDisposable {
   /** Lines of its log that say of an error, or that are none of its log. */
   get complaints(): string[] {
     const lines = (this.#program?.err ?? "").split("\n").filter((line) => line !== "");
-    return lines.filter(
-      (line) => !line.startsWith("{") || Number((JSON.parse(line) as { level?: number }).level ?? LEVEL_ERROR) >= LEVEL_ERROR,
-    );
+    return lines.filter((line) => !line.startsWith("{") || ((JSON.parse(line) as { level?: number }).level ?? LEVEL_ERROR) >= LEVEL_ERROR);
   }
 
   /** Ends it as a supervisor does, and starts it again. Answers with what was wrong. */

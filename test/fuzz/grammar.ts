@@ -100,7 +100,7 @@ function level(dice: Dice): string {
 }
 
 /** A topic to publish to. Some wake a function, some are for a session whose client is away. */
-export function topic(dice: Dice): string {
+function topic(dice: Dice): string {
   const place = dice.weighted({ plain: 5, in: 3, kept: 2, deep: 0.3, system: 0.3, elsewhere: 0.5 });
   if (place === "deep") return [PREFIX, ...Array.from({ length: 500 }, () => dice.pick(["", "a", "b"]))].join("/");
   if (place === "system") return `$SYS/${level(dice)}`;
@@ -124,8 +124,9 @@ function filter(dice: Dice): string {
     case "deep":
       return [PREFIX, ...Array.from({ length: 499 }, () => "+"), "#"].join("/");
     case "system":
-      return dice.pick(["$SYS/#", "$SYS/+/new/clients"]);
+      break;
   }
+  return dice.pick(["$SYS/#", "$SYS/+/new/clients"]);
 }
 
 function nextId(speaker: Speaker): Buffer {

@@ -92,12 +92,12 @@ function begin(start: Plan["start"], speaker: Speaker, how: { isReturning: boole
       return Buffer.from("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     case "garbage":
       return dice.bytes(1 + dice.below(64));
-    case "version 6": {
-      const bytes = encode(connect({ ...speaker, version: 4 }, plan));
-      bytes[bytes.indexOf("MQTT") + 4] = dice.pick([0, 1, 2, 6, 127, 255]);
-      return bytes;
-    }
+    case "version 6":
+      break;
   }
+  const bytes = encode(connect({ ...speaker, version: 4 }, plan));
+  bytes[bytes.indexOf("MQTT") + 4] = dice.pick([0, 1, 2, 6, 127, 255]);
+  return bytes;
 }
 
 function packets(speaker: Speaker, note: (kind: string) => void): Buffer[] {

@@ -22,8 +22,9 @@ it.each([
       client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: DEEPEST, qos: 1 }] });
       await client.next("suback");
       client.send({ cmd: "subscribe", messageId: 2, subscriptions: ["t", filter, "u"].map((topic) => ({ topic, qos })) });
-      if (version === 5) expect(await client.next("disconnect")).toMatchObject({ reasonCode: 0x8f });
       await client.ended();
+      const reasons = client.received.flatMap((packet) => (packet.cmd === "disconnect" ? [packet.reasonCode] : []));
+      expect(reasons).toEqual(version === 5 ? [0x8f] : []);
     }
     await using broker = await startBroker(new TestIntake(), folder.path);
     await using client = await RawClient.connect(broker.address, { id: "c", clean: false, version });
@@ -40,11 +41,11 @@ it("starts with a session that a version before has stored with one", async () =
     client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "t", qos: 1 }] });
     await client.next("suback");
   }
-  const { encode } = createRequire(import.meta.resolve("aedes-persistence-level/asyncPersistence.js"))("msgpack-lite") as {
+  const codec = createRequire(import.meta.resolve("aedes-persistence-level/asyncPersistence.js"))("msgpack-lite") as {
     encode(value: object): Buffer;
   };
   const database = new ClassicLevel<string, Buffer>(folder.join("sessions"), { valueEncoding: "buffer" });
-  await database.put(`subscriptions:c:${DEEP}`, encode({ clientId: "c", topic: DEEP, qos: 0 }));
+  await database.put(`subscriptions:c:${DEEP}`, codec.encode({ clientId: "c", topic: DEEP, qos: 0 }));
   await database.close();
   await using broker = await startBroker(new TestIntake(), folder.path);
   await using client = await RawClient.connect(broker.address, { id: "c", clean: false });
