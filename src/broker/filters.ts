@@ -46,7 +46,7 @@ export function filterOfKey(key: string): string {
   return isSharedKey(key) ? key.slice(key.indexOf("/", SHARE_KEY.length) + 1) : key;
 }
 
-/** Whether a filter or topic has more levels than a topic may have. The engine stores one that comes with others before it refuses it, and cannot read it back. */
+/** Whether a filter or topic has more levels than a topic may have. The engine stores one that comes with others before it refuses it, and cannot read it. */
 export function isTooDeep(key: string): boolean {
   return key.split("/", TOPIC_LEVELS_MAX + 1).length > TOPIC_LEVELS_MAX;
 }
