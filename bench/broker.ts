@@ -16,7 +16,10 @@ import { memoryOf, usageOf } from "./usage.ts";
 /** Deliveries that are due, at most. */
 const OUTSTANDING_MAX = 8_192;
 
-type Pattern = Pick<LoadWish, "publishers" | "subscribers" | "qos" | "rate" | "slowReads"> & { readonly name: string };
+/** Of a message where one subscriber is slow: sockets take megabytes before anybody notices. */
+const SLOW_BYTES = 4_096;
+
+type Pattern = Pick<LoadWish, "publishers" | "subscribers" | "qos" | "rate" | "payloadBytes" | "slowReads"> & { readonly name: string };
 
 const SHAPES = [
   { name: "point to point", publishers: 1, subscribers: 1, rate: 1_000 },
@@ -41,6 +44,7 @@ const PATTERNS: readonly Pattern[] = [
       subscribers: 1,
       qos: 1,
       rate: 5_000,
+      payloadBytes: SLOW_BYTES,
       ...(slowReads === undefined ? {} : { slowReads }),
     };
   }),
