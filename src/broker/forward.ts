@@ -1,4 +1,5 @@
 import type { Client } from "aedes";
+import { Answers } from "./answers.ts";
 import { Backlog } from "./backlog.ts";
 import { asError } from "./copies.ts";
 import type { Emission } from "./emitter.ts";
@@ -50,6 +51,7 @@ interface ForwardingClient extends Client {
 interface Queue {
   readonly isFree: boolean;
   knows(id: number): boolean;
+  isOut(id: number): boolean;
   offer(packet: Forwarded): void;
   sendKept(packet: Forwarded, done: Done): void;
 }
@@ -118,6 +120,7 @@ export class Forwarder {
   /** Of those, messages of QoS 1 that another member of a group may get instead. */
   readonly #shared = new Map<number, SharedPacket>();
   readonly aliases = new TopicAliases();
+  readonly answers = new Answers();
   readonly #patience = new Patience(() => this.#shed());
   /** Runs while it has as many as it may. */
   #silence: NodeJS.Timeout | undefined;
@@ -255,6 +258,11 @@ export class Forwarder {
     return this.#sent.has(id) || this.#queue?.knows(id) === true;
   }
 
+  /** The same, on this connection. */
+  isOut(id: number): boolean {
+    return this.#sent.has(id) || this.#queue?.isOut(id) === true;
+  }
+
   #wait(): void {
     this.#isExpecting = true;
     this.#isWaiting = true;
@@ -295,6 +303,7 @@ export class Forwarder {
   /** Writes a PUBLISH, with an alias for its topic if the client has allowed one. @throws when it cannot be encoded */
   send(packet: Publish): void {
     const { conn, maximumPacketSize } = this.#client;
+    this.answers.sent(Number(packet.messageId), packet.qos);
     if (!this.aliases.areAllowed) return this.#encode(packet, packet.topic, 0);
     const mayGrow = (): boolean => maximumPacketSize === undefined || sizeOf(packet, 5) + ALIAS_BYTES <= maximumPacketSize;
     const { topic, alias } = this.aliases.of(packet.topic, mayGrow);

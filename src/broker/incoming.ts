@@ -51,6 +51,9 @@ const RETURN_CODES = new Map<number, number>([
 /** What a client may send at any time and what never has to wait for a message: its answers, and the question whether anybody is there. */
 const ANSWERS = new Set(["puback", "pubrec", "pubcomp", "pingreq"]);
 
+/** What it answers to messages. */
+const ACKNOWLEDGEMENTS = new Set(["puback", "pubrec", "pubcomp"]);
+
 /**
  * Hands what a client sends to the protocol engine, message by message as long as no more than `messagesMax` of QoS 1 and 2 are under way; what
  * comes on top waits, at most a chunk of the socket, and nothing more is read until one of them is done. The engine reads on with every chunk
@@ -129,6 +132,8 @@ class Incoming {
   }
 
   #take(packet: Packet): void {
+    if (ACKNOWLEDGEMENTS.has(packet.cmd) && this.#isWrong(packet))
+      return this.#refuse(protocolError("the answer is not one to the QoS of its message"));
     // A message that the client refuses is done with [MQTT-4.3.3-4]; the engine says so only of sessions that are stored.
     if (packet.cmd === "pubrec" && (packet.reasonCode ?? 0) >= 0x80) forwarderOf(this.#client)?.acknowledged(packet.messageId ?? 0);
     else if (packet.cmd === "pubrec" && this.#answerUnknown(packet)) return;
@@ -138,6 +143,15 @@ class Incoming {
     const passes = !waits || (this.#client.connackSent && ANSWERS.has(packet.cmd));
     if (passes) this.#pass(packet);
     else this.#hold(packet);
+  }
+
+  #isWrong({ cmd, messageId = 0, reasonCode = 0 }: Packet): boolean {
+    const forwarder = this.#client.connackSent ? forwarderOf(this.#client) : undefined;
+    if (forwarder === undefined) return false;
+    if (forwarder.answers.isWrong(cmd, messageId, forwarder.isOut(messageId))) return true;
+    if (cmd === "pubrec" && reasonCode < 0x80 && forwarder.knows(messageId)) forwarder.answers.released(messageId);
+    else if (cmd !== "puback") forwarder.answers.done(messageId);
+    return false;
   }
 
   /** A PUBREC for what the client was not sent, or has acknowledged, is answered with that (MQTT 5, 3.6.2.1); before version 5 there is no way to. */

@@ -165,6 +165,12 @@ export class SessionQueue {
     return this.#ids.has(id);
   }
 
+  /** The same, on this connection. */
+  isOut(id: number): boolean {
+    const number = this.#ids.get(id);
+    return number !== undefined && this.#sent.has(number);
+  }
+
   get #mayHold(): boolean {
     return this.#isReading && this.#held.length < HELD_MAX;
   }
@@ -251,6 +257,7 @@ export class SessionQueue {
       if (known === undefined) return this.#shelf.forget(number, undefined);
       this.#ids.set(known, number);
       this.#sent.add(number);
+      forwarderOf(this.#client)?.answers.released(known);
       this.#write({ cmd: "pubrel", messageId: known, reasonCode: 0 });
       return;
     }

@@ -7,7 +7,7 @@ export interface OtherClient {
 }
 
 /** Set by checks that install the clients: there one that is missing is a failure. */
-const areRequired = process.env["MILLRACE_TEST_CLIENTS"] === "required";
+const areRequired = process.env["OTHER_CLIENTS"] === "required";
 
 export const MOSQUITTO: OtherClient = {
   debianPackage: "mosquitto-clients",

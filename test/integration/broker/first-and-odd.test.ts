@@ -59,6 +59,53 @@ describe.each([4, 5] as const)("what a client of version %i sends in one go", (v
   });
 });
 
+const MISPLACED: readonly (readonly [string, 1 | 2, readonly ("puback" | "pubrec" | "pubcomp")[]])[] = [
+  ["QoS 1 with PUBREC", 1, ["pubrec"]],
+  ["QoS 1 with PUBCOMP", 1, ["pubcomp"]],
+  ["QoS 2 with PUBACK", 2, ["puback"]],
+  ["QoS 2 with PUBCOMP at once", 2, ["pubcomp"]],
+  ["QoS 2 with PUBACK in the end", 2, ["pubrec", "puback"]],
+];
+
+describe("a client that answers a message of", () => {
+  it.each(MISPLACED)("%s is told so in version 5", async (_, qos, answers) => {
+    await using client = await subscribed(5, qos);
+    for (const cmd of answers) client.send({ cmd, messageId: 1, reasonCode: 0 });
+    expect(await client.next("disconnect")).toMatchObject({ reasonCode: 0x82 });
+    await client.ended();
+  });
+
+  it.each(MISPLACED)("%s is closed in version 3.1.1", async (_, qos, answers) => {
+    await using client = await subscribed(4, qos);
+    for (const cmd of answers) client.send({ cmd, messageId: 1 });
+    await client.ended();
+    expect(client.closed).toBe(true);
+  });
+});
+
+it.each([4, 5] as const)("a client of version %i may repeat its PUBREC, and answer what it does not know", async (version) => {
+  await using client = await subscribed(version, 2);
+  for (let round = 0; round < 2; round++) {
+    client.send({ cmd: "pubrec", messageId: 1, reasonCode: 0 });
+    await client.next("pubrel");
+  }
+  for (const messageId of [1, 1, 77]) client.send({ cmd: "pubcomp", messageId, reasonCode: 0 });
+  client.send({ cmd: "puback", messageId: 78, reasonCode: 0 });
+  client.send({ cmd: "pingreq" });
+  await client.next("pingresp");
+  expect(client.closed).toBe(false);
+});
+
+/** It was sent a message with packet id 1. */
+async function subscribed(version: 4 | 5, qos: 1 | 2): Promise<RawClient> {
+  const client = await RawClient.connect(site.broker.address, { id: "c", version, clean: false });
+  client.send({ cmd: "subscribe", messageId: 1, subscriptions: [{ topic: "first/#", qos }] });
+  await client.next("suback");
+  client.publish("first/d", "x", { qos, messageId: 40 });
+  expect(await client.next("publish")).toMatchObject({ qos, messageId: 1 });
+  return client;
+}
+
 describe("a client that accepts only small packets", () => {
   it("is closed without a CONNACK that is too large for it", async () => {
     const socket = await open();
