@@ -1,4 +1,7 @@
+import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { silentLogger } from "../src/core/log.ts";
 import { encodeMessage } from "../src/core/message.ts";
 import { parseTopicFilter } from "../src/core/topic.ts";
@@ -52,8 +55,16 @@ interface Start {
 export const coldstart: Benchmark = async (options, children, folder) => {
   const cases = CASES.filter(({ name }) => name.includes(options.only));
   const alone = cases.length === 0 ? [] : await inHost(cases);
-  return "whole way".includes(options.only) ? [...alone, ...(await wholeWay(children, folder))] : alone;
+  const whole = "whole way".includes(options.only) ? await wholeWay(children, folder) : [];
+  return [...alone, ...whole, row("this machine: an isolate with a context and nothing in it, p50", await bareMs(), "ms")];
 };
+
+/** What no engine can go below, without which figures of two machines cannot be compared. */
+async function bareMs(): Promise<number> {
+  const program = fileURLToPath(new URL("subjects/bare-isolate.ts", import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, ["--no-node-snapshot", program]);
+  return Number(stdout);
+}
 
 async function inHost(cases: readonly Case[]): Promise<Row[]> {
   const hosts = new HostPool({ shared: 1, spare: false }, silentLogger);
