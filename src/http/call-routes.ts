@@ -12,6 +12,7 @@ const STATUS: Readonly<Record<string, ContentfulStatusCode>> = {
   CALL_DUPLICATE: 409,
   LIMIT_WALL: 504,
   LIMIT_CPU: 504,
+  HOST_STARVED: 503,
 };
 /** They speak for a person, and a message stays on disk. */
 const SECRET_HEADERS = new Set(["authorization", "proxy-authorization", "cookie"]);

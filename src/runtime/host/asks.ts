@@ -41,9 +41,10 @@ export class Asks {
 
   /** The same for a question about state; `keys` should be the JSON of a list of texts, and is looked at before anybody reads it as JSON. */
   state(keys: string): boolean {
+    if (!this.take(keys.length)) return false;
     this.#keysLeft -= keysIn(keys);
-    if (this.#keysLeft < 0) this.#left = -1;
-    return this.take(keys.length);
+    if (this.#keysLeft < 0 || hasControls(keys) || !areEscapesRight(keys)) this.#left = -1;
+    return !this.areTooMany;
   }
 
   woken(): void {
@@ -74,6 +75,25 @@ export class Asks {
     this.#charsLeft += chars;
     return !this.#off.delete(request);
   }
+}
+
+/** Of a character in hexadecimal; a key has no NUL in it. */
+const CODE = /^(?!0000)[\da-f]{4}$/i;
+
+/** Characters that JSON has only behind a backslash (RFC 8259, 7). */
+function hasControls(json: string): boolean {
+  for (let at = 0; at < json.length; at++) if (json.charCodeAt(at) < 0x20) return true;
+  return false;
+}
+
+/** Whether the gateway can read what stands behind each backslash (RFC 8259, 7). */
+function areEscapesRight(json: string): boolean {
+  for (let at = json.indexOf("\\"); at !== -1; at = json.indexOf("\\", at)) {
+    const isCode = json[at + 1] === "u";
+    if (isCode ? !CODE.test(json.slice(at + 2, at + 6)) : !'"\\/bfnrt'.includes(json[at + 1] ?? " ")) return false;
+    at += isCode ? 6 : 2;
+  }
+  return true;
 }
 
 /** How many texts the JSON of a list has, if it is laid out as `JSON.stringify` does it; otherwise more than anybody may ask for. */

@@ -6,6 +6,7 @@ const keys = (count: number): string => JSON.stringify(Array.from({ length: coun
 it.each([
   ["one key", ["a"]],
   ["keys with quotes and slashes", ['"', "\\", '\\"', '","', "]", "[", "\u0001", "é"]],
+  ["a key that only looks like NUL", ["\\u0000", "\\\\u0000"]],
   ["an empty key, which stands for what is shared", ["a", ""]],
 ])("lets a question about state through: %s", (_what, list) => {
   expect(new Asks().state(JSON.stringify(list))).toBe(true);
@@ -20,6 +21,10 @@ it.each([
   ["a list with something else", '["a",1]'],
   ["something behind it", '["a"] '],
   ["nothing", ""],
+  ["a key with NUL", '["a\\u0000b"]'],
+  ["a code that is none", '["a\\u00g0"]'],
+  ["an escape that is none", '["\\x41"]'],
+  ["a line end in a text", '["a\nb"]'],
 ])("refuses what is no question about state: %s", (_what, text) => {
   const asks = new Asks();
   expect(asks.state(text)).toBe(false);
