@@ -148,7 +148,7 @@ class Incoming {
   #isWrong({ cmd, messageId = 0, reasonCode = 0 }: Packet): boolean {
     const forwarder = this.#client.connackSent ? forwarderOf(this.#client) : undefined;
     if (forwarder === undefined) return false;
-    if (forwarder.answers.isWrong(cmd, messageId, forwarder.isOut(messageId))) return true;
+    if (forwarder.answers.isWrong(cmd, messageId, cmd !== "puback" && forwarder.isOut(messageId))) return true;
     if (cmd === "pubrec" && reasonCode < 0x80 && forwarder.knows(messageId)) forwarder.answers.released(messageId);
     else if (cmd !== "puback") forwarder.answers.done(messageId);
     return false;
