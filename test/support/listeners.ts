@@ -2,11 +2,13 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { IClientOptions } from "mqtt";
+import type { Access } from "../../src/broker/access/access.ts";
 import type { BrokerOptions } from "../../src/broker/broker-options.ts";
 import type { Broker } from "../../src/broker/broker.ts";
 import { listenerRules } from "../../src/broker/listeners/rules.ts";
 import { loadConfig } from "../../src/core/config.ts";
 import { GATEWAY_TABLE } from "../../src/core/gateway-config.ts";
+import { accessOf } from "./access.ts";
 import { connectClient, startBroker, TestIntake } from "./broker.ts";
 import { type Pair, TestCa } from "./certificates.ts";
 
@@ -17,6 +19,7 @@ export class ListenerSite implements AsyncDisposable {
   readonly ca = new TestCa(join(this.folder, "ca"));
   readonly server = this.ca.issue("localhost", "DNS:localhost,IP:127.0.0.1,IP:::1");
   readonly #brokers: Broker[] = [];
+  readonly #accesses: Access[] = [];
 
   /** A broker with listeners as a configuration file has them; `more` is for what tests need. */
   async start(listeners: Readonly<Record<string, object>>, more: Partial<BrokerOptions> = {}): Promise<Broker> {
@@ -27,6 +30,13 @@ export class ListenerSite implements AsyncDisposable {
     const broker = await startBroker(this.intake, folder, { listeners: rules, ...more });
     this.#brokers.push(broker);
     return broker;
+  }
+
+  /** Who may come in by the files in this folder; closed with the site, when nobody writes to the audit log any more. */
+  access(settings = ""): Access {
+    const access = accessOf(this.folder, { settings });
+    this.#accesses.push(access);
+    return access;
   }
 
   /** What TLS listeners of this site have in common. */
@@ -46,6 +56,7 @@ export class ListenerSite implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const broker of this.#brokers) await broker.close();
+    for (const access of this.#accesses) await access[Symbol.asyncDispose]();
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

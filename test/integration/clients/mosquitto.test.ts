@@ -1,9 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Access } from "../../../src/broker/access/access.ts";
 import type { Broker } from "../../../src/broker/broker.ts";
-import { accessOf, setUser } from "../../support/access.ts";
+import { setUser } from "../../support/access.ts";
 import { connectClient } from "../../support/broker.ts";
 import type { Pair } from "../../support/certificates.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -23,7 +22,6 @@ rules:
 
 describe.skipIf(isMissing(MOSQUITTO))("the clients of Mosquitto", () => {
   let site: ListenerSite;
-  let access: Access;
   let broker: Broker;
   let press: Pair;
 
@@ -32,19 +30,17 @@ describe.skipIf(isMissing(MOSQUITTO))("the clients of Mosquitto", () => {
     press = site.ca.issue("press");
     await setUser(site.folder, "oven", "a good password");
     await writeFile(join(site.folder, "access.yaml"), RULES, { mode: 0o600 });
-    access = accessOf(site.folder);
     const listeners = {
       tls: { type: "tls", ...site.tls },
       mutual: { type: "tls", ...site.tls, client_certificates: "required", client_ca: site.ca.certificate },
       local: { type: "unix", socket: site.socket },
       known: { type: "tcp", port: 0, anonymous: "none" },
     };
-    broker = await site.start(listeners, { access });
+    broker = await site.start(listeners, { access: site.access() });
   });
 
   afterAll(async () => {
     await site[Symbol.asyncDispose]();
-    await access[Symbol.asyncDispose]();
   });
 
   /** Arguments that lead to a listener. */

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Access } from "../../../src/broker/access/access.ts";
 import type { Broker } from "../../../src/broker/broker.ts";
-import { accessOf, setUser } from "../../support/access.ts";
+import { setUser } from "../../support/access.ts";
 import type { Pair } from "../../support/certificates.ts";
 import { eventually } from "../../support/eventually.ts";
 import { addressOf, ListenerSite, statsOf } from "../../support/listeners.ts";
@@ -18,7 +17,6 @@ function delayed(id: string, WillDelayInterval: number): PahoOptions {
 
 describe.skipIf(isMissing(PAHO))("Paho for Python", () => {
   let site: ListenerSite;
-  let access: Access;
   let broker: Broker;
   let press: Pair;
 
@@ -26,7 +24,6 @@ describe.skipIf(isMissing(PAHO))("Paho for Python", () => {
     site = new ListenerSite();
     press = site.ca.issue("press");
     await setUser(site.folder, SAID.user, SAID.password);
-    access = accessOf(site.folder);
     const web = { path: "/mqtt", port: 0 };
     const mutual = { ...site.tls, client_certificates: "required", client_ca: site.ca.certificate };
     const listeners = {
@@ -37,12 +34,11 @@ describe.skipIf(isMissing(PAHO))("Paho for Python", () => {
       wssmutual: { type: "wss", ...mutual, ...web },
       known: { type: "ws", ...web, anonymous: "none" },
     };
-    broker = await site.start(listeners, { access });
+    broker = await site.start(listeners, { access: site.access() });
   });
 
   afterAll(async () => {
     await site[Symbol.asyncDispose]();
-    await access[Symbol.asyncDispose]();
   });
 
   async function connected(options: PahoOptions, name = "default"): Promise<Paho> {

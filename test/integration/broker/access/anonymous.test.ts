@@ -2,8 +2,6 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { connectAsync, type MqttClient } from "mqtt";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Access } from "../../../../src/broker/access/access.ts";
-import { accessOf } from "../../../support/access.ts";
 import { addressOf, ListenerSite } from "../../../support/listeners.ts";
 import { proxyHeader, proxyTo } from "../../../support/proxy.ts";
 
@@ -11,7 +9,6 @@ const FAR = proxyHeader(0x21, 0x11, [203, 0, 113, 9, 127, 0, 0, 1, 0x30, 0x39, 0
 const RULES = "rules: [{allow: {publish: in/allowed}}]";
 
 let site: ListenerSite;
-let access: Access;
 
 beforeEach(() => {
   site = new ListenerSite();
@@ -19,7 +16,6 @@ beforeEach(() => {
 
 afterEach(async () => {
   await site[Symbol.asyncDispose]();
-  await access[Symbol.asyncDispose]();
 });
 
 type Place = "loopback" | "socket" | "far";
@@ -31,7 +27,7 @@ async function outcome(anonymous: string, place: Place): Promise<string> {
     far: { type: "tcp", port: 0, anonymous, proxies: ["127.0.0.1"] },
     socket: { type: "unix", socket: site.socket, anonymous },
   };
-  const broker = await site.start({ [place]: entries[place] }, { access });
+  const broker = await site.start({ [place]: entries[place] }, { access: site.access() });
   const address = addressOf(broker, place);
   if (place !== "far") return tried(address);
   const proxy = await proxyTo({ host: "127.0.0.1", port: Number(new URL(address).port) }, FAR);
@@ -70,13 +66,10 @@ describe("a client that does not say who it is", () => {
     ["none", "socket", "refused", "refused"],
     ["none", "far", "refused", "refused"],
   ] as const)("with anonymous: %s, from %s: %s without an access file, %s with one", async (anonymous, place, without, withFile) => {
-    access = accessOf(site.folder);
     expect(await outcome(anonymous, place)).toBe(without);
     await site[Symbol.asyncDispose]();
-    await access[Symbol.asyncDispose]();
     site = new ListenerSite();
     await writeFile(join(site.folder, "access.yaml"), RULES, { mode: 0o600 });
-    access = accessOf(site.folder);
     expect(await outcome(anonymous, place)).toBe(withFile);
   });
 });

@@ -1,9 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { Access } from "../../../../src/broker/access/access.ts";
 import { updateUsers } from "../../../../src/broker/access/users-file.ts";
-import { accessOf } from "../../../support/access.ts";
 import { connectClient } from "../../../support/broker.ts";
 import { addressOf, ListenerSite } from "../../../support/listeners.ts";
 
@@ -14,7 +12,6 @@ rules:
 `;
 
 let site: ListenerSite;
-let access: Access;
 
 beforeEach(async () => {
   site = new ListenerSite();
@@ -26,7 +23,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await site[Symbol.asyncDispose]();
-  await access[Symbol.asyncDispose]();
 });
 
 it.each([
@@ -39,7 +35,7 @@ it.each([
     "urn:press:7",
   ],
 ])("a client with a certificate publishes by the rules for %s, over TLS and WebSocket", async (_what, identity, names, user) => {
-  access = accessOf(site.folder, { settings: `mqtt.certificate_identity: ${identity}` });
+  const access = site.access(`mqtt.certificate_identity: ${identity}`);
   const entry = { ...site.tls, client_certificates: "required", client_ca: site.ca.certificate };
   const broker = await site.start({ tls: { type: "tls", ...entry }, wss: { type: "wss", path: "/mqtt", ...entry } }, { access });
   const own = site.ca.issue("press-7", names);

@@ -10,7 +10,6 @@ import { Listener } from "../../../../src/broker/listeners/listener.ts";
 import { listenerRules } from "../../../../src/broker/listeners/rules.ts";
 import { loadConfig } from "../../../../src/core/config.ts";
 import { GATEWAY_TABLE } from "../../../../src/core/gateway-config.ts";
-import { accessOf } from "../../../support/access.ts";
 import { connectClient } from "../../../support/broker.ts";
 import { eventually } from "../../../support/eventually.ts";
 import { addressOf, ListenerSite } from "../../../support/listeners.ts";
@@ -114,7 +113,6 @@ describe("a PROXY header", () => {
 
   it("may come before MQTT, TLS and WebSocket, in one piece with them", async () => {
     await writeFile(join(site.folder, "access.yaml"), "rules: [{who: {address: 203.0.113.9}, allow: {publish: in/#}}]", { mode: 0o600 });
-    await using access = accessOf(site.folder);
     const common = { proxies: ["any"], anonymous: "all" };
     const listed = {
       tcp: { type: "tcp", port: 0, ...common },
@@ -122,7 +120,7 @@ describe("a PROXY header", () => {
       tls: { type: "tls", ...site.tls, ...common },
       wss: { type: "wss", path: "/mqtt", ...site.tls, ...common },
     };
-    const broker = await site.start(listed, { access });
+    const broker = await site.start(listed, { access: site.access() });
     const schemes = { tcp: "mqtt", ws: "ws", tls: "mqtts", wss: "wss" };
     for (const [name, scheme] of Object.entries(schemes)) {
       const target = Number(/:(\d+)(?:\/|$)/.exec(addressOf(broker, name))?.[1]);
