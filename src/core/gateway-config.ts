@@ -102,8 +102,8 @@ export const GATEWAY_TABLE = {
   },
   "runtime.host_memory_max": {
     type: "size",
-    default: Math.min(1024 ** 3, Math.max(256 * 1024 ** 2, Math.floor(totalmem() / 2 / 1024 ** 2) * 1024 ** 2)),
-    defaultText: "half of the machine's memory, at least 256MB, at most 1GB",
+    default: hostMemoryMax(totalmem()),
+    defaultText: "half of the machine's memory, at least 256MB, at most 1GB or, where that is more, an eighth of it",
     min: 128 * 1024 ** 2,
     max: 1024 ** 4,
     description: "Memory that a host process may take with all that is in it; above it is killed and replaced.",
@@ -325,4 +325,10 @@ function linkProblem(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   const good = url !== undefined && ["mqtt:", "mqtts:"].includes(url.protocol) && url.hostname !== "";
   return good ? undefined : `"${text}" is not an address such as mqtt://control.example.com:8884`;
+}
+
+/** Bytes for one host of a machine with so many: hosts are several, and functions that work all at once take 5 to 7 MB each (docs/guide/sizing.md). */
+function hostMemoryMax(machine: number): number {
+  const most = Math.max(1024 ** 3, machine / 8);
+  return Math.floor(Math.min(most, Math.max(256 * 1024 ** 2, machine / 2)) / 1024 ** 2) * 1024 ** 2;
 }
