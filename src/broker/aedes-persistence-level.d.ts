@@ -16,6 +16,7 @@ declare module "aedes-persistence-level/asyncPersistence.js" {
     destroy(): Promise<void>;
     addSubscriptions(client: Client, subscriptions: readonly object[]): Promise<void>;
     removeSubscriptions(client: Client, topics: readonly string[]): Promise<void>;
+    subscriptionsByClient(client: { readonly id: string }): Promise<readonly object[]>;
     cleanSubscriptions(client: Client): Promise<void>;
     subscriptionsByTopic(topic: string): Promise<object[]>;
     createRetainedStreamCombi(patterns: readonly string[]): Readable;

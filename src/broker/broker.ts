@@ -222,7 +222,8 @@ export class Broker implements AsyncDisposable {
       arrivalOf: ({ conn }) => this.#arrivals.get(conn),
       ownerOf: (client) => this.#ends.ownerOf(client),
       begin: (client) => this.#open.begin(client),
-      forget: (client, filter) => this.#store.removeSubscriptions(client, [filter]),
+      grant: (subscription) => this.#store.grant(subscription),
+      forget: (client, filter) => this.#store.refuse(client, filter),
     });
     aedes.authorizePublish = (client, packet, callback) =>
       client === null ? callback(new Error("nobody has sent it")) : this.#take(client, packet, { intake, options, callback });

@@ -67,6 +67,8 @@ export class SessionStore extends StoredSessions {
   readonly #shelves: ShelfParts;
   readonly #queues: SessionQueues;
   readonly #incoming: IncomingIds;
+  /** Subscriptions that their clients may have and that are not stored yet. */
+  readonly #granted = new WeakSet();
   #generation = 0;
   #broken = false;
 
@@ -252,17 +254,32 @@ export class SessionStore extends StoredSessions {
     if (!client.closed) await this.clear(client.id);
   }
 
-  /** Acknowledged when it is as safe as a message: what is published from then on is the session's. */
+  /** The client may have this subscription, so that it may be stored. */
+  grant(subscription: object): void {
+    this.#granted.add(subscription);
+  }
+
+  /**
+   * Acknowledged when it is as safe as a message: what is published from then on is the session's. With each filter of a SUBSCRIBE that is granted the
+   * engine gives all of them again, also those that are refused or have not been looked at. Only what was granted is stored, and once.
+   */
   override async addSubscriptions(client: Client, subscriptions: readonly { readonly topic: string }[]): Promise<void> {
     this.#forget();
-    // Of each SUBSCRIBE the engine gives all filters, also those that were refused.
-    const may = (topic: string): boolean => topic !== "__proto__" && admittedOf(client)?.permit.maySubscribe(topic) !== false;
-    const allowed = subscriptions.filter(({ topic }) => may(topic));
-    await super.addSubscriptions(client, allowed);
+    const granted = subscriptions.filter((subscription) => this.#granted.delete(subscription));
+    await super.addSubscriptions(client, granted);
     this.#sync.written();
     await this.secure();
     // The engine has not subscribed yet, so that nobody has looked at these when the rules changed.
-    if (!allowed.every(({ topic }) => may(topic))) throw new Error("the access rules have changed meanwhile");
+    const permit = admittedOf(client)?.permit;
+    const lost = granted.flatMap(({ topic }) => (permit?.maySubscribe(topic) === false ? [topic] : []));
+    if (lost.length === 0) return;
+    await this.removeSubscriptions(client, lost);
+    throw new Error("the access rules have changed meanwhile");
+  }
+
+  /** The client may not have this subscription, though it may have had it before. */
+  async refuse(client: Client, topic: string): Promise<void> {
+    if (await this.isStored(client.id, topic)) await this.removeSubscriptions(client, [topic]);
   }
 
   override async removeSubscriptions(client: Client, topics: readonly string[]): Promise<void> {

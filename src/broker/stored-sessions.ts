@@ -115,14 +115,30 @@ export class StoredSessions extends AsyncLevelPersistence {
     return this.#index.match(topic);
   }
 
-  override async addSubscriptions(client: Client, subscriptions: readonly object[]): Promise<void> {
-    for (const subscription of subscriptions) this.#index.set(storedSubscription.parse({ ...subscription, clientId: client.id }));
-    await super.addSubscriptions(client, subscriptions);
+  /** In the order of the calls, also with `removeSubscriptions`: of the same filter the last one counts. */
+  override async addSubscriptions({ id }: Client, subscriptions: readonly object[]): Promise<void> {
+    const writes = subscriptions.map((subscription): SessionWrite => {
+      const stored = storedSubscription.parse({ ...subscription, clientId: id });
+      this.#index.set(stored);
+      return { type: "put", key: subscriptionKey(id, stored.topic), value: codec.encode({ ...subscription, clientId: id }) };
+    });
+    if (writes.length > 0) await this.writes.writeAll(writes);
   }
 
-  override async removeSubscriptions(client: Client, topics: readonly string[]): Promise<void> {
-    for (const topic of topics) this.#index.delete(client.id, topic);
-    await super.removeSubscriptions(client, topics);
+  override async removeSubscriptions({ id }: Client, topics: readonly string[]): Promise<void> {
+    for (const topic of topics) this.#index.delete(id, topic);
+    if (topics.length > 0) await this.writes.writeAll(topics.map((topic) => ({ type: "del", key: subscriptionKey(id, topic) })));
+  }
+
+  /** Whether the client's session has a subscription with this filter. */
+  async isStored(id: string, topic: string): Promise<boolean> {
+    await this.writes.flushed();
+    return (await this.#database.get(subscriptionKey(id, topic))) !== undefined;
+  }
+
+  override async subscriptionsByClient(client: { readonly id: string }): Promise<readonly object[]> {
+    await this.writes.flushed();
+    return super.subscriptionsByClient(client);
   }
 
   /** The writes that put a copy into the queue of each session, once however many of its subscriptions match. */
@@ -193,7 +209,8 @@ export class StoredSessions extends AsyncLevelPersistence {
   }
 
   async endSubscriptions(id: string): Promise<void> {
-    const keys = { gte: `subscriptions:${encodeURIComponent(id)}:`, lt: `subscriptions:${encodeURIComponent(id)};` };
+    await this.writes.flushed();
+    const keys = { gte: subscriptionKey(id, ""), lt: `subscriptions:${encodeURIComponent(id)};` };
     for await (const bytes of this.#database.values(keys)) {
       const { topic } = storedSubscription.parse(codec.decode(bytes));
       await this.removeSubscriptions({ id } as Client, [topic]);
@@ -213,6 +230,10 @@ export class StoredSessions extends AsyncLevelPersistence {
     const own = patterns.filter((pattern) => !isSharedKey(pattern));
     return own.length === 0 ? Readable.from([]) : Readable.from(current(super.createRetainedStreamCombi(own)));
   }
+function subscriptionKey(id: string, topic: string): string {
+  return `subscriptions:${encodeURIComponent(id)}:${topic}`;
+}
+
 }
 
 function endKey(id: string): string {

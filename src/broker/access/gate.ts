@@ -10,6 +10,8 @@ interface Parts {
   readonly ownerOf: (client: string) => string | undefined;
   /** Resolves when a client that may come in can have its session. */
   readonly begin: (client: Client) => Promise<void>;
+  /** The subscription may be stored. */
+  readonly grant: (subscription: object) => void;
   /** Takes a filter out of what is stored of a client's session. */
   readonly forget: (client: Client, filter: string) => Promise<void>;
 }
@@ -18,7 +20,7 @@ interface Parts {
 const NOWHERE: Arrival = { listener: "unknown", anonymous: false, address: "unknown", isLocal: false };
 
 /** Puts the hooks of the protocol engine in place that ask who comes in, and who may subscribe. */
-export function guardGate(aedes: Aedes, { access, arrivalOf, ownerOf, begin, forget }: Parts): void {
+export function guardGate(aedes: Aedes, { access, arrivalOf, ownerOf, begin, grant, forget }: Parts): void {
   aedes.authenticate = (client, user, password, callback) => {
     const arrival = arrivalOf(client) ?? NOWHERE;
     const admit = async (): Promise<void> => {
@@ -36,7 +38,10 @@ export function guardGate(aedes: Aedes, { access, arrivalOf, ownerOf, begin, for
   };
   aedes.authorizeSubscribe = (client, sub, callback) => {
     // A stored session with this filter could not be given back: the engine collects the filters of a session in an object by name.
-    if (sub.topic !== "__proto__" && access.maySubscribe(client, sub.topic)) return callback(null, sub);
+    if (sub.topic !== "__proto__" && access.maySubscribe(client, sub.topic)) {
+      grant(sub);
+      return callback(null, sub);
+    }
     if (client.clean) return callback(null, null);
     // It may be one that the session was allowed before.
     forget(client, sub.topic).then(() => callback(null, null), callback);
