@@ -32,7 +32,7 @@ export class TestCa {
   readonly certificate: string;
   readonly crl: string;
 
-  constructor(folder: string) {
+  constructor(folder: string, commonName = "Test CA") {
     mkdirSync(folder, { recursive: true });
     this.#folder = folder;
     this.certificate = join(folder, "ca.crt");
@@ -44,7 +44,7 @@ export class TestCa {
       ["crlnumber", "1000\n"],
     ] as const)
       writeFileSync(join(folder, name), text);
-    this.#openssl("req", "-x509", ...newKey("ca"), "-out", "ca.crt", "-days", "30", "-subj", "/CN=Test CA");
+    this.#openssl("req", "-x509", ...newKey("ca"), "-out", "ca.crt", "-days", "30", "-subj", `/CN=${commonName}`);
     this.list();
   }
 

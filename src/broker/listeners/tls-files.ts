@@ -6,6 +6,10 @@ import type { TlsRules } from "./rules.ts";
 
 const FILE_BYTES_MAX = 4 * 1024 ** 2;
 
+/** Labels of PEM, as OpenSSL knows them. */
+const CERTIFICATE = "(?:X509 |TRUSTED )?CERTIFICATE";
+const LIST = "X509 CRL";
+
 /** What the files of a listener say. */
 export interface TlsMaterial {
   /** For `setSecureContext`. */
@@ -28,7 +32,10 @@ export function digestOf(texts: Texts): string {
   return createHash("sha256").update(JSON.stringify(texts)).digest("base64");
 }
 
-/** @throws MillraceError CERTIFICATE_INVALID naming the file */
+/**
+ * Everything has to be whole: of a file that is half written OpenSSL would take what comes before the damage, and leave out a CA or a revocation list.
+ * @throws MillraceError CERTIFICATE_INVALID naming the file
+ */
 export function materialOf(rules: TlsRules, texts: Texts): TlsMaterial {
   const { files, minVersion } = rules;
   const certificate = certificateOf(texts.certificate, files.certificate);
@@ -41,7 +48,7 @@ export function materialOf(rules: TlsRules, texts: Texts): TlsMaterial {
     minVersion,
     ...(texts.clientCa === undefined ? {} : { ca: texts.clientCa }),
     // Node reads one list of each text.
-    ...(texts.clientCrl === undefined ? {} : { crl: listsOf(texts.clientCrl, files.clientCrl ?? "") }),
+    ...(texts.clientCrl === undefined ? {} : { crl: [...listsOf(texts.clientCrl, files.clientCrl ?? "")] }),
   };
   try {
     createSecureContext(options);
@@ -61,12 +68,19 @@ async function readText(path: string): Promise<string> {
   throw invalid(`${path} is larger than ${FILE_BYTES_MAX} bytes`);
 }
 
+/** The first one, which is that of the listener; those behind it are looked at too. */
 function certificateOf(text: string, path: string): X509Certificate {
-  try {
-    return new X509Certificate(text);
-  } catch {
-    throw invalid(`${path} is no certificate in PEM`);
-  }
+  const blocks = blocksOf(text, CERTIFICATE);
+  if (blocks === undefined) throw invalid(`${path} has a certificate in it that is damaged`);
+  const [first] = blocks.map((block) => {
+    try {
+      return new X509Certificate(block);
+    } catch {
+      throw invalid(`${path} has a certificate in it that is damaged`);
+    }
+  });
+  if (first === undefined) throw invalid(`${path} is no certificate in PEM`);
+  return first;
 }
 
 function keyOf(text: string, path: string): KeyObject {
@@ -79,10 +93,18 @@ function keyOf(text: string, path: string): KeyObject {
   }
 }
 
-function listsOf(text: string, path: string): string[] {
-  const lists = text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? [];
+function listsOf(text: string, path: string): readonly string[] {
+  const lists = blocksOf(text, LIST);
+  if (lists === undefined) throw invalid(`${path} has a certificate revocation list in it that is damaged`);
   if (lists.length === 0) throw invalid(`${path} has no certificate revocation list in PEM`);
   return lists;
+}
+
+/** What is between a BEGIN and its END (RFC 7468), with both; undefined when one of them is cut off. */
+function blocksOf(text: string, label: string): readonly string[] | undefined {
+  const begins = text.match(new RegExp(`-----BEGIN ${label}-----`, "g")) ?? [];
+  const blocks = text.match(new RegExp(`-----BEGIN ${label}-----[^-]+-----END ${label}-----`, "g")) ?? [];
+  return begins.length === blocks.length ? blocks : undefined;
 }
 
 function invalid(message: string): MillraceError {
