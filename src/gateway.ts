@@ -22,6 +22,7 @@ import { hostGroups as capOfHosts, type MemoryCap } from "./runtime/host-groups.
 import { Inspections } from "./runtime/inspections.ts";
 import { LogRing } from "./runtime/logs.ts";
 import { LogStore } from "./runtime/log-store.ts";
+import type { PublishRules } from "./runtime/outside.ts";
 import { Replays } from "./runtime/replays.ts";
 import { Runtime } from "./runtime/runtime.ts";
 import type { RuntimeOptions } from "./runtime/runtime-options.ts";
@@ -92,7 +93,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   const late: { sync?: Sync } = {};
   const traces = stack.use(createTraces(config, { journal, drops }, logger));
   const own = { hostGroups, drops, logs: logs.ring, traces, changed: () => late.sync?.report() };
-  const runtime = stack.use(await Runtime.start({ ...runtimeOptions(config), ...own }, journal, logger));
+  const runtime = stack.use(await Runtime.start({ ...runtimeOptions(config, access.functions), ...own }, journal, logger));
   wakes.runtime = runtime;
   const arrivals = new Arrivals();
   handOn(journal, { runtime, broker, arrivals });
@@ -168,17 +169,14 @@ function lookAgain({ access, broker }: { readonly access: Access; readonly broke
   broker.reload();
 }
 
-function runtimeOptions({
-  id: gateway,
-  data,
-  runtime,
-  fetch,
-  secrets: { key_file: keyFile },
-}: GatewayConfig): Omit<RuntimeOptions, "drops" | "logs"> {
+function runtimeOptions(
+  { id: gateway, data, runtime, fetch, secrets: { key_file: keyFile } }: GatewayConfig,
+  rules: PublishRules,
+): Omit<RuntimeOptions, "drops" | "logs"> {
   const { hosts, own_hosts_max: ownHostsMax, host_memory_max: hostMemoryMax, pending_max: pendingMax } = runtime;
   const { requests_max: requestsMax, function_requests_max: functionRequestsMax, bytes_max: bytesMax } = fetch;
   const secrets = new SecretStore(secretsPlace(data, keyFile));
-  const outside = { secrets, fetch: { requestsMax, functionRequestsMax, bytesMax, userAgent: `millrace/${packageJson.version}` } };
+  const outside = { rules, secrets, fetch: { requestsMax, functionRequestsMax, bytesMax, userAgent: `millrace/${packageJson.version}` } };
   return { gateway, hosts, ownHostsMax, hostMemoryMax, pendingMax, outside };
 }
 

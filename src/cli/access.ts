@@ -1,5 +1,5 @@
 import { accessOptions } from "../broker/access/access-options.ts";
-import { OPERATORS } from "../broker/access/identity.ts";
+import { functionSubject, OPERATORS, type Subject } from "../broker/access/identity.ts";
 import { type Decision, Permit } from "../broker/access/permit.ts";
 import { readRules } from "../broker/access/rules-file.ts";
 import { readUsers } from "../broker/access/users-file.ts";
@@ -20,7 +20,8 @@ const FLAGS = {
     description: "User, as a password, certificate or token says; none for a client that does not say who it is",
   },
   group: { type: "list", value: "GROUP", description: "Group of the user, beside those of the users file" },
-  client: { type: "string", value: "ID", default: "client", description: "Client id" },
+  client: { type: "string", value: "ID", description: "Client id, client for none" },
+  function: { type: "string", value: "NAME", description: "A function in the place of a client" },
   address: { type: "string", value: "IP", description: "Where the client comes from; this machine for none" },
   publish: { type: "list", value: "TOPIC", description: "May it publish to the topic?" },
   subscribe: { type: "list", value: "FILTER", description: "May it subscribe to the filter?" },
@@ -42,16 +43,18 @@ interface Answer extends Decision {
 
 export const command = defineCommand({
   name: "access",
-  summary: "say what a client may publish, subscribe and retain at a gateway's broker, and which rule says so",
-  usage: "check [--user NAME] [--publish TOPIC] [--subscribe FILTER] [--retain TOPIC] [flags]",
+  summary: "say what a client or function may publish, subscribe and retain at a gateway's broker, and which rule says so",
+  usage: "check [--user NAME | --function NAME] [--publish TOPIC] [--subscribe FILTER] [--retain TOPIC] [flags]",
   positionals: { min: 1, max: 1 },
   flags: FLAGS,
   details: `
 Reads the users file and the access file, not the gateway, so a file can be tried before it counts. Without a question it only checks the files. Exit code 0
-when everything is allowed, 3 when something is not, 1 when a file is wrong, 2 when a flag is.`,
+when everything is allowed, 3 when something is not, 1 when a file is wrong, 2 when a flag is. What the access file allows a function permissions.publish of its
+manifest has to allow, too.`,
   examples: [
     "millrace access check --user sensor-7 --publish sensors/sensor-7/temp",
     "millrace access check --user anna --group line-2 --address 10.1.2.3 --subscribe 'sensors/#'",
+    "millrace access check --function celsius --publish cmd/press-7/fan",
     "millrace access check --file access.yaml",
   ],
   run,
@@ -98,11 +101,19 @@ function permitOf({ flags, env }: Context): Permit {
   const { users, rules } = accessOptions(config);
   const found = readRules(rules.path);
   if (rules.isNamed && found === undefined) throw new MillraceError("FILE_UNREADABLE", `cannot read ${rules.path}: there is no such file`);
-  const { user, client } = flags;
+  if (flags.function !== undefined) return new Permit(functionOf(flags), found, true);
+  const { user, client = "client" } = flags;
   const known = readUsers(users.path);
   const local = isLoopback(address);
   const groups = [...flags.group, ...(user === undefined ? (local ? [OPERATORS] : []) : (known?.get(user)?.groups ?? []))];
   return new Permit({ user, groups, client, address }, found, local);
+}
+
+function functionOf({ function: name = "", user, group, client, address, subscribe }: Context["flags"]): Subject {
+  if (user !== undefined || client !== undefined || address !== undefined || group.length > 0)
+    throw usage("--function: a function has no user, group, client id or address");
+  if (subscribe.length > 0) throw usage("--function: functions do not subscribe; the triggers of its manifest say which messages it gets");
+  return functionSubject(name);
 }
 
 function addressOf(text: string | undefined): string {

@@ -24,7 +24,8 @@ export const ERRORS = {
   PAYLOAD_INVALID: "The payload is not what the function reads; fix the sender or read `event.bytes`.",
   KEY_MISSING:
     "The payload has no usable value where `key` of the manifest looks for it, so the message was not tried; fix the sender or choose another key.",
-  PERMISSION_DENIED: "Add it to `permissions` of function.yaml and publish the function again.",
+  PERMISSION_DENIED:
+    "Add it to `permissions` of function.yaml and publish the function again; what an access rule refuses, allow in the access file of the gateway.",
   LIMIT_CPU: "The handler computed for longer than limits.cpu; do less for each message or raise the limit.",
   LIMIT_WALL: "The handler did not finish within limits.wall; await less or raise the limit.",
   LIMIT_MEMORY: "The isolate needed more than limits.memory; keep less or raise the limit.",

@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import type { CallResult, HttpAnswer } from "../core/http-call.ts";
 import { type EmittedEvent, eventId } from "../core/event.ts";
 import type { Manifest, Permissions } from "../core/manifest.ts";
-import { decodeMessage, peekMessage, RECORD_HEADER_BYTES } from "../core/message.ts";
+import { decodeMessage, locateMessage, peekMessage, RECORD_HEADER_BYTES } from "../core/message.ts";
 import { withProperties } from "../core/message-properties.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import type { DeadLetter } from "../core/stats.ts";
@@ -54,11 +54,13 @@ export interface DraftOwner extends WakerOwner {
   readonly version: number;
   /** What records of the function say where they come from: the text, with its length in front as in a record. */
   readonly source: Buffer;
-  readonly permissions: Permissions;
+  readonly permissions: Pick<Permissions, "mayEmit">;
   /** How events of this type wait for the cloud. */
   readonly outboxRule: (type: string) => OutboxRule;
   /** Its limits, as far as they bound what it wants. */
   readonly limits: Pick<Manifest["limits"], "outputBytes" | "stateValueBytes" | "stateBytes">;
+  /** Why it may not publish to the topic, or undefined when it may. */
+  publishProblem(topic: string, retain: boolean): string | undefined;
   /** Whether what is to be stored fits; if so, it counts. */
   keeps(writes: readonly PlacedWrite[]): boolean;
 }
@@ -141,8 +143,8 @@ function vet({ item, effects }: Part, before: number, { publishes, derived }: Se
   const { permissions } = owner;
   for (const said of effects.publishes) {
     const { topic } = peekMessage(said, 0);
-    if (!permissions.mayPublish(topic))
-      return refusal("PERMISSION_DENIED", `publishing to "${topic}" is not allowed by permissions.publish`);
+    const problem = owner.publishProblem(topic, locateMessage(said).retain);
+    if (problem !== undefined) return refusal("PERMISSION_DENIED", `publishing to "${topic}" is not allowed by ${problem}`);
     if (topic.includes("\ufffd") && !isUtf8(said.subarray(RECORD_HEADER_BYTES, RECORD_HEADER_BYTES + said.readUInt16BE(12))))
       return refusal("FUNCTION_THREW", "the topic that it publishes to is no UTF-8"); // MQTT 5, 1.5.4
     const { time } = item.message;

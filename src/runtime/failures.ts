@@ -7,7 +7,7 @@ import { carried, type Draft, type DraftOwner, HOPS_MAX } from "./draft.ts";
 import type { Item } from "./item.ts";
 import { wokenByEvent } from "./woken.ts";
 
-type FailureOwner = Pick<DraftOwner, "gateway" | "name" | "version" | "outboxRule" | "wakes" | "listens">;
+type FailureOwner = Pick<DraftOwner, "gateway" | "name" | "version" | "outboxRule" | "wakes" | "listens" | "publishProblem">;
 
 /** A message that is given up. */
 interface Failed {
@@ -50,6 +50,8 @@ function addEvent(item: Item, { type, data }: { type: string; data: string }, dr
 function addMessage(item: Item, { topic, report }: { topic: string; report: string }, draft: Draft, owner: FailureOwner): string[] {
   const { time } = item.message;
   const hops = item.message.hops + 1;
+  const problem = owner.publishProblem(topic, false);
+  if (problem !== undefined) return [`PERMISSION_DENIED: onFailure does not publish to "${topic}", which is not allowed by ${problem}`];
   const wake = owner.wakes(topic);
   if (wake !== "none" && hops > HOPS_MAX) {
     return [`LIMIT_HOPS: onFailure does not publish to "${topic}", because the message has come through ${item.message.hops} functions`];

@@ -83,6 +83,7 @@ export class DeployedFunction extends FunctionVersion implements LanesOwner {
       redact,
       idempotency: this.#idempotency,
       inside: parts,
+      rules: parts.outside.rules,
       traces: parts.traces,
       finish: (item) => this.#feed.settled(item),
     });

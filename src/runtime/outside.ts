@@ -10,16 +10,26 @@ export interface OutsideOptions {
   readonly fetch?: Partial<FetcherOptions>;
   /** Without it there are none. */
   readonly secrets?: SecretSource;
+  /** Without it only manifests say what functions may publish. */
+  readonly rules?: PublishRules;
+}
+
+/** What the operator says of publishes, beside the manifests. */
+export interface PublishRules {
+  /** Why the function may not publish to the topic, or undefined when it may. */
+  publishProblem(name: string, topic: string, retain: boolean): string | undefined;
 }
 
 /** What functions can reach beyond their messages and their state. */
 export class Outside {
+  readonly rules: PublishRules | undefined;
   readonly #fetcher: Fetcher;
   readonly #secrets: SecretSource;
 
   constructor(options: OutsideOptions = {}) {
     this.#fetcher = new Fetcher(options.fetch);
     this.#secrets = options.secrets ?? { get: () => undefined };
+    this.rules = options.rules;
   }
 
   of({ manifest }: Bundle): FunctionOutside {

@@ -11,6 +11,7 @@ import type { Fault } from "./host/frames.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import type { Outcome, Refusal } from "./lane-owner.ts";
+import type { PublishRules } from "./outside.ts";
 import type { Places } from "./places.ts";
 import type { Wake } from "./route.ts";
 import type { RuntimeJournal } from "./runtime-journal.ts";
@@ -42,6 +43,7 @@ export interface SettlingParts {
   readonly redact: (text: string) => string;
   readonly idempotency: Idempotency | undefined;
   readonly inside: Inside;
+  readonly rules: PublishRules | undefined;
   /** Takes what is to be remembered of some messages. */
   readonly traces: TraceRecorder | undefined;
   /** The item is done with: the cursor that is committed next has to say so. */
@@ -101,6 +103,11 @@ export class Settling implements DraftOwner {
   }
   get permissions(): Permissions {
     return this.#version.permissions;
+  }
+  publishProblem(topic: string, retain: boolean): string | undefined {
+    if (!this.permissions.mayPublish(topic)) return "permissions.publish";
+    const why = this.#parts.rules?.publishProblem(this.name, topic, retain);
+    return why === undefined ? undefined : `the access rules of the gateway: ${why}`;
   }
   get outboxRule(): (type: string) => OutboxRule {
     return this.#version.outboxRule;

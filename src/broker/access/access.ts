@@ -14,6 +14,7 @@ import { type Admitted, admittedOf, setAdmitted } from "./admitted.ts";
 import { type Attempt, Attempts } from "./attempts.ts";
 import { auditFile, AuditLog } from "./audit-log.ts";
 import { FolderWatch } from "./folder-watch.ts";
+import { FunctionRules } from "./function-rules.ts";
 import { type Credentials, identify, type Ways } from "./identify.ts";
 import type { Bearer } from "./bearer.ts";
 import { digestOf, type Identity } from "./identity.ts";
@@ -45,6 +46,8 @@ function isFar(host: string): boolean {
 export class Access implements AsyncDisposable {
   readonly #users: WatchedFile<UserTable>;
   readonly #rules: WatchedFile<readonly Rule[]>;
+  /** What functions may publish. */
+  readonly functions: FunctionRules;
   readonly #ways: Ways;
   readonly #keys: KeySet | undefined;
   readonly #attempts: Attempts;
@@ -69,6 +72,7 @@ export class Access implements AsyncDisposable {
     const { users, rules } = options;
     this.#users = new WatchedFile(users.path, readUsers);
     this.#rules = new WatchedFile(rules.path, readRules);
+    this.functions = new FunctionRules(() => this.#rules.value);
     // One that is not there must not be taken for one that allows everything.
     if (rules.isNamed && this.#rules.value === undefined)
       throw new MillraceError("FILE_UNREADABLE", `cannot read the access rules in ${rules.path}: there is no such file`);

@@ -20,13 +20,19 @@ export function digestOf(storedPassword: string): string {
   return createHash("sha256").update(storedPassword).digest("base64");
 }
 
-/** A client as rules see it. */
+/** A client as rules see it; a function as well, of which only the name counts. */
 export interface Subject {
   readonly user: string | undefined;
   readonly groups: readonly string[];
   readonly client: string;
   /** Undefined on a Unix socket. */
   readonly address: string | undefined;
+  /** Name of a function; undefined for a client. */
+  readonly function?: string;
+}
+
+export function functionSubject(name: string): Subject {
+  return { user: undefined, groups: [], client: "", address: undefined, function: name };
 }
 
 /** Its members may read `$SYS`. Clients on loopback and Unix sockets that do not say who they are belong to it. */

@@ -19,10 +19,11 @@ interface RuleEntry extends Entry {
 /** Topics and filters that one client has been told about. */
 const KNOWN_MAX = 128;
 
-/** What one client may do, by the rules that are about it. Says yes to everything when there are none to go by. */
+/** What one client or function may do, by the rules that are about it. Says yes to everything when there are none to go by. */
 export class Permit {
   readonly #entries: Readonly<Record<Action, readonly RuleEntry[]>> | undefined;
-  readonly #otherwise: Decision;
+  /** What is decided where no rule says anything. */
+  readonly #otherwise: (action: Action) => Decision;
   readonly #operator: boolean;
   readonly #published = new Map<string, boolean>();
   readonly #retained = new Map<string, boolean>();
@@ -32,12 +33,14 @@ export class Permit {
   /** Without rules `open` decides. */
   constructor(subject: Subject, rules: readonly Rule[] | undefined, open: boolean) {
     this.#operator = subject.groups.includes(OPERATORS);
-    this.#entries = rules === undefined ? (open ? undefined : NONE) : entriesFor(subject, rules);
-    const why =
-      rules === undefined
-        ? "there is no access file, and without one only clients on loopback and Unix sockets may do anything"
-        : "no rule of the access file allows it";
-    this.#otherwise = { allowed: false, why };
+    this.#entries = entriesFor(subject, rules, open);
+    const missing = rules === undefined ? NO_FILE : NO_RULE;
+    this.#otherwise = subject.function === undefined ? () => missing : (action) => this.#otherwiseOfFunction(action);
+  }
+
+  /** A function has a manifest, too: one that is only denied some topics may have the others. */
+  #otherwiseOfFunction(action: Action): Decision {
+    return this.#entries?.[action].some(({ allow }) => allow) === true ? NO_RULE : MANIFEST;
   }
 
   /** Whether the client may publish to the topic, and have the message kept for later subscribers if it is to be. */
@@ -74,7 +77,7 @@ export class Permit {
     const gap = gapOf(filter, this.#entries.subscribe);
     if (gap === undefined) return this.#covered(filter);
     const { topic, entry } = gap;
-    const why = entry === undefined ? this.#otherwise.why : denial(entry);
+    const why = entry === undefined ? this.#otherwise("subscribe").why : denial(entry);
     return { allowed: false, why: topic === filter ? why : `it would bring messages such as "${topic}": ${why}` };
   }
 
@@ -87,7 +90,7 @@ export class Permit {
   #decide(action: Action, topic: string): Decision {
     if (this.#entries === undefined) return OPEN;
     const entry = firstMatch(this.#entries[action], topic);
-    if (entry === undefined) return this.#otherwise;
+    if (entry === undefined) return this.#otherwise(action);
     return { allowed: entry.allow, why: entry.allow ? permission(entry) : denial(entry) };
   }
 
@@ -110,6 +113,12 @@ export function nothingPermitted(subject: Subject): Permit {
   return new Permit({ ...subject, groups: [] }, [], false);
 }
 
+const NO_FILE: Decision = {
+  allowed: false,
+  why: "there is no access file, and without one only clients on loopback and Unix sockets may do anything",
+};
+const NO_RULE: Decision = { allowed: false, why: "no rule of the access file allows it" };
+const MANIFEST: Decision = { allowed: true, why: "no rule of an access file says anything, so the manifest of the function decides" };
 const NONE = { publish: [], subscribe: [], retain: [] };
 const OPEN: Decision = { allowed: true, why: "there is no access file, and the client is on loopback or a Unix socket" };
 
@@ -126,8 +135,13 @@ function denial({ where, filter }: RuleEntry): string {
   return `rule ${where} denies "${filter}"`;
 }
 
-/** In the order in which they are asked; in one rule what it denies comes first. */
-function entriesFor(subject: Subject, rules: readonly Rule[]): Record<Action, readonly RuleEntry[]> {
+/** In the order in which they are asked; in one rule what it denies comes first. Undefined when there is nothing to ask. */
+function entriesFor(
+  subject: Subject,
+  rules: readonly Rule[] | undefined,
+  open: boolean,
+): Readonly<Record<Action, readonly RuleEntry[]>> | undefined {
+  if (rules === undefined) return open && subject.function === undefined ? undefined : NONE;
   const own = rules.filter(({ who }) => applies(who, subject));
   const entriesOf = (action: Action): RuleEntry[] =>
     own.flatMap((rule) => [...denied(rule, action, subject), ...allowed(rule, action, subject)]);

@@ -37,10 +37,15 @@ const whoSchema = z
     client: texts.optional(),
     address: ranges.optional(),
     anonymous: z.literal(true).optional(),
+    function: texts.optional(),
   })
   .refine(
     (who) => Object.keys(who).length > 0,
-    "expected user, group, client, address or anonymous below it; leave `who` out for everybody",
+    "expected user, group, client, address, anonymous or function below it; leave `who` out for every client",
+  )
+  .refine(
+    (who) => who.function === undefined || Object.keys(who).length === 1,
+    "a function is no client: leave out what stands beside `function`, or make two rules of it",
   );
 const ruleSchema = z
   .strictObject({
@@ -49,7 +54,11 @@ const ruleSchema = z
     allow: actionsSchema.optional(),
     deny: actionsSchema.optional(),
   })
-  .refine(({ allow, deny }) => allow !== undefined || deny !== undefined, "expected allow or deny");
+  .refine(({ allow, deny }) => allow !== undefined || deny !== undefined, "expected allow or deny")
+  .refine(
+    ({ who, allow, deny }) => who?.function === undefined || (allow?.subscribe ?? deny?.subscribe) === undefined,
+    "functions do not subscribe: their triggers say which messages they get; expected publish or retain",
+  );
 const fileSchema = z.strictObject({ rules: z.array(ruleSchema) });
 
 const ACTIONS = ["publish", "subscribe", "retain"] as const;
@@ -59,7 +68,7 @@ type Actions = { readonly [A in Action]?: readonly string[] | undefined };
 export interface Rule {
   /** How an operator finds it: its name, if it has one, and file and line. */
   readonly where: string;
-  /** Undefined for everybody. */
+  /** Undefined for every client. */
   readonly who: z.output<typeof whoSchema> | undefined;
   readonly allow: Actions;
   readonly deny: Actions;

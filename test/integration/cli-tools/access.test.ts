@@ -79,6 +79,10 @@ describe("millrace users", () => {
   });
 });
 
+function checkFunction(...args: readonly string[]): Promise<Outcome> {
+  return millrace(["access", "check", "--function", "celsius", ...args]);
+}
+
 describe("millrace access check", () => {
   const RULES = `rules:
   - name: sensors
@@ -87,6 +91,19 @@ describe("millrace access check", () => {
       publish: sensors/%u/#
       subscribe: cmd/%c/#
 `;
+
+  it("says what a function may publish, and that it is no client", { timeout: 120_000 }, async () => {
+    const file = folder.join("access.yaml");
+    const manifest = "no rule of an access file says anything, so the manifest of the function decides";
+    expect(await checkFunction("--publish", "cmd/1")).toMatchObject({ code: 0, out: `allowed  publish cmd/1  (${manifest})\n` });
+    await writeFile(file, "rules: [{who: {function: cel*}, deny: {publish: cmd/#}}]", { mode: 0o600 });
+    expect(await checkFunction("--publish", "cmd/1", "--publish", "x", "--retain", "x")).toMatchObject({
+      code: 3,
+      out: `denied   publish cmd/1  (rule ${file}:1 denies "cmd/#")\nallowed  publish x  (${manifest})\nallowed  retain x  (${manifest})\n`,
+    });
+    expect(await checkFunction("--user", "anna", "--publish", "x")).toMatchObject({ code: 2 });
+    expect(await checkFunction("--subscribe", "x")).toMatchObject({ code: 2 });
+  });
 
   it("says what is allowed, and which rule says so", { timeout: 120_000 }, async () => {
     await writeFile(folder.join("access.yaml"), RULES, { mode: 0o600 });
