@@ -103,8 +103,11 @@ export class Broker implements AsyncDisposable {
     this.connections = new ClientList({
       clients: () => Reflect.get(aedes, "clients") as Record<string, Client>,
       hasSession: (client) => ends.has(client),
+      ownerOf: (client) => ends.ownerOf(client),
+      away: () => ends.sessionsAway(),
       endSession: (client) => aedes.endSession(client),
-      waiting: (client, max) => store.waiting(client, max),
+      queued: (client) => store.queued(client),
+      note: (command, { client, user }) => options.access.noteCommand(`clients ${command}`, { client, user }),
     });
     const end = Promise.withResolvers<void>();
     this.close = once(async () => {

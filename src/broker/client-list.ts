@@ -1,49 +1,69 @@
 import type { Client } from "aedes";
-import type { ClientInfo } from "../core/client-info.ts";
+import type { ClientInfo, ClientQuery, ClientSource, SessionInfo } from "../core/client-info.ts";
 import { type Admitted, admittedOf } from "./access/admitted.ts";
 import { filterAsSent } from "./filters.ts";
 import { forwarderOf } from "./forward.ts";
 import { REASON } from "./reasons.ts";
+import type { AwaySession } from "./session-ends.ts";
 
 interface Parts {
   /** Who is connected, by id. */
   clients(): Readonly<Record<string, Client>>;
   /** Whether there is a session with this id that outlives its connection. */
   hasSession(client: string): boolean;
+  ownerOf(client: string): string | undefined;
+  /** The one that was left first in front. */
+  away(): Iterable<AwaySession>;
   /** Ends the session of a client that is away. */
   endSession(client: string): void;
-  /** Messages in the queue of a session, at most `max`. */
-  waiting(client: string, max: number): Promise<number>;
+  /** What is in the queue of a session. */
+  queued(client: string): { readonly messages: number; readonly bytes: number };
+  /** Notes what an operator has done to whom. */
+  note(command: "disconnect" | "forget", whom: { readonly client: string; readonly user: string | undefined }): void;
 }
 
-const QUEUED_MAX = 10_000;
-
-/** Who is connected, for an operator to look at and to cut off. */
-export class ClientList {
+/** Who is connected and whose session waits, for an operator to look at and to end. */
+export class ClientList implements ClientSource {
   readonly #parts: Parts;
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
-  /** The first `limit` by id; those of one user when it is named. */
-  async list({ limit, user }: { readonly limit: number; readonly user?: string | undefined }): Promise<ClientInfo[]> {
-    const found = Object.values(this.#parts.clients())
+  list({ limit, user }: ClientQuery): ClientInfo[] {
+    return Object.values(this.#parts.clients())
       .flatMap((client) => {
         const admitted = admittedOf(client);
         return admitted === undefined || (user !== undefined && admitted.identity.user !== user) ? [] : [{ client, admitted }];
       })
       .toSorted((a, b) => (a.client.id < b.client.id ? -1 : 1))
-      .slice(0, limit);
-    const infos: ClientInfo[] = [];
-    for (const { client, admitted } of found) infos.push(await this.#infoOf(client, admitted));
-    return infos;
+      .slice(0, limit)
+      .map(({ client, admitted }) => this.#infoOf(client, admitted));
+  }
+
+  sessionsAway({ limit, user }: ClientQuery): SessionInfo[] {
+    const found: SessionInfo[] = [];
+    for (const { id, owner, since, endsAt } of this.#parts.away()) {
+      if (found.length >= limit) break;
+      if (user !== undefined && owner !== user) continue;
+      const { messages: queued, bytes: queuedBytes } = this.#parts.queued(id);
+      found.push({
+        id,
+        ...(owner === undefined ? {} : { user: owner }),
+        since,
+        ...(endsAt === undefined ? {} : { endsAt }),
+        queued,
+        queuedBytes,
+      });
+    }
+    return found;
   }
 
   /** Ends a connection: "administrative action" in version 5 (3.14.2.1). False when nobody is connected with this id. */
   disconnect(id: string): boolean {
     const client = this.#parts.clients()[id];
     if (client === undefined) return false;
+    this.#parts.note("disconnect", { client: id, user: admittedOf(client)?.identity.user });
     // Paho for Python looks at the code only when there is something behind it.
     client.disconnect({ reasonCode: REASON.administrativeAction, properties: { reasonString: "it was disconnected by an operator" } });
     return true;
@@ -52,16 +72,17 @@ export class ClientList {
   /** Ends the session of a client, with its connection if it has one, so that another user may have its id. False when there is neither. */
   async forget(id: string): Promise<boolean> {
     const client = this.#parts.clients()[id];
+    if (client === undefined && !this.#parts.hasSession(id)) return false;
+    this.#parts.note("forget", { client: id, user: admittedOf(client ?? {})?.identity.user ?? this.#parts.ownerOf(id) });
     if (client !== undefined)
       await new Promise<void>((ended) => client.disconnect({ reasonCode: REASON.administrativeAction }, () => ended()));
-    if (!this.#parts.hasSession(id)) return client !== undefined;
-    this.#parts.endSession(id);
+    if (this.#parts.hasSession(id)) this.#parts.endSession(id);
     return true;
   }
 
-  async #infoOf(client: Client, { identity, arrival, since }: Admitted): Promise<ClientInfo> {
+  #infoOf(client: Client, { identity, arrival, since }: Admitted): ClientInfo {
     const { id, conn, clean } = client;
-    const stored = clean ? 0 : await this.#parts.waiting(id, QUEUED_MAX);
+    const stored = clean ? 0 : this.#parts.queued(id).messages;
     return {
       id,
       ...(identity.user === undefined ? {} : { user: identity.user }),

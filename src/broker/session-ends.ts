@@ -16,6 +16,19 @@ interface Session {
   /** Undefined while there is no connection. */
   readonly client?: Client;
   readonly owner: string | undefined;
+  /** As in a session end. */
+  readonly seconds: number;
+  readonly since?: number;
+}
+
+/** A session whose client is away. */
+export interface AwaySession {
+  readonly id: string;
+  readonly owner: string | undefined;
+  /** When its client left, in ms since 1970. */
+  readonly since: number;
+  /** When it ends; undefined for one that does not. */
+  readonly endsAt: number | undefined;
 }
 
 /** Where the ends of sessions are kept, so that they survive a restart. */
@@ -82,10 +95,10 @@ export class SessionEnds {
     const found: (SessionEnd & { readonly since: number })[] = [];
     for await (const { since = now, ...end } of this.#shelf.ends()) found.push({ ...end, since });
     for (const { id, seconds, since, owner } of found.toSorted((a, b) => a.since - b.since)) {
-      this.#sessions.set(id, { owner });
+      this.#sessions.set(id, { owner, since, seconds });
       this.#away.add(id);
       this.#write(() => this.#shelf.storeEnd({ id, seconds, since, owner }));
-      const most = Math.min(seconds, this.#parts.limits.ageSecondsMax);
+      const most = this.#most(seconds);
       if (most < NEVER_SECONDS) aedes.endLater(id, Math.max(0.001, (since - now) / 1_000 + most));
     }
     aedes.on("client", (client) => this.#begun(client));
@@ -108,6 +121,21 @@ export class SessionEnds {
     return this.#away.size;
   }
 
+  /** The same, one by one: the one that was left first in front. */
+  *sessionsAway(): Generator<AwaySession> {
+    for (const id of this.#away) {
+      const { owner, since, seconds = 0 } = this.#sessions.get(id) ?? {};
+      if (since === undefined) continue;
+      const most = this.#most(seconds);
+      yield { id, owner, since, endsAt: most < NEVER_SECONDS ? since + most * 1_000 : undefined };
+    }
+  }
+
+  /** How long a client with such a session may be away. */
+  #most(seconds: number): number {
+    return Math.min(seconds, this.#parts.limits.ageSecondsMax);
+  }
+
   /** Whether the client has a session, with a connection or without. */
   has(id: string): boolean {
     return this.#sessions.has(id);
@@ -121,13 +149,15 @@ export class SessionEnds {
   /** Before version 5 a session ends with its connection or never. One that is resumed to end with it has to end after a crash too. */
   #begun(client: Client): void {
     if (client.clean) return this.#forget(client.id);
-    this.#sessions.set(client.id, { client, owner: admittedOf(client)?.identity.user });
+    this.#sessions.set(client.id, { client, owner: admittedOf(client)?.identity.user, seconds: secondsOf(client) });
     this.#away.delete(client.id);
     this.#keep(client, undefined);
   }
 
   #left(client: Client, aedes: Aedes & Ending): void {
-    this.#keep(client, Date.now());
+    const since = Date.now();
+    this.#keep(client, since);
+    this.#sessions.set(client.id, { owner: this.ownerOf(client.id), seconds: secondsOf(client), since });
     this.#away.add(client.id);
     const { limits, isComing, ended } = this.#parts;
     // While the broker closes everybody leaves, and one that is taken over is back at once.

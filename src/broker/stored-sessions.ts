@@ -192,11 +192,9 @@ export class StoredSessions extends AsyncLevelPersistence {
     return found;
   }
 
-  /** How many messages are in the queue of a session, at most `max`. */
-  async waiting(id: string, max: number): Promise<number> {
-    const name = encodeURIComponent(id);
-    const keys = await this.#database.keys({ gte: `outgoing:${name}:`, lt: `outgoing:${name};`, limit: max }).all();
-    return keys.length;
+  /** What is in the queue of a session. */
+  queued(id: string): { readonly messages: number; readonly bytes: number } {
+    return this.bounds.usageOf(id);
   }
 
   async storeEnd({ id, seconds, since, owner }: SessionEnd): Promise<void> {
@@ -230,10 +228,10 @@ export class StoredSessions extends AsyncLevelPersistence {
     const own = patterns.filter((pattern) => !isSharedKey(pattern));
     return own.length === 0 ? Readable.from([]) : Readable.from(current(super.createRetainedStreamCombi(own)));
   }
-function subscriptionKey(id: string, topic: string): string {
-  return `subscriptions:${encodeURIComponent(id)}:${topic}`;
 }
 
+function subscriptionKey(id: string, topic: string): string {
+  return `subscriptions:${encodeURIComponent(id)}:${topic}`;
 }
 
 function endKey(id: string): string {

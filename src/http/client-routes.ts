@@ -9,9 +9,10 @@ const clientsQuery = z.strictObject({
   limit: z.coerce.number().pipe(z.int().min(1).max(10_000)).default(100),
 });
 
-/** Who is connected to the broker. */
+/** Who is connected to the broker, and whose session waits there. */
 export function clientRoutes(app: Hono, clients: ClientSource): void {
-  app.get("/v1/clients", async (c) => c.json(await clients.list(parse(clientsQuery, c.req.query()))));
+  app.get("/v1/clients", (c) => c.json(clients.list(parse(clientsQuery, c.req.query()))));
+  app.get("/v1/sessions", (c) => c.json(clients.sessionsAway(parse(clientsQuery, c.req.query()))));
   app.delete("/v1/clients/:id", (c) => {
     const id = c.req.param("id");
     if (!clients.disconnect(id)) throw new MillraceError("NOT_FOUND", `no client "${id.slice(0, 100)}" is connected`);

@@ -206,6 +206,11 @@ export class Access implements AsyncDisposable {
     this.#comings.log(about, reason, "a client was not let in");
   }
 
+  /** Notes in the audit log what an operator has done to a client or its session. */
+  noteCommand(reason: string, whom: { readonly client: string; readonly user: string | undefined }): void {
+    this.#audit.note({ event: "command", ...whom, reason });
+  }
+
   #logDoing(client: Client, topic: string, action: "publish" | "publish and keep" | "subscribe"): void {
     const admitted = admittedOf(client);
     const permit = admitted?.permit;

@@ -4,7 +4,10 @@ import type { Clock } from "../../core/clock.ts";
 import { messageOf } from "../../core/errors.ts";
 import type { Logger } from "../../core/log.ts";
 
-/** What is noted: `changed` is a file that the gateway has read anew, `command` what `millrace users` has done to it. */
+/**
+ * What is noted: `changed` is a file that the gateway has read anew, `command` what `millrace users` has done to it, with the user of the system, or what
+ * `millrace clients` has done to a client, with its own user.
+ */
 export interface AuditEntry {
   readonly event: "connected" | "disconnected" | "refused" | "will-refused" | "changed" | "command";
   readonly client?: string;

@@ -49,6 +49,12 @@ export class QueueBounds {
     return { messages: this.#messages, bytes: this.#bytes };
   }
 
+  /** In the queue of one client's session, with what was sent and is not acknowledged. */
+  usageOf(client: string): { readonly messages: number; readonly bytes: number } {
+    const { messages = 0, bytes = 0 } = this.#queues.get(client) ?? {};
+    return { messages, bytes };
+  }
+
   /** To be told whether a client gets messages as they come: what is written for it does not wait, and nothing of it is dropped. */
   spare(keepsUp: (client: string) => boolean): void {
     this.#keepsUp = keepsUp;

@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
 import { z } from "zod";
-import { type ClientInfo, clientInfoSchema } from "../../core/client-info.ts";
+import { type ClientInfo, clientInfoSchema, type SessionInfo, sessionInfoSchema } from "../../core/client-info.ts";
 import { MillraceError } from "../../core/errors.ts";
 import type { LogLevel, LogRecord } from "../../core/stats.ts";
 import { type TraceAnswer, traceAnswerSchema } from "../../core/traces.ts";
@@ -166,6 +166,11 @@ export class GatewayClient {
   /** Who is connected to the broker, by client id. */
   clients(query: { readonly user?: string | undefined; readonly limit: number }): Promise<ClientInfo[]> {
     return ask(this.#remote, { path: `/v1/clients${queryOf({ ...query })}`, schema: z.array(clientInfoSchema), signal: this.#signal });
+  }
+
+  /** Sessions whose clients are away, the one that was left first in front. */
+  sessionsAway(query: { readonly user?: string | undefined; readonly limit: number }): Promise<SessionInfo[]> {
+    return ask(this.#remote, { path: `/v1/sessions${queryOf({ ...query })}`, schema: z.array(sessionInfoSchema), signal: this.#signal });
   }
 
   /** Ends the connection of a client. Throws NOT_FOUND when nobody is connected with this id. */

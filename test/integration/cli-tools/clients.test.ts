@@ -1,4 +1,7 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { setUser } from "../../support/access.ts";
 import { connectClient } from "../../support/broker.ts";
 import { eventually } from "../../support/eventually.ts";
 import { Site } from "../../support/site.ts";
@@ -73,5 +76,58 @@ describe("millrace clients", () => {
     await eventually(() => expect(back.mqtt.connected).toBe(false));
     expect(back.heard).toEqual([]);
     expect(await cli("clients", "forget", "__proto__", ...at)).toMatchObject({ code: 1 });
+  });
+
+  it("lists sessions whose clients are away, with whose they are, until when and what waits, at most as many as asked for", async () => {
+    const at = ["--gateway", site.http];
+    await setUser(join(site.folder, "gateway"), "anna", "anna-password");
+    const before = Date.now();
+    const leave = async (clientId: string, more: object): Promise<void> => {
+      await using client = await connectClient(site.gateway.addresses.mqtt, { clientId, clean: false, ...more });
+      await client.mqtt.subscribeAsync("away/#", { qos: 1 });
+    };
+    await cli("clients", "forget", "a slow one", ...at); // Of another test.
+    expect((await cli("clients", "--away", ...at)).stdout).toBe("nobody is away\n");
+    await leave("away-1", { protocolVersion: 5, properties: { sessionExpiryInterval: 3_600 } });
+    await leave("away-3", { protocolVersion: 4, username: "anna", password: "anna-password" });
+    await leave("away-2", { protocolVersion: 5, properties: { sessionExpiryInterval: 0xff_ff_ff_ff } });
+    for (const text of ["x", "y"]) await site.send("away/1", text.repeat(1_000));
+    await eventually(() => expect(site.gateway.stats().broker.stored).toMatchObject({ sessionsAway: 3, queuedMessages: 6 }));
+    const listed = await cli("clients", "--away", "--json", ...at);
+    const sessions = listed.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(sessions.map(({ id, user, queued }) => [id, user, queued])).toEqual([
+      ["away-1", undefined, 2],
+      ["away-3", "anna", 2],
+      ["away-2", undefined, 2],
+    ]);
+    for (const { since, endsAt, queuedBytes } of sessions) {
+      expect(since).toBeGreaterThanOrEqual(before);
+      expect(since).toBeLessThanOrEqual(Date.now());
+      expect(queuedBytes).toBeGreaterThan(2_000);
+      expect(queuedBytes).toBeLessThan(4_000);
+      expect([3_600_000, 90 * 86_400_000]).toContain(Number(endsAt) - Number(since));
+    }
+    expect((await cli("clients", "--away", "--limit", "2", "--json", ...at)).stdout.trimEnd().split("\n")).toHaveLength(2);
+    const shown = await cli("clients", "--away", "--user", "anna", ...at);
+    expect(shown.stdout).toMatch(/^CLIENT +USER +FOR +ENDS +QUEUED +BYTES\naway-3 +anna +\S+ +in \S.* +2 +2\.\d+ ?[kK]i?B\n$/);
+    expect(await cli("clients", "forget", "away-3", "--away", ...at)).toMatchObject({ code: 2 });
+
+    await cli("clients", "forget", "away-3", ...at);
+    expect((await cli("clients", "--away", "--user", "anna", ...at)).stdout).toBe("nobody is away\n");
+    await eventually(async () => {
+      const audit = await readFile(join(site.folder, "gateway", "audit.log"), "utf8");
+      const lines = audit.trimEnd().split("\n");
+      const commands = lines.map((line) => JSON.parse(line) as { event: string }).filter(({ event }) => event === "command");
+      expect(commands.at(-1)).toEqual({
+        time: expect.any(String),
+        event: "command",
+        client: "away-3",
+        user: "anna",
+        reason: "clients forget",
+      });
+    });
   });
 });

@@ -53,8 +53,8 @@ describe.skipIf(isMissing(MOSQUITTO))("the clients of Mosquitto", () => {
   async function subscriber(id: string, args: readonly string[]): Promise<Mosquitto> {
     const running = new Mosquitto("sub", [...at("default"), "-i", id, ...args]);
     const filters = args.filter((_arg, index) => args[index - 1] === "-t");
-    await eventually(async () => {
-      const clients = await broker.connections.list({ limit: 100 });
+    await eventually(() => {
+      const clients = broker.connections.list({ limit: 100 });
       expect(clients.find((client) => client.id === id)?.subscriptions).toEqual(filters);
     });
     return running;
@@ -71,8 +71,8 @@ describe.skipIf(isMissing(MOSQUITTO))("the clients of Mosquitto", () => {
       const topic = `to/${name}/${version}`;
       const place = [...at(name), "-V", version];
       await using sub = new Mosquitto("sub", [...place, "-i", topic, "-q", "2", "-t", `${topic}/+`, "-C", "3", "-F", "%t %q %p"]);
-      await eventually(async () => {
-        const clients = await broker.connections.list({ limit: 100 });
+      await eventually(() => {
+        const clients = broker.connections.list({ limit: 100 });
         expect(clients.find(({ id }) => id === topic)?.subscriptions).toEqual([`${topic}/+`]);
       });
       for (const qos of ["0", "1", "2"]) {

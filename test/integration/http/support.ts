@@ -97,7 +97,8 @@ export class Parts implements HttpParts {
     fateOf: () => Promise.resolve("waiting"),
   };
   readonly clients = {
-    list: () => Promise.resolve([]),
+    list: () => [],
+    sessionsAway: () => [],
     disconnect: (id: string) => id === "here",
     forget: (id: string) => Promise.resolve(id === "here"),
   };

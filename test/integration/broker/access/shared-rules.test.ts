@@ -149,6 +149,6 @@ it("of a session that was anybody's and that a user takes up, messages of a grou
 it("the list of clients shows a shared subscription as it was sent", async () => {
   await using client = await comeIn("narrow");
   await subscribe(client, ["$share/g/cmd/a", "cmd/b"]);
-  const [info] = await broker.connections.list({ limit: 1, user: "narrow" });
+  const [info] = broker.connections.list({ limit: 1, user: "narrow" });
   expect(info?.subscriptions.toSorted()).toEqual(["$share/g/cmd/a", "cmd/b"]);
 });
