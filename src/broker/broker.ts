@@ -143,6 +143,8 @@ export class Broker implements AsyncDisposable {
     await broker.#ends.follow(aedes, Date.now());
     return broker;
   }
+    // A kill in the middle of the end of a session leaves the rest of its queue.
+    for (const client of store.queues) if (!has(client)) open.end(client);
 
   /** @throws MillraceError FILE_UNREADABLE, CERTIFICATE_INVALID, PORT_IN_USE, LISTEN_FAILED */
   async listen(): Promise<void> {

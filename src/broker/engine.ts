@@ -41,7 +41,8 @@ export class Engine extends Aedes {
     keepRegistrations(this, (client) => parts.store.shared.forget(client));
     parts.store.shared.connect({
       number: () => this.#nextNumber(),
-      keep: (choice) => parts.store.keep(choice),
+      keep: (choice, others) => parts.store.keep(choice, others),
+      write: (writes) => parts.store.writes.writeAll(writes),
       hand: (choice) => parts.emitter.hand(choice),
     });
   }

@@ -45,7 +45,7 @@ export class OpenMessages {
   }
 
   follow(aedes: Aedes): void {
-    aedes.on("sessionExpired", (client) => this.#end(client.id));
+    aedes.on("sessionExpired", (client) => this.end(client.id));
     aedes.on("client", (client) => {
       this.#connections.set(client.id, client);
       this.#endTurn.get(client)?.();
@@ -54,7 +54,7 @@ export class OpenMessages {
       // A connection that was taken over may end after the one that took its place has begun, and must not end that one's session.
       if (this.#connections.get(client.id) !== client) return;
       this.#connections.delete(client.id);
-      if (endsWithConnection(client)) this.#end(client.id);
+      if (endsWithConnection(client)) this.end(client.id);
       else this.resends.disconnected(client.id);
     });
   }
@@ -107,7 +107,8 @@ export class OpenMessages {
     await before;
   }
 
-  #end(client: string): void {
+  /** Forgets what is left of a session. */
+  end(client: string): void {
     const ending = this.#clear(client);
     this.#ending.set(client, ending);
     const ended = (): void => {

@@ -33,7 +33,7 @@ interface Parts {
   readonly client: QueueClient;
   readonly outgoing: Outgoing;
   readonly shelf: SessionShelf;
-  readonly groups: Pick<SharedGroups, "redeliver">;
+  readonly groups: Pick<SharedGroups, "move">;
 }
 
 /** How many are read at once. */
@@ -200,7 +200,7 @@ export class SessionQueue {
       this.#goBack();
       this.#isReading = true;
       this.#settled.clear();
-      const packets = await this.#shelf.read(this.#from, READ_MAX);
+      const { packets, isLast } = await this.#shelf.read(this.#from, READ_MAX);
       for (const packet of packets) {
         if (!this.#hasRoom) await this.#room();
         if (this.#isOver) return;
@@ -208,7 +208,7 @@ export class SessionQueue {
         else this.#resume(packet);
         this.#from = packet.next;
       }
-      if (packets.length < READ_MAX && (await this.#sendHeld())) return;
+      if (isLast && (await this.#sendHeld())) return;
     }
   }
 
@@ -284,10 +284,10 @@ export class SessionQueue {
     const known = this.#earlier.get(number) ?? packet.messageId;
     this.#readTo = Math.max(this.#readTo, number);
     const orphan = orphanOf(packet, known !== undefined);
-    if (orphan !== undefined) await this.#groups.redeliver(orphan, this.#client.id);
     this.#earlier.delete(number);
     if (known !== undefined) this.#ids.delete(known);
-    this.#shelf.forget(number, known);
+    if (orphan === undefined) this.#shelf.forget(number, known);
+    else await this.#groups.move(orphan, { client: this.#client.id, removal: this.#shelf.removal(number, known) });
   }
 
   /** Packet ids of what is not in the queue any more. */

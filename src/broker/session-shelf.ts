@@ -1,12 +1,15 @@
 import { z } from "zod";
 import { codec } from "./codec.ts";
 import type { SessionDatabase } from "./session-database.ts";
-import type { SessionWrites } from "./session-writes.ts";
+import type { SessionWrite, SessionWrites } from "./session-writes.ts";
 
 /** Packet ids by the numbers of what they stand for. */
 export type SentIds = Map<number, number>;
 
 const ENTRY_BYTES = 128;
+
+/** What is read at once of a queue. */
+const READ_BYTES = 1024 ** 2;
 
 const place = z.object({ brokerId: z.string(), brokerCounter: z.number() });
 
@@ -98,16 +101,22 @@ export class SessionShelf {
     return found;
   }
 
-  /** The next ones from a key on, with everything that was written before the call. */
-  async read(from: string, limit: number): Promise<readonly QueuedPacket[]> {
+  /** The next ones from a key on, with everything that was written before the call: at most so many, and none behind the one with which 1 MB is full. */
+  async read(from: string, limit: number): Promise<{ readonly packets: readonly QueuedPacket[]; readonly isLast: boolean }> {
     await this.#writes.flushed();
-    const found = await this.#database.iterator({ gte: from, lt: `outgoing:${this.#name};`, limit }).all();
-    return found.map(([key, value]) => {
+    const range = { gte: from, lt: `outgoing:${this.#name};`, limit };
+    await using iterator = this.#database.iterator({ ...range, highWaterMarkBytes: READ_BYTES });
+    const found = await iterator.nextv(limit);
+    let bytes = 0;
+    const packets = found.map(([key, value]) => {
+      bytes += key.length + value.length;
       const packet = entry.parse(codec.decode(value));
       const number = packet.brokerCounter;
       if (packet.brokerId !== this.#gateway) this.#others.set(number, key);
       return { ...packet, number, next: `${key}\0` };
     });
+    // What is counted there are bytes of keys, not characters.
+    return { packets, isLast: found.length < limit && bytes < READ_BYTES / 2 };
   }
 
   /** Notes that it is being sent with this packet id. */
@@ -127,11 +136,20 @@ export class SessionShelf {
 
   /** Without a packet id it was never sent. */
   forget(number: number, id: number | undefined): void {
+    void this.#writes.writeAll(this.removal(number, id));
+  }
+
+  /** The writes that do so, for whoever has others to write with them. It does not count any more. */
+  removal(number: number, id: number | undefined): readonly SessionWrite[] {
     const key = this.keyOf(number);
     this.#bounds.removed(this.#client, number);
     this.#others.delete(number);
-    if (id === undefined) void this.#writes.write({ type: "del", key });
-    else void this.#writes.write({ type: "del", key }, { type: "del", key: this.#idKey(id) });
+    return id === undefined
+      ? [{ type: "del", key }]
+      : [
+          { type: "del", key },
+          { type: "del", key: this.#idKey(id) },
+        ];
   }
 
   /** Whether the message was dropped, so that it is not to be sent. */

@@ -67,6 +67,8 @@ export class SessionStore extends StoredSessions {
   readonly #shelves: ShelfParts;
   readonly #queues: SessionQueues;
   readonly #incoming: IncomingIds;
+  /** Settle when nothing is left of the sessions of these clients. */
+  readonly #clearing = new Map<string, Promise<void>>();
   /** Subscriptions that their clients may have and that are not stored yet. */
   readonly #granted = new WeakSet();
   #generation = 0;
@@ -335,9 +337,20 @@ export class SessionStore extends StoredSessions {
 
   /**
    * Forgets the packet ids of QoS 2 messages that were only brokered, and what waits for a session that has ended. Once closing has begun both stay,
-   * and go when the client begins its next session.
+   * and go when the client begins its next session, or with the next start. One after the other for a client: what a group gives away it gives once.
    */
   async clear(client: string): Promise<void> {
+    const clearing = (this.#clearing.get(client) ?? Promise.resolve()).then(() => this.#clear(client));
+    const settled = clearing.catch(() => undefined);
+    this.#clearing.set(client, settled);
+    try {
+      await clearing;
+    } finally {
+      if (this.#clearing.get(client) === settled) this.#clearing.delete(client);
+    }
+  }
+
+  async #clear(client: string): Promise<void> {
     try {
       await passOn(client, this.#shelves, this.shared);
       if (!(await this.clearSession(client))) return;

@@ -159,9 +159,9 @@ export class StoredSessions extends AsyncLevelPersistence {
     return shared.length === 0 ? copies : [...copies, ...shared];
   }
 
-  /** Writes the message into the queue of the member that was chosen for it. */
-  async keep(choice: Choice): Promise<void> {
-    await this.writes.writeAll(this.#copyForMember(choice));
+  /** Writes the message into the queue of the member that was chosen for it, and does the other writes with that. */
+  async keep(choice: Choice, others: readonly SessionWrite[]): Promise<void> {
+    await this.writes.writeAll([...this.#copyForMember(choice), ...others]);
   }
 
   #copyForMember({ clientId, packet }: Choice): readonly SessionWrite[] {
@@ -190,6 +190,11 @@ export class StoredSessions extends AsyncLevelPersistence {
     const found = (await Promise.all(cleared)).includes(true);
     this.bounds.clear(id);
     return found;
+  }
+
+  /** Whose queues are not empty. */
+  get queues(): readonly string[] {
+    return this.bounds.clients;
   }
 
   /** What is in the queue of a session. */

@@ -49,6 +49,11 @@ export class QueueBounds {
     return { messages: this.#messages, bytes: this.#bytes };
   }
 
+  /** Those who have anything in a queue. */
+  get clients(): readonly string[] {
+    return [...this.#queues.keys()];
+  }
+
   /** In the queue of one client's session, with what was sent and is not acknowledged. */
   usageOf(client: string): { readonly messages: number; readonly bytes: number } {
     const { messages = 0, bytes = 0 } = this.#queues.get(client) ?? {};

@@ -21,6 +21,8 @@ export class Group {
   readonly #connected: Connected[] = [];
   /** Ids of clients. */
   readonly #stored = new Set<string>();
+  /** The same in a row, until there is a change. */
+  #storedIds: readonly string[] | undefined;
   /** Where the search for the next member begins. */
   #turn = 0;
 
@@ -53,10 +55,12 @@ export class Group {
 
   store(clientId: string): void {
     this.#stored.add(clientId);
+    this.#storedIds = undefined;
   }
 
   unstore(clientId: string): void {
     this.#stored.delete(clientId);
+    this.#storedIds = undefined;
   }
 
   /** The member with this id, when it is connected. */
@@ -91,9 +95,14 @@ export class Group {
   }
 
   #nextStored(except: string | undefined): string | undefined {
-    const ids = [...this.#stored].filter((id) => id !== except);
-    const at = this.#turn % Math.max(1, ids.length);
-    this.#turn = at + 1;
-    return ids[at];
+    const ids = (this.#storedIds ??= [...this.#stored]);
+    for (let step = 0; step < ids.length; step++) {
+      const at = (this.#turn + step) % ids.length;
+      const id = ids[at];
+      if (id === undefined || id === except) continue;
+      this.#turn = at + 1;
+      return id;
+    }
+    return undefined;
   }
 }

@@ -1,5 +1,6 @@
 import { TopicTrie } from "../../core/topic.ts";
 import type { StoredPacket } from "../copies.ts";
+import type { SessionWrite } from "../session-writes.ts";
 import { Group, type Listener, type Member } from "./group.ts";
 
 /** A message on its way to the member of a group that was chosen for it. */
@@ -23,10 +24,19 @@ export interface SharedPacket extends StoredPacket {
 export interface SharedOutlet {
   /** The next place in the queues. */
   number(): number;
-  /** Resolves when the copy is in the member's queue. */
-  keep(choice: Choice): Promise<void>;
+  /** Resolves when the copy is in the member's queue, and with it the other writes are done: after a crash all of them, or none. */
+  keep(choice: Choice, others: readonly SessionWrite[]): Promise<void>;
+  write(writes: readonly SessionWrite[]): Promise<void>;
   /** Hands the message to the member, if it is connected. Resolves when others may follow, see `Backlog`. */
   hand(choice: Choice): Promise<void>;
+}
+
+/** Where a message is that its client cannot get any more. */
+interface Source {
+  /** Id of the client, which does not get it again. */
+  readonly client: string;
+  /** What takes it out of the queue of the client. */
+  readonly removal: readonly SessionWrite[];
 }
 
 const NOTHING: readonly never[] = [];
@@ -34,7 +44,7 @@ const KNOWN_TOPICS_MAX = 10_000;
 
 /**
  * Shared subscriptions (MQTT 5, 4.8.2). Which member gets a message is chosen once, when its copies are made or, if it has none, when it is handed on.
- * What was chosen for a member stays with its session; what it can no longer get goes to another member, see `redeliver`.
+ * What was chosen for a member stays with its session; what it can no longer get goes to another member, see `redeliver` and `move`.
  */
 export class SharedGroups {
   readonly #groups = new Map<string, Group>();
@@ -121,20 +131,32 @@ export class SharedGroups {
 
   /**
    * Chooses another member for a message that the one it was for cannot get any more. Of QoS 2 that must not be one that was sent [MQTT-4.8.2-5].
-   * `except` is the id of a client whose session has ended. Resolves when others may follow, and never rejects:
-   * the database tells of a disk that refuses a write.
+   * Resolves when others may follow, and never rejects: the database tells of a disk that refuses a write.
    */
-  async redeliver(packet: SharedPacket, except?: string): Promise<void> {
+  redeliver(packet: SharedPacket): Promise<void> {
+    return this.#give(packet, undefined);
+  }
+
+  /** The same for one from a queue, which it leaves in the write that puts it into another. Without another member it just leaves. */
+  move(packet: SharedPacket, source: Source): Promise<void> {
+    return this.#give(packet, source);
+  }
+
+  async #give(packet: SharedPacket, source: Source | undefined): Promise<void> {
     const group = this.#groups.get(packet.shared);
-    const choice = group === undefined ? undefined : this.#choose(group, packet, except);
-    if (choice === undefined) return;
+    const choice = group === undefined ? undefined : this.#choose(group, packet, source?.client);
     const outlet = this.#outlet;
-    if (!choice.isKept) return outlet?.hand(choice);
-    // What waits in a queue need not be waited for.
-    await outlet?.keep(choice).then(
-      () => void outlet.hand(choice),
-      () => undefined,
-    );
+    const removal = source?.removal ?? NOTHING;
+    if (choice?.isKept === true) {
+      // What waits in a queue need not be waited for.
+      await outlet?.keep(choice, removal).then(
+        () => void outlet.hand(choice),
+        () => undefined,
+      );
+      return;
+    }
+    if (choice !== undefined) await outlet?.hand(choice);
+    if (removal.length > 0) await outlet?.write(removal).catch(() => undefined);
   }
 
   #choose(group: Group, packet: StoredPacket, except?: string): Choice | undefined {

@@ -6,7 +6,7 @@ const READ_MAX = 256;
 
 /**
  * Gives what is in the queue of a session that has ended to other members of its groups. What the client was sent with QoS 2 must not reach another
- * [MQTT-4.8.2-5]; what it was sent with QoS 1 may (MQTT 5, 4.8.2).
+ * [MQTT-4.8.2-5]; what it was sent with QoS 1 may (MQTT 5, 4.8.2). After a kill the rest is in the queue still, and nothing that another member has.
  */
 export async function passOn(client: string, parts: ShelfParts, groups: SharedGroups): Promise<void> {
   if (groups.size === 0) return;
@@ -14,11 +14,16 @@ export async function passOn(client: string, parts: ShelfParts, groups: SharedGr
   const sent = await shelf.sentIds();
   let from: string | undefined = shelf.first;
   while (from !== undefined) {
-    const packets = await shelf.read(from, READ_MAX);
+    const { packets, isLast } = await shelf.read(from, READ_MAX);
+    const moves = packets.flatMap((packet) => {
+      const { number } = packet;
+      const id = sent.get(number);
+      const orphan = orphanOf(packet, id !== undefined);
+      return orphan === undefined ? [] : [groups.move(orphan, { client, removal: shelf.removal(number, id) })];
+    });
     // No more is read than members that are connected can take.
-    const orphans = packets.flatMap((packet) => orphanOf(packet, sent.has(packet.number)) ?? []);
-    await Promise.all(orphans.map((orphan) => groups.redeliver(orphan, client)));
-    from = packets.length < READ_MAX ? undefined : packets.at(-1)?.next;
+    await Promise.all(moves);
+    from = isLast ? undefined : packets.at(-1)?.next;
   }
 }
 

@@ -13,12 +13,14 @@ class Members {
   readonly groups = new SharedGroups();
   readonly kept: string[] = [];
   readonly handed: string[] = [];
+  readonly removed: string[] = [];
   #number = 100;
 
   constructor() {
     this.groups.connect({
       number: () => ++this.#number,
-      keep: async ({ clientId }) => void this.kept.push(clientId),
+      keep: async ({ clientId }, others) => void this.kept.push([clientId, ...others.map(({ key }) => key)].join(" ")),
+      write: async (writes) => void this.removed.push(...writes.map(({ key }) => key)),
       hand: async ({ clientId }) => void this.handed.push(clientId),
     });
   }
@@ -88,10 +90,22 @@ it("a message is written into the queue of a member whose session is stored, and
   expect(members.kept).toEqual(["stored"]);
   members.connect("here");
   await members.groups.redeliver({ ...packet(), shared: KEY });
-  await members.groups.redeliver({ ...packet(), shared: KEY }, "here");
+  await members.groups.move({ ...packet(), shared: KEY }, { client: "here", removal: [{ type: "del", key: "from-here" }] });
   await members.groups.redeliver({ ...packet(), shared: keyOfFilter("$share/nobody/a") });
-  expect(members.kept).toEqual(["stored", "stored"]);
+  expect(members.kept).toEqual(["stored", "stored from-here"]);
   expect(members.handed).toEqual(["stored", "here", "stored"]);
+  expect(members.removed).toEqual([]);
+});
+
+it("a message leaves the queue that it was in when it is with a member that has none, or when there is no other member", async () => {
+  const members = new Members();
+  const removal = [{ type: "del", key: "gone" }] as const;
+  members.groups.store("gone", KEY);
+  await members.groups.move({ ...packet(), shared: KEY }, { client: "gone", removal });
+  expect([members.kept, members.handed, members.removed]).toEqual([[], [], ["gone"]]);
+  members.connect("here");
+  await members.groups.move({ ...packet(), shared: KEY }, { client: "gone", removal });
+  expect([members.kept, members.handed, members.removed]).toEqual([[], ["here"], ["gone", "gone"]]);
 });
 
 it("there is nothing to be looked at when the last member has gone", () => {
