@@ -10,12 +10,13 @@ import { ClientList } from "./client-list.ts";
 import type { ListenerStats } from "../core/listener-stats.ts";
 import type { StoredStats } from "../core/stored-stats.ts";
 import { Copies } from "./copies.ts";
+import { sayWhy } from "./disconnects.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
 import { installPacketEncoder } from "./encode.ts";
 import { Engine } from "./engine.ts";
 import { forwardTogether } from "./forward.ts";
-import { noteConnect } from "./handshake.ts";
+import { noteConnect, refuseQuota } from "./handshake.ts";
 import { readInOrder } from "./incoming.ts";
 import { type Done, type Entry, entryOf, type Intake, payloadProblem, propertiesProblem } from "./intake.ts";
 import { KnownTopics } from "./known-topics.ts";
@@ -90,6 +91,7 @@ export class Broker implements AsyncDisposable {
       this.#arrivals.set(stream, arrival);
       holdWrites(stream);
       const client = aedes.handle(stream);
+      sayWhy(client);
       readInOrder(client, options.inflightMax, this.#room);
       forwardTogether(client, {
         queueOf: (connected) => store.queueOf(connected),
@@ -141,10 +143,10 @@ export class Broker implements AsyncDisposable {
     broker.#guard(options, intake, logger);
     await aedes.listen();
     await broker.#ends.follow(aedes, Date.now());
-    return broker;
-  }
     // A kill in the middle of the end of a session leaves the rest of its queue.
     for (const client of store.queues) if (!has(client)) open.end(client);
+    return broker;
+  }
 
   /** @throws MillraceError FILE_UNREADABLE, CERTIFICATE_INVALID, PORT_IN_USE, LISTEN_FAILED */
   async listen(): Promise<void> {
@@ -216,6 +218,7 @@ export class Broker implements AsyncDisposable {
       const full = admitted.size >= options.clientsMax;
       if (full) {
         this.counters.refused++;
+        refuseQuota(client, packet);
       } else {
         admitted.add(client);
         client.conn.once("close", () => admitted.delete(client));

@@ -64,8 +64,7 @@ export class ClientList implements ClientSource {
     const client = this.#parts.clients()[id];
     if (client === undefined) return false;
     this.#parts.note("disconnect", { client: id, user: admittedOf(client)?.identity.user });
-    // Paho for Python looks at the code only when there is something behind it.
-    client.disconnect({ reasonCode: REASON.administrativeAction, properties: { reasonString: "it was disconnected by an operator" } });
+    client.disconnect({ reasonCode: REASON.administrativeAction });
     return true;
   }
 

@@ -2,6 +2,7 @@ import type { Aedes, Client } from "aedes";
 import { messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import { noteResumed } from "./connack.ts";
+import { REASON } from "./reasons.ts";
 import { Receives } from "./receives.ts";
 import { Resends } from "./resends.ts";
 
@@ -18,9 +19,6 @@ interface Ledger {
     settled(client: string): Promise<void>;
   };
 }
-
-/** "Session taken over" (MQTT 5, 3.14.2.1). */
-const TAKEN_OVER = 0x8e;
 
 /**
  * Ends what belongs to a session, beside what the protocol engine stores of it, when the session ends: the packet ids of messages that are on
@@ -87,7 +85,7 @@ export class OpenMessages {
       return;
     }
     // It must not take messages any more when its packet ids are forgotten.
-    if (before !== undefined) await new Promise<void>((ended) => before.disconnect({ reasonCode: TAKEN_OVER }, ended));
+    if (before !== undefined) await new Promise<void>((ended) => before.disconnect({ reasonCode: REASON.sessionTakenOver }, ended));
     // The will is due when the session ends, if not before (MQTT 5, 3.1.3.2.2).
     this.#ledger.wills.sessionEnded(client.id);
     await this.#ledger.wills.settled(client.id);

@@ -164,7 +164,7 @@ export class RawClient implements AsyncDisposable {
       /** Seconds, of version 5. */
       expiry?: number;
       /** Further ones, of version 5. */
-      properties?: { receiveMaximum?: number; maximumPacketSize?: number; topicAliasMaximum?: number };
+      properties?: { receiveMaximum?: number; maximumPacketSize?: number; topicAliasMaximum?: number; requestProblemInformation?: boolean };
       /** Seconds; 0 by default. */
       keepalive?: number;
       will?: { topic: string; payload: Buffer; qos: 0 | 1 | 2; retain: boolean; properties?: { willDelayInterval?: number } };
