@@ -1,18 +1,16 @@
-import { writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
-import { setUser } from "../../support/access.ts";
 import { connectClient } from "../../support/broker.ts";
 import type { Pair } from "../../support/certificates.ts";
 import { eventually } from "../../support/eventually.ts";
-import { addressOf, ListenerSite } from "../../support/listeners.ts";
+import { addressOf, type ListenerSite } from "../../support/listeners.ts";
 import { Mosquitto, mosquitto, placeOf } from "../../support/mosquitto.ts";
+import { OtherClientsSite, OVEN } from "../../support/other-clients-site.ts";
 import { isMissing, MOSQUITTO } from "../../support/other-clients.ts";
 
 const VERSIONS = ["mqttv31", "mqttv311", "mqttv5"] as const;
 const V5 = ["-V", "mqttv5"];
-const SAID = ["-u", "oven", "-P", "a good password"];
+const SAID = ["-u", OVEN.user, "-P", OVEN.password];
 const RULES = `
 rules:
   - {who: {user: oven}, allow: {publish: ["in/%u/#"], subscribe: "cmd/%u/#"}}
@@ -21,26 +19,18 @@ rules:
 `;
 
 describe.skipIf(isMissing(MOSQUITTO))("the clients of Mosquitto", () => {
+  let all: OtherClientsSite;
   let site: ListenerSite;
   let broker: Broker;
   let press: Pair;
 
   beforeAll(async () => {
-    site = new ListenerSite();
-    press = site.ca.issue("press");
-    await setUser(site.folder, "oven", "a good password");
-    await writeFile(join(site.folder, "access.yaml"), RULES, { mode: 0o600 });
-    const listeners = {
-      tls: { type: "tls", ...site.tls },
-      mutual: { type: "tls", ...site.tls, client_certificates: "required", client_ca: site.ca.certificate },
-      local: { type: "unix", socket: site.socket },
-      known: { type: "tcp", port: 0, anonymous: "none" },
-    };
-    broker = await site.start(listeners, { access: site.access() });
+    all = await OtherClientsSite.open(RULES);
+    ({ site, broker, press } = all);
   });
 
   afterAll(async () => {
-    await site[Symbol.asyncDispose]();
+    await all[Symbol.asyncDispose]();
   });
 
   /** Arguments that lead to a listener. */
@@ -100,7 +90,7 @@ describe.skipIf(isMissing(MOSQUITTO))("the clients of Mosquitto", () => {
     expect(await mosquitto("pub", [...args, ...SAID])).toMatchObject({ code: 0, err: "" });
     expect(site.intake.texts).toContain(`in/oven/temp=${version}`);
     expect((await mosquitto("pub", args)).code).toBe(unsaid);
-    expect((await mosquitto("pub", [...args, "-u", "nobody", "-P", "a good password"])).code).toBe(bad);
+    expect((await mosquitto("pub", [...args, "-u", "nobody", "-P", OVEN.password])).code).toBe(bad);
   });
 
   it("are told what they may not do", async () => {

@@ -1,14 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Broker } from "../../../src/broker/broker.ts";
-import { setUser } from "../../support/access.ts";
 import type { Pair } from "../../support/certificates.ts";
 import { eventually } from "../../support/eventually.ts";
-import { addressOf, ListenerSite, statsOf } from "../../support/listeners.ts";
+import { addressOf, type ListenerSite, statsOf } from "../../support/listeners.ts";
+import { OtherClientsSite, OVEN } from "../../support/other-clients-site.ts";
 import { isMissing, PAHO } from "../../support/other-clients.ts";
 import { Paho, type PahoOptions } from "../../support/paho.ts";
 
 const VERSIONS = [3, 4, 5] as const;
-const SAID = { user: "oven", password: "a good password" };
 
 function delayed(id: string, WillDelayInterval: number): PahoOptions {
   const will = { topic: `delayed/${id}`, payload: "gone", qos: 1, properties: { WillDelayInterval } } as const;
@@ -16,29 +15,18 @@ function delayed(id: string, WillDelayInterval: number): PahoOptions {
 }
 
 describe.skipIf(isMissing(PAHO))("Paho for Python", () => {
+  let all: OtherClientsSite;
   let site: ListenerSite;
   let broker: Broker;
   let press: Pair;
 
   beforeAll(async () => {
-    site = new ListenerSite();
-    press = site.ca.issue("press");
-    await setUser(site.folder, SAID.user, SAID.password);
-    const web = { path: "/mqtt", port: 0 };
-    const mutual = { ...site.tls, client_certificates: "required", client_ca: site.ca.certificate };
-    const listeners = {
-      tls: { type: "tls", ...site.tls },
-      mutual: { type: "tls", ...mutual },
-      ws: { type: "ws", ...web },
-      wss: { type: "wss", ...web, ...site.tls },
-      wssmutual: { type: "wss", ...mutual, ...web },
-      known: { type: "ws", ...web, anonymous: "none" },
-    };
-    broker = await site.start(listeners, { access: site.access() });
+    all = await OtherClientsSite.open();
+    ({ site, broker, press } = all);
   });
 
   afterAll(async () => {
-    await site[Symbol.asyncDispose]();
+    await all[Symbol.asyncDispose]();
   });
 
   async function connected(options: PahoOptions, name = "default"): Promise<Paho> {
@@ -84,15 +72,15 @@ describe.skipIf(isMissing(PAHO))("Paho for Python", () => {
     [4, 4, 5],
     [5, 0x86, 0x87],
   ] as const)("comes in by WebSocket with name and password only, with version %i", async (version, bad, unsaid) => {
-    await using good = await connected({ id: "good", version, ...SAID }, "known");
+    await using good = await connected({ id: "good", version, ...OVEN }, "wsknown");
     await good.publish("in/known", `by ${version}`, 2);
     expect(site.intake.texts).toContain(`in/known=by ${version}`);
     for (const [options, code] of [
-      [{ ...SAID, password: "a bad password" }, bad],
+      [{ ...OVEN, password: "a bad password" }, bad],
       [{}, unsaid],
     ] as const) {
       await using client = new Paho();
-      const address = addressOf(broker, "known");
+      const address = addressOf(broker, "wsknown");
       expect(await client.connect(address, { id: "refused", version, ...options })).toMatchObject({ code });
     }
   });
