@@ -60,8 +60,10 @@ const LOGS_MAX = 101;
 const LOG_BYTES_MAX = 32 * 1024;
 /** Added to the level of a line that has fields. */
 const WITH_FIELDS = 8;
-/** As JSON. The guest cuts messages and stacks off long before. */
+/** As JSON. */
 const ERROR_BYTES_MAX = 256 * 1024;
+/** Characters of an error's texts. The guest cuts them off there, unless its function has seen to it that it does not. */
+const ERROR_CHARS_MAX = { name: 200, message: 4_000, stack: 8_000 } as const;
 /** What a guest may say that it failed of. Everything else is for the host and the gateway to say. */
 export const GUEST_CODES = [
   "FUNCTION_THREW",
@@ -215,11 +217,12 @@ function readError(text: string): GuestError {
     const value: unknown = typeof fields === "object" && fields !== null ? Reflect.get(fields, name) : undefined;
     return typeof value === "string" ? value : "";
   };
+  const cut = (name: keyof typeof ERROR_CHARS_MAX): string => field(name).slice(0, ERROR_CHARS_MAX[name]);
   return {
     code: GUEST_CODES.find((known) => known === field("code")) ?? "FUNCTION_THREW",
-    name: field("name"),
-    message: field("message"),
-    stack: field("stack"),
+    name: cut("name"),
+    message: cut("message"),
+    stack: cut("stack"),
   };
 }
 

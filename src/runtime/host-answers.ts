@@ -3,6 +3,8 @@ import type { Fault, StartTimes } from "./host/frames.ts";
 
 /** Keys that one request for state may name; a host lets no more through in a batch. */
 const STATE_KEYS_MAX = 2_048;
+/** Of what a person is told of a fault, in characters. A host says less, and code that it could not load may be what says it. */
+const FAULT_CHARS_MAX = 8_192;
 
 /** @throws RangeError, SyntaxError when it is not a fault */
 export function parseFault(text: string): Fault {
@@ -10,7 +12,7 @@ export function parseFault(text: string): Fault {
   const field = (name: string): unknown => (typeof fault === "object" && fault !== null ? Reflect.get(fault, name) : undefined);
   const [code, message] = [field("code"), field("message")];
   if (typeof code !== "string" || typeof message !== "string") throw new RangeError("a fault has no code or no message");
-  return { code, message };
+  return { code, message: message.slice(0, FAULT_CHARS_MAX) };
 }
 
 /** How the making of an instance ended: JSON, and what `init` has logged. @throws RangeError, SyntaxError when it is laid out otherwise */

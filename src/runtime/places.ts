@@ -1,21 +1,20 @@
-import type { SourceMap } from "node:module";
 import type { Bundle } from "../core/bundle.ts";
 import { MillraceError } from "../core/errors.ts";
-import { readSourceMap } from "../core/source-map.ts";
+import { readSourceMap, type SourceMap } from "../core/source-map.ts";
 import { scriptUrl } from "./inspection.ts";
 
-/** Decoded maps that are kept; each may take some megabytes. */
+/** Maps that are kept; each may take some megabytes. */
 const MAPS_MAX = 16;
 /** Frames in one text. V8 writes ten; the text is a guest's to choose. */
 const FRAMES_MAX = 50;
 
-/** The decoded source maps of the functions that failed last. */
+/** The source maps of the functions that failed last. */
 export class SourceMaps {
   readonly #maps = new Map<Bundle, SourceMap | undefined>();
 
   of(bundle: Bundle): SourceMap | undefined {
     const known = this.#maps.get(bundle);
-    const map = known ?? (this.#maps.has(bundle) ? undefined : decode(bundle));
+    const map = known ?? (this.#maps.has(bundle) ? undefined : mapOf(bundle));
     this.#maps.delete(bundle);
     this.#maps.set(bundle, map);
     const [oldest] = this.#maps.keys();
@@ -24,7 +23,7 @@ export class SourceMaps {
   }
 }
 
-function decode({ sourceMap, manifest }: Bundle): SourceMap | undefined {
+function mapOf({ sourceMap, manifest }: Bundle): SourceMap | undefined {
   try {
     return readSourceMap(sourceMap, manifest.name);
   } catch (error) {
@@ -64,16 +63,19 @@ export class Places {
   first(stack: string): string | undefined {
     const frame = stack.split("\n", FRAMES_MAX).find((line) => /^\s+at /.test(line) && line.search(this.#pattern) >= 0);
     const placed = frame === undefined ? undefined : this.inText(`\n${frame}`);
-    return placed === undefined || placed.endsWith(frame ?? "") ? undefined : /([^\s(]+:\d+:\d+)\)?$/.exec(placed)?.[1];
+    return placed === undefined || placed.endsWith(frame ?? "") ? undefined : placeAtEnd(placed);
   }
 }
 
 function original(map: SourceMap, line: number, column: number): string | undefined {
-  const entry = map.findEntry(line - 1, column - 1);
-  // It answers with the last mapping before the place, which may be that of another line.
-  if (!("originalSource" in entry) || entry.generatedLine !== line - 1) return undefined;
-  const { originalSource, originalLine, originalColumn } = entry;
-  return originalSource === undefined ? undefined : `${originalSource}:${originalLine + 1}:${originalColumn + 1}`;
+  const found = map.original(line, column);
+  return found === undefined ? undefined : `${found.source}:${found.line}:${found.column}`;
+}
+
+/** Of a frame, `file:line:column` or the same in brackets. */
+function placeAtEnd(frame: string): string | undefined {
+  const last = frame.replace(/\)$/, "").split(/[\s(]/).at(-1) ?? "";
+  return /.:\d+:\d+$/.test(last) ? last : undefined;
 }
 
 /**

@@ -64,6 +64,15 @@ export function engineLimitsContract(make: () => Engine): void {
     );
   });
 
+  it.each([
+    ["what it throws", "throw new Error('x'.repeat(5e6));"],
+    ["a stack", "throw Object.assign(new Error('x'), { stack: '    at x\\n'.repeat(5e5) });"],
+    ["a text", "throw 'x'.repeat(5e6);"],
+  ])("code that does not load tells no more than a page, whatever %s says", async (_what, prelude) => {
+    const error = await EngineBench.create(make(), { prelude, handler: "" }).catch((reason: unknown) => reason);
+    expect(messageOf(error).length).toBeLessThan(4_100);
+  });
+
   describe("code that fills its memory", () => {
     const fill = "const all = []; for (;;) all.push(new Array(10_000).fill(all.length));";
 

@@ -1,5 +1,8 @@
 import type { Fault } from "./frames.ts";
 
+/** More does not help anybody, and is kept, sent and shown at each try. */
+const CHARS_MAX = 4_000;
+
 /** `init` of a function failed. The message is for the author, with the stack; `said` is the result, which holds what it has logged. */
 export class InitFailed extends Error {
   readonly said: string;
@@ -19,7 +22,7 @@ export class InitFailed extends Error {
     try {
       const bytes = Buffer.from(result, "latin1");
       const { code, message, stack } = JSON.parse(bytes.toString("utf8", 5, 5 + bytes.readUInt32BE(1))) as Record<string, unknown>;
-      const text = String(stack === "" ? message : stack);
+      const text = String(stack === "" ? message : stack).slice(0, CHARS_MAX);
       return new InitFailed(`init failed: ${code === "FUNCTION_THREW" ? "" : `${String(code)}: `}${text}`, result);
     } catch {
       // Its code may have put anything in the place of the guest runtime's functions.

@@ -1,11 +1,14 @@
+import { SourceMap as NodeSourceMap } from "node:module";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type Bundle, digestOf, encodeBundle } from "../../../src/core/bundle.ts";
 import { buildFunction } from "../../../src/runtime/build/build.ts";
 import { invokeOnce } from "../../../src/runtime/invoke.ts";
+import { Places, SourceMaps } from "../../../src/runtime/places.ts";
 import { eventually } from "../../support/eventually.ts";
 import { Core } from "../../support/core.ts";
+import { functionOf } from "../../support/functions.ts";
 import { TempFolder } from "../../support/temp-folder.ts";
 
 const MANIFEST = "name: f\napi: 1\ntriggers:\n  - mqtt: in/+k\nkey: k\nretry: {attempts: 1}\n";
@@ -115,4 +118,37 @@ describe("errors of a function", () => {
     );
     expect((await invokeOnce(looks, message)).logs.map((log) => log.message)).toEqual(["a f.js:1:1", "a\n    at x (gulf.js:1:1)"]);
   });
+
+  it("are told at once when a function forges a stack of one long line", () => {
+    const { bundle } = functionOf({});
+    const places = new Places(
+      { ...bundle, sourceMap: '{"version":3,"sources":["index.ts"],"names":[],"mappings":"AAAA"}' },
+      new SourceMaps(),
+    );
+    const startedAt = performance.now();
+    expect(places.first(`x\n    at f (f.js:1:1 ${"a".repeat(1_000_000)}`)).toBeUndefined();
+    expect(places.first(`x\n    at f (${":1".repeat(500_000)} f.js:1:1)`)).toBe("index.ts:1:1");
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+  });
+
+  it("do so much sooner with a large map than when it is decoded as a whole", () => {
+    const { bundle } = functionOf({});
+    const map = { version: 3, sources: ["index.ts"], names: [], mappings: `${"AAAA,".repeat(100_000)};${"CAAA,".repeat(100_000)}` };
+    const own = timeOf(() => {
+      const places = new Places({ ...bundle, sourceMap: JSON.stringify(map) }, new SourceMaps());
+      expect(places.inText("x\n at f.js:2:90001")).toBe("x\n at index.ts:1:1");
+    });
+    const whole = timeOf(() => new NodeSourceMap({ ...map, file: "", sourcesContent: [], sourceRoot: "" }).findEntry(1, 90_000));
+    expect(own).toBeLessThan(whole);
+  });
 });
+
+/** The least of five. */
+function timeOf(run: () => void): number {
+  const times = Array.from({ length: 5 }, () => {
+    const startedAt = performance.now();
+    run();
+    return performance.now() - startedAt;
+  });
+  return Math.min(...times);
+}

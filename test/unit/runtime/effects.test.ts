@@ -151,6 +151,12 @@ describe("results", () => {
     expect(decodes(encodeResults([{ status: "retry", logs: [], error }]))).toBeUndefined();
   });
 
+  it("with texts of an error that are longer than a guest makes them are read without the rest", () => {
+    const error = { code: "FUNCTION_THREW", name: "n".repeat(300), message: "m".repeat(50_000), stack: "s".repeat(100_000) };
+    const [read] = decodeResults(encodeResults([{ status: "retry", logs: [], error }]), 1);
+    expect(read).toMatchObject({ error: { name: "n".repeat(200), message: "m".repeat(4_000), stack: "s".repeat(8_000) } });
+  });
+
   it.each([
     ["more lines than a message may have", Array.from({ length: 102 }, () => ({ level: "info" as const, message: "" }))],
     ["a line that is too long", [{ level: "info" as const, message: "x".repeat(33_000) }]],
