@@ -29,7 +29,8 @@ export const ERRORS = {
   LIMIT_CPU: "The handler computed for longer than limits.cpu; do less for each message or raise the limit.",
   LIMIT_WALL: "The handler did not finish within limits.wall; await less or raise the limit.",
   LIMIT_MEMORY: "The isolate needed more than limits.memory; keep less or raise the limit.",
-  LIMIT_OUTPUT: "One message produced more than limits.output; emit less or raise the limit.",
+  LIMIT_OUTPUT:
+    "One message produced more than limits.output, in bytes or in publishes, events and stored values; emit less or raise the limit.",
   LIMIT_STATE:
     "A state value, the state of a key or all that the function keeps is over its limit. Store less, give values a `ttl`, or raise the limit.",
   STATE_NOT_SHARED: "`ctx.state.shared` needs `concurrency: 1` in function.yaml: one isolate sees everything that the function keeps.",

@@ -11,6 +11,7 @@ import { formatSize } from "../core/units.ts";
 import type { Derived } from "./derived.ts";
 import { type GuestError, type ItemEffects, placeOf, type StateEffect } from "./effects.ts";
 import type { MarkWrite } from "./idempotency.ts";
+import { effectsMaxOf } from "./host/guest-effect-limit.ts";
 import type { Item } from "./item.ts";
 import type { StateWrite as PlacedWrite } from "./state-budget.ts";
 import { type WakerOwner, wokenBy } from "./woken.ts";
@@ -61,6 +62,8 @@ export interface DraftOwner extends WakerOwner {
   readonly limits: Pick<Manifest["limits"], "outputBytes" | "stateValueBytes" | "stateBytes">;
   /** Why it may not publish to the topic, or undefined when it may. */
   publishProblem(topic: string, retain: boolean): string | undefined;
+  /** Whether what a message writes may be what its state had to become before: however much that is, it is not the doing of the message. */
+  readonly migrates: boolean;
   /** Whether what is to be stored fits; if so, it counts. */
   keeps(writes: readonly PlacedWrite[]): boolean;
 }
@@ -118,10 +121,12 @@ function stores(writes: readonly PlacedWrite[], whose: string, owner: DraftOwner
 }
 
 /** The guest has seen to that before; its function may have got around it. */
-function tooMuch(parts: readonly Part[], { name, limits }: DraftOwner): GuestError | undefined {
+function tooMuch(parts: readonly Part[], { name, limits, migrates }: DraftOwner): GuestError | undefined {
   const { outputBytes, stateValueBytes } = limits;
   let bytes = 0;
+  let count = 0;
   for (const { effects, answer } of parts) {
+    count += effects.publishes.length + effects.events.length + (migrates ? 0 : effects.state.length);
     bytes += answer?.body.length ?? 0;
     for (const { length } of effects.publishes) bytes += length;
     for (const { type, subject, data } of effects.events) bytes += type.length + subject.length + data.length;
@@ -129,7 +134,9 @@ function tooMuch(parts: readonly Part[], { name, limits }: DraftOwner): GuestErr
     if (large !== undefined)
       return refusal("LIMIT_STATE", `function "${name}": a state value is larger than limits.stateValue, ${formatSize(stateValueBytes)}`);
   }
-  return bytes <= outputBytes ? undefined : refusal("LIMIT_OUTPUT", `one message produced more than ${outputBytes} bytes`);
+  if (bytes > outputBytes) return refusal("LIMIT_OUTPUT", `one message produced more than ${outputBytes} bytes`);
+  const countMax = effectsMaxOf(outputBytes) * parts.length;
+  return count <= countMax ? undefined : refusal("LIMIT_OUTPUT", `one message produced more than ${countMax} effects`);
 }
 
 /** What an item publishes, as it goes out, and the messages that it becomes. */

@@ -9,8 +9,9 @@ import { framed, isInnocent, isOneAbove, type LaneOwner, type LaneTies, outcomes
 import { type Item, oldestOf } from "./item.ts";
 import { KeyLines } from "./key-lines.ts";
 import { LaneQueue } from "./lane-queue.ts";
+import { effectsOf, sliceEnd } from "./slices.ts";
 import { pauseOf } from "./starved.ts";
-import { type Batch, UnderWay } from "./under-way.ts";
+import { type Batch, BATCH_EFFECTS_MAX, UnderWay } from "./under-way.ts";
 import { Waiting } from "./waiting.ts";
 
 /**
@@ -247,11 +248,22 @@ export class Lane {
       item.trial = "none";
       item.starved = 0;
     }
+    this.#underWay.weigh(results.length, effectsOf(results));
     this.#owner.measured(triedOf(results), this.#underWay.learn(batch, batch.items.length, usedMs), usedMs);
     this.#instance.answered(usedMs);
-    this.#instance.settleAfter(this.#owner.prepare(batch.items, results), () => {
-      this.#underWay.leave([]);
-      if (this.#settle(batch.items, results)) this.#replace();
+    this.#settleSlice(batch, results, 0);
+  }
+
+  /** What was handled in one call is taken at once; of the rest so much that others do not have to wait for long, then they have their turn. */
+  #settleSlice(batch: Batch, results: readonly ItemResult[], from: number): void {
+    const end = this.#owner.manifest.batch === undefined ? sliceEnd(results, from, BATCH_EFFECTS_MAX) : results.length;
+    const [items, some] = [batch.items.slice(from, end), results.slice(from, end)];
+    const preparing = from === 0 ? this.#owner.prepare(items, some) : othersFirst().then(() => this.#owner.prepare(items, some));
+    this.#instance.settleAfter(preparing, () => {
+      this.#underWay.leave(batch.items.slice(end));
+      const refused = this.#settle(items, some);
+      if (!refused && end < results.length) return this.#settleSlice(batch, results, end);
+      if (refused) this.#replace();
       this.#next();
     });
   }
@@ -282,6 +294,7 @@ export class Lane {
     if (!innocent) this.#owner.wasCut();
     const results = readResults(batch, cut.results, this.#strict) ?? [];
     const finished = results.slice(0, Math.min(cut.finished, batch.items.length));
+    this.#underWay.weigh(finished.length, effectsOf(finished));
     const wallMs = this.#underWay.learn(batch, finished.length, cut.elapsedMs, cut.fault.code === "HOST_STARVED");
     this.#owner.measured(triedOf(finished) + (innocent ? 0 : 1), wallMs, cut.fault.code === "LIMIT_WALL" ? 0 : cut.elapsedMs);
     this.#instance.settleAfter(this.#owner.prepare(batch.items, finished), () => {
@@ -378,4 +391,8 @@ export class Lane {
     this.pump();
     this.#ties.wentOn();
   }
+}
+
+function othersFirst(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -8,6 +8,7 @@ import { type GuestError, type GuestLog, type ItemResult, placeOf } from "./effe
 import { addFailure } from "./failures.ts";
 import type { FunctionLog } from "./function-log.ts";
 import type { Fault } from "./host/frames.ts";
+import { effectsMaxOf } from "./host/guest-effect-limit.ts";
 import type { Idempotency } from "./idempotency.ts";
 import type { Item } from "./item.ts";
 import type { Outcome, Refusal } from "./lane-owner.ts";
@@ -115,6 +116,9 @@ export class Settling implements DraftOwner {
   get limits(): DraftOwner["limits"] {
     return this.#version.manifest.limits;
   }
+  get migrates(): boolean {
+    return this.#version.manifest.state !== undefined;
+  }
   /** Where its events have gone so far, as `pressureOf` has it. */
   get emitted(): number {
     return this.#emitted;
@@ -135,9 +139,11 @@ export class Settling implements DraftOwner {
 
   prepare(items: readonly Item[], results: readonly ItemResult[]): Promise<void> | undefined {
     let writes: StateWrite[] | undefined;
+    // What is more is going to be refused, and looking for all of it would take long.
+    const writesMax = this.migrates ? Infinity : effectsMaxOf(this.limits.outputBytes) * results.length;
     results.forEach((result, index) => {
       const item = items[index];
-      if (item === undefined || result.status !== "done") return;
+      if (item === undefined || result.status !== "done" || result.effects.state.length > writesMax) return;
       for (const write of result.effects.state) (writes ??= []).push({ key: placeOf(item, write), name: write.name, value: write.value });
     });
     const [batch] = items;

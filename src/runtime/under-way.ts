@@ -5,6 +5,10 @@ import type { Item } from "./item.ts";
 const BATCHES_MAX = 2;
 const BATCH_ITEMS_MAX = 256;
 const PATIENCE_MAX = 8;
+/** More of them keep the gateway for longer than others should have to wait. */
+export const BATCH_EFFECTS_MAX = 1_024;
+/** What is expected of messages of which nothing is known: as much as never makes a batch smaller. */
+const EFFECTS_AT_FIRST = 4;
 
 export interface Batch {
   readonly id: number;
@@ -22,6 +26,8 @@ export class UnderWay {
   #msPerItem = 0.05;
   /** Until it is answered, from when the isolate had nothing else to do. */
   #wallMsPerItem = 0.05;
+  /** Publishes, events and stored values. */
+  #effectsPerItem = EFFECTS_AT_FIRST;
   #answeredAt = 0;
   #busyMs = 0;
   /** By how much batches get more time, after some that had no processor. */
@@ -31,6 +37,7 @@ export class UnderWay {
   expectAs(other: UnderWay): void {
     this.#msPerItem = other.#msPerItem;
     this.#wallMsPerItem = other.#wallMsPerItem;
+    this.#effectsPerItem = other.#effectsPerItem;
   }
 
   get isEmpty(): boolean {
@@ -50,11 +57,12 @@ export class UnderWay {
   }
 
   /**
-   * How many items make a batch that stays well within the limit of one item, also by the clock on the wall, by which it is stopped, and takes about
-   * `freeMs` of the host at most.
+   * How many items make a batch that stays well within the limit of one item, also by the clock on the wall, by which it is stopped, takes about
+   * `freeMs` of the host at most, and has not too many effects for the gateway to take in one go.
    */
   fitting(cpuMs: number, freeMs: number): number {
-    const fitting = Math.min(Math.min(cpuMs / 2, freeMs) / this.#msPerItem, cpuMs / this.#wallMsPerItem);
+    const within = Math.min(Math.min(cpuMs / 2, freeMs) / this.#msPerItem, cpuMs / this.#wallMsPerItem);
+    const fitting = Math.min(within, BATCH_EFFECTS_MAX / this.#effectsPerItem);
     return Math.min(BATCH_ITEMS_MAX, Math.max(1, Math.floor(fitting)));
   }
 
@@ -109,6 +117,12 @@ export class UnderWay {
     this.#wallMsPerItem = average(this.#wallMsPerItem, passedMs / Math.max(1, count));
     this.#msPerItem = average(this.#msPerItem, Math.min(usedMs, passedMs) / Math.max(1, count));
     return passedMs;
+  }
+
+  /** Learns from `count` items how many effects one has. More is believed at once: those behind may want as much. */
+  weigh(count: number, effects: number): void {
+    const seen = effects / Math.max(1, count);
+    this.#effectsPerItem = Math.max(1, seen, this.#effectsPerItem / 2);
   }
 
   /** Of the oldest batch only `rest` is under way still. */

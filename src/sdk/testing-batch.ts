@@ -32,7 +32,7 @@ export async function runBatch<T>(
   const last = arrivals.at(-1);
   const whole: Effects = { publishes: [], events: [], logs: [], state: [] };
   if (last === undefined) return { whole, failed: new Map() };
-  const spend = outputBudget(parts.manifest);
+  const spend = outputBudget(parts.manifest, arrivals.length);
   const contexts = new Map<FunctionEvent<T>, FunctionContext>();
   for (const arrival of arrivals) contexts.set(arrival.event, createContext({ ...arrival, ...parts, spend }));
   const { state: _state, ...common } = createContext({ ...last, ...parts, effects: whole, spend });

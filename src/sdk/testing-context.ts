@@ -3,6 +3,7 @@ import { compilePermissions, type Manifest } from "../core/manifest.ts";
 import type { LogLevel } from "../core/stats.ts";
 import { topicProblem } from "../core/topic.ts";
 import { formatSize } from "../core/units.ts";
+import { effectsMaxOf } from "../runtime/host/guest-effect-limit.ts";
 import type { Fetch, FunctionContext, FunctionEvent, FunctionLog, InitContext } from "./index.ts";
 import { createState, jsonOf, type StateChange, type TestStore } from "./testing-state.ts";
 
@@ -91,14 +92,21 @@ export function createInitContext(parts: Pick<ContextParts, "manifest" | "secret
   return { ...createBareContext(parts.manifest, effects), secret };
 }
 
-export type Spend = (text: string | Uint8Array) => void;
+/** Takes what an effect consists of; one in the place of another is no effect more. */
+export type Spend = (texts: readonly (string | Uint8Array)[], effects?: 0 | 1) => void;
 
-/** Everything that one message publishes, emits and stores counts against one limit. */
-export function outputBudget({ limits }: Manifest): Spend {
+/** Everything that `messages` publish, emit and store in one call counts against one limit. */
+export function outputBudget({ limits }: Manifest, messages = 1): Spend {
   let left = limits.outputBytes;
-  return (text) => {
-    left -= typeof text === "string" ? Buffer.byteLength(text) : text.length;
+  const effectsMax = effectsMaxOf(limits.outputBytes) * messages;
+  let spent = 0;
+  return (texts, effects = 1) => {
+    for (const text of texts) left -= typeof text === "string" ? Buffer.byteLength(text) : text.length;
     if (left < 0) throw new MillraceError("LIMIT_OUTPUT", `one message produced more than ${formatSize(limits.outputBytes)}`);
+    spent += effects;
+    if (spent <= effectsMax) return;
+    const why = `one message produced more than ${effectsMax} publishes, events and stored values; limits.output allows one for each KB`;
+    throw new MillraceError("LIMIT_OUTPUT", why);
   };
 }
 
@@ -112,8 +120,7 @@ function createOutlets({ event, effects, manifest }: Invocation, spend: Spend): 
         throw new MillraceError("PERMISSION_DENIED", `permissions.publish of function.yaml does not allow "${topic}"`);
       const asIs = typeof payload === "string" || payload instanceof Uint8Array;
       const sent = asIs ? payload : jsonOf(payload);
-      spend(topic);
-      spend(sent);
+      spend([topic, sent]);
       effects.publishes.push({ topic, payload: asIs ? payload : JSON.parse(String(sent)), qos, retain });
     },
     emit(type, data, { subject = event.subject } = {}): void {
@@ -121,7 +128,7 @@ function createOutlets({ event, effects, manifest }: Invocation, spend: Spend): 
       if (!permissions.mayEmit(type))
         throw new MillraceError("PERMISSION_DENIED", `permissions.emit of function.yaml does not allow "${type}"`);
       const json = jsonOf(data);
-      spend(json);
+      spend([json]);
       effects.events.push({ type, subject, time: event.time, data: JSON.parse(json) });
     },
   };

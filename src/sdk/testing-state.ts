@@ -30,7 +30,7 @@ interface StateParts {
   readonly mayShare: boolean;
   readonly valueBytesMax: number;
   /** Counts against what one message may produce. */
-  readonly spend: (text: string) => void;
+  readonly spend: (texts: readonly string[], effects: 0 | 1) => void;
 }
 
 export function createState(parts: StateParts): KeyState {
@@ -46,7 +46,8 @@ export function createState(parts: StateParts): KeyState {
 function stateOf(parts: StateParts): FunctionState {
   const { stored, changes, now, key } = parts;
   const write = (name: string, value: string | undefined): void => {
-    parts.spend(name + (value ?? ""));
+    const isNew = !changes.some((change) => change.key === key && change.name === name);
+    parts.spend([name, value ?? ""], isNew ? 1 : 0);
     changes.push({ key, name, stored: value });
   };
   const current = (): Map<string, string> =>

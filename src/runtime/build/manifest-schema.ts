@@ -102,7 +102,12 @@ const limitsSchema = z
     wall: quantity(DURATION, "5s", { min: "1ms", max: "5m" }, "Time for one message, waiting included; not below `cpu`."),
     init: quantity(DURATION, "2s", { min: "10ms", max: "5s" }, "Time for `init` of an isolate, waiting included."),
     memory: quantity(SIZE, "32MB", { min: "8MB", max: "1GB" }, "Heap of the isolate."),
-    output: quantity(SIZE, "1MB", { min: "1KB", max: "8MB" }, "Everything that one message publishes, emits and stores."),
+    output: quantity(
+      SIZE,
+      "1MB",
+      { min: "1KB", max: "8MB" },
+      "Everything that one message publishes, emits and stores, and one publish, event or stored value for each KB of it, 100 in any case.",
+    ),
     state: quantity(SIZE, "64MB", { min: "1KB", max: "16GB" }, "Everything that the function keeps; not below `stateValue`."),
     fetch: quantity(SIZE, "1MB", { min: "1KB", max: "8MB" }, "One body of a fetch, sent or received."),
     stateValue: quantity(SIZE, "64KB", { min: "1KB", max: "1MB" }, "One value in the state, as JSON."),

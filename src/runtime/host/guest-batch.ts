@@ -112,7 +112,7 @@ function callsOf(events: readonly GuestEvent[]): GuestEvent[][] {
  */
 async function callBatch(events: readonly GuestEvent[], owner: BatchOwner, said?: string): Promise<readonly string[] | string> {
   const { outputBytes } = owner.parts.options;
-  const spent = nothingSpent();
+  const spent = nothingSpent(events.length);
   const whole = new Effects(outputBytes, spent);
   if (said !== undefined) whole.log(WARN, [said]);
   const written = new Map(events.map(({ key }) => [key, new Map<string, string | undefined>()]));

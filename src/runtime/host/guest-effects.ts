@@ -1,4 +1,5 @@
 import { toBytes, u16, u32 } from "./guest-codec.ts";
+import { effectsMaxOf } from "./guest-effect-limit.ts";
 import { storedBytes } from "./guest-stored.ts";
 import { LimitError, OutsideError, PayloadError } from "./guest-values.ts";
 
@@ -20,15 +21,18 @@ export const LEVELS = ["debug", "info", "warn", "error"] as const;
 
 /** What one call of a handler has used of its limits. */
 export interface Spent {
+  /** That are handled in it. */
+  readonly messages: number;
   bytes: number;
+  effects: number;
   emits: number;
   publishes: number;
   logLines: number;
   logChars: number;
 }
 
-export function nothingSpent(): Spent {
-  return { bytes: 0, emits: 0, publishes: 0, logLines: 0, logChars: 0 };
+export function nothingSpent(messages = 1): Spent {
+  return { messages, bytes: 0, effects: 0, emits: 0, publishes: 0, logLines: 0, logChars: 0 };
 }
 
 /** What one message wants so far. Dropped as a whole when its handler throws; only the log stays. */
@@ -57,7 +61,7 @@ export class Effects {
 
   /** Takes a record to publish. */
   publish(record: string): void {
-    this.#spend(record.length, this.#spent.publishes + 1);
+    this.#spend(record.length, { effects: 1, count: this.#spent.publishes + 1 });
     this.#spent.publishes++;
     this.#publishes += record;
     this.#publishCount++;
@@ -65,7 +69,7 @@ export class Effects {
 
   /** Takes an event, already laid out. */
   emit(event: string): void {
-    this.#spend(event.length, this.#spent.emits + 1);
+    this.#spend(event.length, { effects: 1, count: this.#spent.emits + 1 });
     this.#spent.emits++;
     this.#emits += event;
     this.#emitCount++;
@@ -73,7 +77,7 @@ export class Effects {
 
   /** Takes a state value, as it is stored; undefined deletes. `written` is one of the two above. */
   write(written: Map<string, string | undefined>, name: string, value: string | undefined): void {
-    this.#spend(name.length + (value?.length ?? 0), 0);
+    this.#spend(name.length + (value?.length ?? 0), { effects: written.has(name) ? 0 : 1 });
     written.set(name, value);
     this.#checkState();
   }
@@ -88,9 +92,12 @@ export class Effects {
     if (this.state.size + this.shared.size > STATE_COUNT_MAX) throw tooMany(STATE_COUNT_MAX);
   }
 
-  #spend(bytes: number, count: number): void {
+  #spend(bytes: number, { effects, count = 0 }: { readonly effects: number; readonly count?: number }): void {
     this.#spent.bytes += bytes;
+    this.#spent.effects += effects;
     if (this.#spent.bytes > this.#bytesMax) throw new LimitError("LIMIT_OUTPUT", `one message produced more than ${this.#bytesMax} bytes`);
+    const effectsMax = effectsMaxOf(this.#bytesMax) * this.#spent.messages;
+    if (this.#spent.effects > effectsMax) throw tooMany(effectsMax);
     if (count > COUNT_MAX) throw tooMany(COUNT_MAX);
   }
 
@@ -138,7 +145,7 @@ export class Effects {
 
   /** Makes sure that an answer is not too much, too. */
   answered(answer: string): string {
-    this.#spend(answer.length, 1);
+    this.#spend(answer.length, { effects: 0 });
     return answer;
   }
 
@@ -169,7 +176,8 @@ export class Effects {
 }
 
 function tooMany(max: number): LimitError {
-  return new LimitError("LIMIT_OUTPUT", `one message produced more than ${max} effects of a kind`);
+  const message = `one message produced more than ${max} publishes, events and stored values; limits.output allows one for each KB`;
+  return new LimitError("LIMIT_OUTPUT", message);
 }
 
 export type GuestLog = Record<string, (message: unknown, fields?: unknown) => void>;

@@ -14,6 +14,7 @@ export const GUEST_MODULES: readonly string[] = [
   "guest-timers",
   "guest-random",
   "guest-answer",
+  "guest-effect-limit",
   "guest-effects",
   "guest-event",
   "guest-headers",

@@ -31,10 +31,12 @@ const ENVIRONMENT = ["src/cli/main.ts", "src/core/config.ts", HOST];
 
 /** Entries of the package, which may collect what users import. */
 const ENTRIES = ["src/sdk/index.ts", "src/sdk/std.ts", "src/sdk/testing.ts"];
-/** The test kit reads manifests the way a build does, and keeps values the way an isolate does. */
+/** What the test kit shares with isolates. */
+const GUEST_MODULES = ["stored", "state-names", "state-version", "migrate", "effect-limit"];
+/** The test kit reads manifests the way a build does, keeps values and counts effects the way an isolate does. */
 const TEST_KIT = {
   from: "src/sdk/testing",
-  to: ["src/runtime/build/", ...["stored", "state-names", "state-version", "migrate"].map((name) => `src/runtime/host/guest-${name}.ts`)],
+  to: ["src/runtime/build/", ...GUEST_MODULES.map((name) => `src/runtime/host/guest-${name}.ts`)],
 };
 const ALIASES: Readonly<Record<string, string>> = {
   millrace: "src/sdk/index.ts",

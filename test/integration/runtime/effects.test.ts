@@ -241,6 +241,44 @@ describe("what a function may not do", () => {
     expect((await core.deadLetters()).map(({ seq, code, attempts }) => [seq, code, attempts])).toEqual([[2, "LIMIT_OUTPUT", 1]]);
     expect(core.published).toHaveLength(8);
   });
+
+  it.each([
+    ["publishes", "ctx.publish('o/' + i, '')"],
+    ["events", "ctx.emit('x', i)"],
+    ["stored values", "ctx.state.set('n' + i, i)"],
+    ["deleted values", "ctx.state.delete('n' + i)"],
+  ])("includes no more %s than one for each KB of its output, also when it forges its limits", async (_what, effect) => {
+    const handler = `for (let i = 0; i < event.data; i++) ${effect};`;
+    const prelude =
+      "const parse = JSON.parse; JSON.parse = (text) => { const v = parse(text); if (v?.outputBytes) v.outputBytes = 1e9; return v; };";
+    for (const more of [{}, { prelude }]) {
+      await using core = await Core.temporary();
+      await core.deploy(functionOf({ handler, limits: { outputBytes: 200 * 1_024, cpuMs: 2_000 }, ...more }));
+      await core.send("in/k", "200");
+      await core.send("in/k", "201");
+      await core.drained();
+      expect((await core.deadLetters()).map(({ seq, code }) => [seq, code])).toEqual([[2, "LIMIT_OUTPUT"]]);
+    }
+  });
+
+  it("counts once however often it writes the same value", async () => {
+    await using core = await Core.temporary();
+    await core.deploy(functionOf({ handler: "for (let i = 0; i < 500; i++) ctx.state.set('n', i);", limits: { outputBytes: 100_000 } }));
+    await core.send("in/k", "1");
+    await core.drained();
+    expect(await core.deadLetters()).toEqual([]);
+  });
+
+  it("is taken once and in order when messages of a batch have more of it than is taken in one go", async () => {
+    await using core = await Core.temporary();
+    const handler = "if (event.data === 7) throw new Error('7'); for (let i = 0; i < 300; i++) ctx.publish('o', event.data * 1_000 + i);";
+    await core.deploy(functionOf({ handler, limits: { cpuMs: 2_000 }, retry: { attempts: 1 } }));
+    await Promise.all(Array.from({ length: 40 }, (_, n) => core.send("in/k", String(n))));
+    await core.drained();
+    expect((await core.deadLetters()).map(({ seq }) => seq)).toEqual([8]);
+    const expected = Array.from({ length: 40 }, (_, n) => (n === 7 ? [] : Array.from({ length: 300 }, (__, i) => String(n * 1_000 + i))));
+    expect(core.published.map(({ text }) => text)).toEqual(expected.flat());
+  });
 });
 
 describe("an event", () => {

@@ -271,6 +271,11 @@ describe("the context of a test", () => {
       (_event, ctx) => [1, 2, 3].forEach(() => ctx.publish("cmd/a/fan", "x".repeat(400))),
       "one message produced more than 1KB",
     ],
+    [
+      "too many effects",
+      (_event, ctx) => Array.from({ length: 101 }, (_, i) => (i % 2 === 0 ? ctx.publish("cmd/a/fan", "") : ctx.state.set(`n${i}`, 1))),
+      "one message produced more than 100 publishes, events and stored values; limits.output allows one for each KB",
+    ],
     ["what JSON cannot hold", (_event, ctx) => ctx.emit("count", () => 1), "function is not a JSON value"],
   ])("refuses %s", async (_what, look, reason) => {
     await expect(seen(look)).rejects.toThrow(reason);
