@@ -1,17 +1,19 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { connectAsync, type MqttClient } from "mqtt";
 import type { FunctionStats } from "../../src/core/stats.ts";
-import { Neighbour, type Pace } from "./neighbour.ts";
-import { HostileSite, type Told } from "./site.ts";
-import { deployableOf, type Snippet } from "./snippet.ts";
+import { Neighbour, type Pace, RATE } from "./neighbour.ts";
+import { HostileSite, type Told, until } from "./site.ts";
+import { deployableOf, neighboursOf, type Snippet } from "./snippet.ts";
 
 /** Messages that a snippet is sent at least and at most. */
 const MESSAGES_MIN = 2;
 const MESSAGES_MAX = 60;
 /** Of these, not done with at any moment. */
 const OUTSTANDING_MAX = 3;
-const ROUND_MS = 100;
+const ROUND_MS = 50;
 const SETTLE_MS_MAX = 60_000;
+/** What is stored before a snippet migrates it, and read afterwards. */
+const KEYS = ["k0", "k1", "k2"];
 /** How old a quiet value may be that the next snippet is compared with. */
 const QUIET_AGE_MS_MAX = 30_000;
 
@@ -94,37 +96,74 @@ export class Arena implements AsyncDisposable {
     const complaints: string[] = [];
     let sent = 0;
     let stats: FunctionStats | undefined;
+    let told = NOTHING_TOLD;
     try {
+      const deployed = await deployableOf(snippet);
+      const before = snippet.migrate === undefined ? undefined : await this.#store(snippet);
       // What does its harm while it is loaded is watched from then on.
       const loads = snippet.prelude !== undefined || snippet.code !== undefined || snippet.init !== undefined;
       if (loads) this.#neighbour.watch();
-      stats = await this.#site.deploy(deployableOf(snippet));
+      stats = await this.#site.deploy(deployed);
       if (!loads) this.#neighbour.watch();
-      if (stats.state === "active") ({ sent, stats } = await this.#feed(snippet, samples));
+      if (stats.state === "active")
+        ({ sent, stats } = await this.#feed(snippet, { samples, past: before === undefined ? 0 : doneOf(before) }));
       await this.#neighbour.watched(samples);
+      told = await this.#site.told(snippet.name);
+      if (before !== undefined) await this.#undo(snippet);
     } catch (error) {
       complaints.push(error instanceof Error ? error.message : String(error));
     }
-    const told = await this.#site.told(snippet.name).catch(() => NOTHING_TOLD); // Why there is no answer is found out next.
     return { sent, stats, told, complaints, unsettled: stats?.state === "active" ? Math.max(openOf(stats, sent), stats.backlog) : 0 };
   }
 
-  /** Keeps the snippet busy for as long as the neighbour is watched, then waits until it is done. */
-  async #feed(snippet: Snippet, samples: number): Promise<{ sent: number; stats: FunctionStats | undefined }> {
+  /** An earlier version of a snippet that migrates stores what that gets. */
+  async #store(snippet: Snippet): Promise<FunctionStats> {
+    const before = await neighboursOf(snippet).before();
+    await this.#site.deploy(before);
+    return this.#handled(snippet, 0);
+  }
+
+  /** @throws Error when the version that its author publishes to undo it does not find what the first one has stored */
+  async #undo(snippet: Snippet): Promise<void> {
+    const deployed = await this.#site.deploy(await neighboursOf(snippet).after());
+    if (deployed.state !== "active") throw new Error(`the version that undoes it does not run: ${deployed.error}`);
+    const { deadLettered } = await this.#handled(snippet, doneOf(deployed));
+    if (deadLettered > deployed.deadLettered) throw new Error("the version that undoes it does not find what was stored, or does not run");
+  }
+
+  /** Sends a message of each key; resolves when all of them are done with, and `past` from before. */
+  async #handled(snippet: Snippet, past: number): Promise<FunctionStats> {
+    for (const key of KEYS) await this.#send(snippet, key);
+    const settled = async (): Promise<FunctionStats | undefined> => {
+      const stats = await this.#site.function(snippet.name);
+      return stats !== undefined && doneOf(stats) >= past + KEYS.length ? stats : undefined;
+    };
+    return until(settled, `${KEYS.length} messages of "${snippet.name}" are done with`, SETTLE_MS_MAX);
+  }
+
+  /** Keeps the snippet busy for as long as the neighbour is watched, then waits until it is done. `past` messages are from before. */
+  async #feed(
+    snippet: Snippet,
+    { samples, past }: { readonly samples: number; readonly past: number },
+  ): Promise<{ sent: number; stats: FunctionStats | undefined }> {
     const { name, messagesMax } = snippet;
     const max = messagesMax ?? (samples === 0 ? MESSAGES_MIN : MESSAGES_MAX);
     const min = Math.min(max, MESSAGES_MIN);
-    const busyUntil = performance.now() + (samples / 200) * 1_000;
-    const patience = performance.now() + SETTLE_MS_MAX;
+    const startedAt = performance.now();
+    const busyUntil = startedAt + (samples / RATE) * 1_000;
     // Seen twice: what wakes itself has moments without a message.
     for (let [sent, settledFor] = [0, 0]; ;) {
-      const stats = await this.#site.function(name);
-      const going = sent < min || (sent < max && performance.now() < busyUntil);
-      const settled = stats !== undefined && openOf(stats, sent) <= 0 && stats.backlog === 0;
-      settledFor = !going && settled ? settledFor + 1 : 0;
-      if (settledFor >= 2 || performance.now() > patience) return { sent, stats };
-      const room = stats === undefined || !going ? 0 : Math.min(OUTSTANDING_MAX - openOf(stats, sent), max - sent);
-      for (let i = 0; i < room; i++) await this.#send(snippet, `k${sent++ % 3}`);
+      const found = await this.#site.function(name);
+      const stats = found === undefined ? undefined : { ...found, handled: found.handled - past };
+      const open = stats === undefined ? 0 : openOf(stats, sent);
+      const now = performance.now();
+      // What is open is worked on until the end of the watch: another message would only be waited for.
+      const eachMs = (now - startedAt) / Math.max(1, sent - open);
+      const going = sent < min || (sent < max && now + Math.max(0, open) * eachMs < busyUntil);
+      settledFor = !going && stats?.backlog === 0 && open <= 0 ? settledFor + 1 : 0;
+      if (settledFor >= 2 || now > startedAt + SETTLE_MS_MAX) return { sent, stats };
+      const room = stats === undefined || !going ? 0 : Math.min(OUTSTANDING_MAX - open, max - sent);
+      for (let i = 0; i < room; i++) await this.#send(snippet, `k${sent++ % KEYS.length}`);
       await sleep(ROUND_MS);
     }
   }
@@ -137,6 +176,10 @@ export class Arena implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#own.disposeAsync();
   }
+}
+
+function doneOf({ handled, deadLettered }: FunctionStats): number {
+  return handled + deadLettered;
 }
 
 function openOf({ handled, deadLettered }: FunctionStats, sent: number): number {

@@ -7,6 +7,7 @@ import { judge, SAMPLES_MIN, type Verdict } from "./verdict.ts";
 
 const FLAGS = {
   only: { type: "string", default: "" },
+  every: { type: "string", default: "1" },
   samples: { type: "string", default: String(SAMPLES_MIN) },
   json: { type: "boolean", default: false },
   list: { type: "boolean", default: false },
@@ -14,6 +15,7 @@ const FLAGS = {
 
 const USAGE = `usage: npm run hostile -- [flags]
   --only TEXT   snippets whose name contains it; several texts have commas between them
+  --every N     of these each N-th only: a sample of all classes, in a fraction of the time
   --samples N   messages of the neighbour that are timed for each snippet (${SAMPLES_MIN}); with fewer, times are not judged, with 0 not taken
   --list        prints the names and what is expected of each
   --json        one JSON object on standard output
@@ -102,17 +104,19 @@ async function runAll(snippets: readonly Snippet[], samples: number): Promise<Ro
   return rows;
 }
 
-function samplesOf(text: string): number {
-  const samples = Number(text);
-  if (Number.isInteger(samples) && samples >= 0 && samples <= 1_000_000) return samples;
-  throw new TypeError(`--samples ${text}: it must be a whole number from 0 to 1000000`);
+function wholeNumber(flag: string, text: string, min: number): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value >= min && value <= 1_000_000) return value;
+  throw new TypeError(`--${flag} ${text}: it must be a whole number from ${min} to 1000000`);
 }
 
 function summary(rows: readonly Row[], samples: number): string {
   const broken = rows.filter(({ problems }) => problems.length > 0).length;
   const slow = rows.filter(({ problems, slowness }) => problems.length === 0 && slowness.length > 0).length;
   const judged = samples >= SAMPLES_MIN ? `, ${slow} are too slow` : "; times are not judged";
-  return `${rows.length} snippets: ${rows.length - broken - slow} hold, ${broken} do not${judged}\n`;
+  const all = rows.length === SNIPPETS.length ? "" : ` of ${SNIPPETS.length}`;
+  const seconds = rows.reduce((sum, { observation }) => sum + observation.seconds, 0);
+  return `${rows.length}${all} snippets: ${rows.length - broken - slow} hold, ${broken} do not${judged}; ${Math.round(seconds / 60)} minutes\n`;
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
@@ -120,12 +124,14 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => 
 try {
   const { values } = parseArgs({ options: FLAGS });
   const texts = values.only.split(",");
-  const snippets = SNIPPETS.filter(({ name }) => texts.some((text) => name.includes(text)));
+  const every = wholeNumber("every", values.every, 1);
+  const named = SNIPPETS.filter(({ name }) => texts.some((text) => name.includes(text)));
+  const snippets = named.filter((_, index) => index % every === 0);
   if (snippets.length === 0) throw new TypeError(`--only ${values.only}: no snippet has that in its name`);
   if (values.list) {
     for (const { name, expects } of snippets) process.stdout.write(`${name.padEnd(34)}  ${expects.join(" ")}\n`);
   } else {
-    const samples = samplesOf(values.samples);
+    const samples = wholeNumber("samples", values.samples, 0);
     const rows = await runAll(snippets, samples);
     const table = [COLUMNS, ...rows.map(cells)].map((row) => `${line(row)}\n`).join("");
     process.stdout.write(values.json ? `${JSON.stringify({ hostile: rows.map(jsonOf) })}\n` : `${table}${summary(rows, samples)}`);

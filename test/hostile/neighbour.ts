@@ -6,9 +6,10 @@ import { type HostileSite, until } from "./site.ts";
 import { deployable } from "./snippet.ts";
 
 const NAME = "neighbour";
-const RATE = 200;
+/** Messages a second. */
+export const RATE = 500;
 const KEYS = 8;
-const TICK_MS = 5;
+const TICK_MS = 2;
 /** Messages without an answer; a gateway that answers none is not sent any more. */
 const OUTSTANDING_MAX = 5_000;
 /** What has not come by then will not come. */

@@ -28,6 +28,12 @@ const SELECTION = [
   "fetches-metadata-in-disguise",
   "fetches-without-waiting",
   "load-loops",
+  "migrate-that-kills-its-host",
+  "web-url-of-many-dots",
+  "tampers-with-characters-that-grow",
+  "emits-as-many-as-it-may",
+  "map-of-a-megabyte",
+  "odd-load-that-throws-megabytes",
 ];
 
 describe("a gateway with a hostile function beside a well-behaved one", () => {
