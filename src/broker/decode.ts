@@ -42,6 +42,9 @@ interface Place {
   readonly end: number;
 }
 
+/** Length of a topic that is kept for each connection. */
+const KEPT_TOPIC_MAX = 256;
+
 /** The first byte of a PUBACK, and the upper half of those of CONNECT and PUBLISH (MQTT 5, 2.1.2). */
 const PUBACK = 0x40;
 const CONNECT = 1;
@@ -86,6 +89,8 @@ class Decoder {
   /** With how many bytes it is worth looking again. */
   #needed = 0;
   #isOver = false;
+  /** Of the last PUBLISH: most clients use one. */
+  #topic: string | undefined;
 
   constructor(parser: Parser, topics: TopicTexts) {
     this.#parser = parser;
@@ -183,7 +188,8 @@ class Decoder {
     const retain = (first & 1) !== 0;
     const dup = (first & 8) !== 0;
     const length = end - bodyAt;
-    const topic = this.#topics.at(bytes, topicAt, topicEnd);
+    const topic = this.#topics.at(bytes, topicAt, topicEnd, this.#topic);
+    this.#topic = topic.length <= KEPT_TOPIC_MAX ? topic : undefined;
     const payload = bytes.subarray(payloadAt, end);
     if (qos === 0) return { cmd: "publish", retain, qos, dup, length, topic, payload };
     const messageId = numberAt(bytes, topicEnd);

@@ -1,4 +1,5 @@
 import { TopicTrie } from "../core/topic.ts";
+import { TopicMemory } from "../core/topic-memory.ts";
 import type { StoredPacket } from "./copies.ts";
 import { isSharedKey } from "./filters.ts";
 import type { Listener } from "./shared/group.ts";
@@ -25,15 +26,13 @@ interface Call {
 
 function nothing(): void {}
 
-const CACHE_TOPICS_MAX = 10_000;
-
 /**
  * Hands packets to the subscriptions that match, in the shape that the protocol engine asks of its `mq` option. It remembers which listeners
  * a topic has: sensors publish to the same topics over and over, and matching was a tenth of the work of a message.
  */
 export class TopicEmitter {
   readonly #listeners = new TopicTrie<Listener>();
-  readonly #known = new Map<string, readonly Listener[]>();
+  readonly #known = new TopicMemory<readonly Listener[]>();
   /** What the listener that is being called is called for: the same for all of them. */
   emission: Emission | undefined;
   /** Grows with every change of the subscriptions. */
@@ -117,7 +116,6 @@ export class TopicEmitter {
     const known = this.#known.get(topic);
     if (known !== undefined) return known;
     const found = [...this.#listeners.match(topic)];
-    if (this.#known.size >= CACHE_TOPICS_MAX) this.#known.clear();
     this.#known.set(topic, found);
     return found;
   }

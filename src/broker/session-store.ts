@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import type { Aedes, Client } from "aedes";
 import { type MillraceError, messageOf } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
+import { TopicMemory } from "../core/topic-memory.ts";
 import type { StoredStats } from "../core/stored-stats.ts";
 import { admittedOf } from "./access/admitted.ts";
 import { BrokerDrops } from "./bounds/broker-drops.ts";
@@ -46,8 +47,6 @@ interface Parts {
 
 const NOTHING_STORED = Promise.resolve(undefined);
 
-const UNWANTED_TOPICS_MAX = 10_000;
-
 /**
  * Sessions, offline queues, retained messages and wills in a LevelDB of their own. Three things differ from the library's store: the packet
  * ids of journaled QoS 2 messages live in the journal only, written together with the message; a session that ends with its connection has
@@ -63,7 +62,7 @@ export class SessionStore extends StoredSessions {
   readonly #files: LogFiles;
   readonly #sync: LogSync;
   readonly #isSynced: boolean;
-  readonly #unwanted = new Set<string>();
+  readonly #unwanted = new TopicMemory<true>();
   readonly #shelves: ShelfParts;
   readonly #queues: SessionQueues;
   readonly #incoming: IncomingIds;
@@ -177,7 +176,7 @@ export class SessionStore extends StoredSessions {
 
   /** True when it is known that no stored session wants this topic. */
   hasNoOffline(topic: string): boolean {
-    return this.#unwanted.has(topic);
+    return this.#unwanted.get(topic) === true;
   }
 
   override async subscriptionsByTopic(topic: string): Promise<object[]> {
@@ -185,7 +184,7 @@ export class SessionStore extends StoredSessions {
   }
 
   protected override wanting(topic: string): readonly StoredSubscription[] {
-    if (this.#unwanted.has(topic)) return [];
+    if (this.hasNoOffline(topic)) return [];
     const generation = this.#generation;
     const subscriptions = super.wanting(topic);
     // Not at once: whoever asked goes on after that, and must not be overtaken by a later packet that need not ask.
@@ -194,9 +193,7 @@ export class SessionStore extends StoredSessions {
   }
 
   #remember(topic: string, generation: number): void {
-    if (generation !== this.#generation) return;
-    if (this.#unwanted.size >= UNWANTED_TOPICS_MAX) this.#unwanted.clear();
-    this.#unwanted.add(topic);
+    if (generation === this.#generation) this.#unwanted.set(topic, true);
   }
 
   /** Stores the copies of messages for the sessions that want them. */

@@ -1,5 +1,5 @@
 /** Places for remembered texts; a power of two. */
-const PLACES = 4_096;
+const PLACES = 16_384;
 /** Longer ones are not worth being kept. */
 const BYTES_MAX = 128;
 
@@ -16,8 +16,9 @@ export class TopicTexts {
     this.#check = check;
   }
 
-  /** The bytes from `start` to `end` as UTF-8. @throws what `check` throws */
-  at(bytes: Buffer, start: number, end: number): string {
+  /** The bytes from `start` to `end` as UTF-8; `likely` is a text that was given before, and may be it. @throws what `check` throws */
+  at(bytes: Buffer, start: number, end: number, likely?: string): string {
+    if (likely !== undefined && isSame(likely, bytes, start, end)) return likely;
     if (end - start > BYTES_MAX) return this.#decode(bytes, start, end);
     const place = placeOf(bytes, start, end);
     const known = this.#texts[place];

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { parseTopicFilter, topicProblem, TopicTrie } from "./topic.ts";
+import { TopicMemory } from "./topic-memory.ts";
 import { triggerSpecSchema } from "./triggers.ts";
 
 /** What may happen when there is no room: to messages of a function in the journal, to events in the outbox. */
@@ -99,9 +100,6 @@ export const manifestSchema = z.strictObject({
 
 export type Manifest = Readonly<z.infer<typeof manifestSchema>>;
 
-/** Answers that a function's permissions remember. */
-const KNOWN_TOPICS_MAX = 1_000;
-
 /** What a function may let out, ready to be asked for each effect. */
 export interface Permissions {
   mayPublish(topic: string): boolean;
@@ -117,13 +115,12 @@ export function compilePermissions(permissions: Pick<Manifest["permissions"], "p
   for (const filter of permissions.publish) topics.add(parseTopicFilter(filter), true);
   const exact = new Set(permissions.emit.filter((pattern) => !pattern.endsWith("*")));
   const prefixes = permissions.emit.filter((pattern) => pattern.endsWith("*")).map((pattern) => pattern.slice(0, -1));
-  const known = new Map<string, boolean>();
+  const known = new TopicMemory<boolean>();
   return {
     mayPublish(topic) {
       let allowed = known.get(topic);
       if (allowed === undefined) {
         allowed = topics.match(topic).size > 0 && topicProblem(topic) === undefined;
-        if (known.size >= KNOWN_TOPICS_MAX) known.clear();
         known.set(topic, allowed);
       }
       return allowed;

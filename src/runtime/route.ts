@@ -1,10 +1,10 @@
 import { z } from "zod";
 import { decodeMessage } from "../core/message.ts";
 import { payloadKey, payloadPath } from "../core/payload-path.ts";
+import { TopicMemory } from "../core/topic-memory.ts";
 import { TopicTrie, topicParams, type TopicFilter } from "../core/topic.ts";
 import { decodeLevel, parseTriggerFilter, RESERVED, type TriggerFilter } from "../core/trigger-topic.ts";
 
-const CACHE_TOPICS_MAX = 10_000;
 const NOTHING = Buffer.alloc(0);
 
 /** A trigger of a function, as routing needs it. */
@@ -39,7 +39,7 @@ export type Wake = "none" | "volatile" | "durable";
 /** Which functions a topic wakes. A function whose triggers match more than once is woken once, through the first. */
 export class RouteTable<F> {
   readonly #trie = new TopicTrie<Trigger<F>>();
-  readonly #cache = new Map<string, readonly Route<F>[]>();
+  readonly #cache = new TopicMemory<readonly Route<F>[]>();
 
   readonly #inside = new Set<string>();
 
@@ -60,7 +60,6 @@ export class RouteTable<F> {
     const known = this.#cache.get(topic);
     if (known !== undefined) return known;
     const routes = this.#find(topic);
-    if (this.#cache.size >= CACHE_TOPICS_MAX) this.#cache.clear();
     this.#cache.set(topic, routes);
     return routes;
   }

@@ -1,4 +1,5 @@
 import { TopicTrie } from "../../core/topic.ts";
+import { TopicMemory } from "../../core/topic-memory.ts";
 import type { StoredPacket } from "../copies.ts";
 import type { SessionWrite } from "../session-writes.ts";
 import { Group, type Listener, type Member } from "./group.ts";
@@ -40,8 +41,6 @@ interface Source {
 }
 
 const NOTHING: readonly never[] = [];
-const KNOWN_TOPICS_MAX = 10_000;
-
 /**
  * Shared subscriptions (MQTT 5, 4.8.2). Which member gets a message is chosen once, when its copies are made or, if it has none, when it is handed on.
  * What was chosen for a member stays with its session; what it can no longer get goes to another member, see `redeliver` and `move`.
@@ -49,7 +48,7 @@ const KNOWN_TOPICS_MAX = 10_000;
 export class SharedGroups {
   readonly #groups = new Map<string, Group>();
   readonly #trie = new TopicTrie<Group>();
-  readonly #known = new Map<string, readonly Group[]>();
+  readonly #known = new TopicMemory<readonly Group[]>();
   /** Clients that are subscribing, until the engine has their listener. */
   readonly #joining = new Map<string, Map<object, Member>>();
   readonly #choices = new WeakMap<object, readonly Choice[]>();
@@ -172,7 +171,6 @@ export class SharedGroups {
     const known = this.#known.get(topic);
     if (known !== undefined) return known;
     const found = [...this.#trie.match(topic)];
-    if (this.#known.size >= KNOWN_TOPICS_MAX) this.#known.clear();
     this.#known.set(topic, found);
     return found;
   }

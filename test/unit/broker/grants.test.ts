@@ -1,5 +1,7 @@
+import * as fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { Grants, type Subscribed } from "../../../src/broker/grants.ts";
+import { TopicTrie } from "../../../src/core/topic.ts";
 
 let subscriptions: Record<string, Subscribed>;
 let changes: number;
@@ -64,7 +66,40 @@ it("follows changes of the subscriptions", () => {
   expect(grants.of("a", false)).toBeUndefined();
 });
 
-it("has the answer for more topics than it remembers", () => {
-  subscribe({ "+": { qos: 1 } });
-  for (let index = 0; index < 3_000; index++) expect(grants.of(`t${index}`, false)).toMatchObject({ qos: 1 });
+it("has the answer for more topics than it remembers, with few subscriptions and with many", () => {
+  for (const others of [[], ["a", "b", "c", "d", "e"]]) {
+    subscribe({ "+": { qos: 1 }, ...Object.fromEntries(others.map((filter) => [filter, { qos: 2 }])) });
+    for (const qos of [1, 1]) for (let index = 0; index < 3_000; index++) expect(grants.of(`t${index}`, false)).toMatchObject({ qos });
+  }
+});
+
+it("remembers of a topic also that the client gets nothing of it", () => {
+  subscribe(Object.fromEntries(["a", "b", "c", "d", "e", "f"].map((filter) => [filter, { qos: 1, nl: true }])));
+  for (let turn = 0; turn < 3; turn++) {
+    expect([grants.of("a", true), grants.of("g", false)]).toEqual([undefined, undefined]);
+    expect(grants.of("a", false)).toMatchObject({ qos: 1 });
+  }
+});
+
+const level = fc.constantFrom("a", "b", "ab", "", "$x");
+const topic = fc.array(level, { minLength: 1, maxLength: 4 }).map((levels) => levels.join("/"));
+const filter = fc
+  .tuple(fc.array(fc.oneof(level, fc.constant("+")), { minLength: 1, maxLength: 4 }), fc.boolean())
+  .map(([levels, rest]) => [...levels, ...(rest ? ["#"] : [])].join("/"));
+
+it("matches as the index of all subscriptions does", () => {
+  const check = fc.property(
+    fc.uniqueArray(filter, { minLength: 1, maxLength: 7 }),
+    fc.array(topic, { minLength: 1 }),
+    (filters, topics) => {
+      const trie = new TopicTrie<number>();
+      for (const [index, text] of filters.entries()) trie.add({ levels: text.split("/") }, index);
+      subscribe(Object.fromEntries(filters.map((text, si) => [text, { qos: 1, si }])));
+      for (const each of topics) {
+        const identifiers = grants.of(each, false)?.identifiers ?? [];
+        expect(new Set([identifiers].flat())).toEqual(trie.match(each));
+      }
+    },
+  );
+  fc.assert(check, { numRuns: 500 });
 });
