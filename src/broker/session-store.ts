@@ -337,6 +337,7 @@ export class SessionStore extends StoredSessions {
    * and go when the client begins its next session, or with the next start. One after the other for a client: what a group gives away it gives once.
    */
   async clear(client: string): Promise<void> {
+    if (!this.hasLeft(client) && !this.#clearing.has(client)) return;
     const clearing = (this.#clearing.get(client) ?? Promise.resolve()).then(() => this.#clear(client));
     const settled = clearing.catch(() => undefined);
     this.#clearing.set(client, settled);

@@ -12,6 +12,7 @@ import type { SessionEnd } from "./session-ends.ts";
 import { isSharedKey, isTooDeep } from "./filters.ts";
 import { entryBytes, padded, queueKey } from "./session-shelf.ts";
 import type { Choice, SharedGroups } from "./shared/groups.ts";
+import { SessionTraces } from "./session-traces.ts";
 import { type SessionWrite, SessionWrites } from "./session-writes.ts";
 import { type StoredSubscription, SubscriptionIndex } from "./subscription-index.ts";
 
@@ -50,6 +51,10 @@ export class StoredSessions extends AsyncLevelPersistence {
   protected readonly retained: RetainedMessages;
   readonly #database: SessionDatabase;
   readonly #index = new SubscriptionIndex();
+  /** Of subscriptions. */
+  readonly #subscribed = new SessionTraces();
+  /** Of messages and packet ids. */
+  readonly #queued = new SessionTraces();
 
   constructor(database: SessionDatabase, { queues, retained, drops }: StoredParts) {
     super(database);
@@ -71,6 +76,7 @@ export class StoredSessions extends AsyncLevelPersistence {
   async #loadSubscriptions(): Promise<void> {
     for await (const [key, bytes] of this.#database.iterator({ gte: "subscriptions:", lt: "subscriptions;" })) {
       const subscription = storedSubscription.parse(codec.decode(bytes));
+      this.#subscribed.mark(subscription.clientId);
       if (isTooDeep(subscription.topic)) await this.#database.del(key);
       else this.#index.set(subscription);
     }
@@ -78,10 +84,13 @@ export class StoredSessions extends AsyncLevelPersistence {
 
   async #countQueues(): Promise<void> {
     await this.#each({ gte: "outgoing:", lt: "outgoing;" }, (key, value) => this.bounds.load(key, value));
+    for (const client of this.bounds.clients()) this.#queued.mark(client);
     await this.#each({ gte: "outgoing-id:", lt: "outgoing-id;" }, (key, value) => {
-      const [, name = ""] = key.split(":");
-      this.bounds.sent(decodeURIComponent(name), sentPlace.parse(codec.decode(value)).brokerCounter);
+      const client = clientOf(key);
+      this.#queued.mark(client);
+      this.bounds.sent(client, sentPlace.parse(codec.decode(value)).brokerCounter);
     });
+    await this.#each({ gte: "incoming:", lt: "incoming;" }, (key) => this.#queued.mark(clientOf(key)));
     await this.writes.writeAll(this.bounds.trim());
   }
 
@@ -122,7 +131,23 @@ export class StoredSessions extends AsyncLevelPersistence {
       this.#index.set(stored);
       return { type: "put", key: subscriptionKey(id, stored.topic), value: codec.encode({ ...subscription, clientId: id }) };
     });
-    if (writes.length > 0) await this.writes.writeAll(writes);
+    if (writes.length === 0) return;
+    this.#subscribed.mark(id);
+    await this.writes.writeAll(writes);
+    this.#subscribed.mark(id);
+  }
+
+  override async cleanSubscriptions(client: Client): Promise<void> {
+    const mark = this.#subscribed.markOf(client.id);
+    if (mark === undefined) return;
+    await super.cleanSubscriptions(client);
+    this.#subscribed.forget(client.id, mark);
+  }
+
+  override async incomingStorePacket(client: Client, packet: object): Promise<void> {
+    this.#queued.mark(client.id);
+    await super.incomingStorePacket(client, packet);
+    this.#queued.mark(client.id);
   }
 
   override async removeSubscriptions({ id }: Client, topics: readonly string[]): Promise<void> {
@@ -137,6 +162,7 @@ export class StoredSessions extends AsyncLevelPersistence {
   }
 
   override async subscriptionsByClient(client: { readonly id: string }): Promise<readonly object[]> {
+    if (this.#subscribed.markOf(client.id) === undefined) return [];
     await this.writes.flushed();
     return super.subscriptionsByClient(client);
   }
@@ -153,6 +179,7 @@ export class StoredSessions extends AsyncLevelPersistence {
     const copies: SessionWrite[] = [];
     for (const client of clients) {
       const key = queueKey(client, brokerId, brokerCounter);
+      this.#queued.mark(client);
       copies.push({ type: "put", key, value });
       for (const removed of this.bounds.add(client, brokerCounter, entryBytes(key, value))) copies.push(removed);
     }
@@ -167,6 +194,7 @@ export class StoredSessions extends AsyncLevelPersistence {
   #copyForMember({ clientId, packet }: Choice): readonly SessionWrite[] {
     const value = codec.encode({ ...copyOf(packet), shared: packet.shared });
     const key = queueKey(clientId, packet.brokerId, packet.brokerCounter);
+    this.#queued.mark(clientId);
     return [{ type: "put", key, value }, ...this.bounds.add(clientId, packet.brokerCounter, entryBytes(key, value))];
   }
 
@@ -176,8 +204,14 @@ export class StoredSessions extends AsyncLevelPersistence {
     return (await this.#database.get(key)) !== undefined;
   }
 
+  /** Whether a session may have left something beside its subscriptions. */
+  protected hasLeft(id: string): boolean {
+    return this.#queued.markOf(id) !== undefined;
+  }
+
   /** Forgets what a session has left beside its subscriptions; the library forgets only what was sent before. False when there was nothing. */
   async clearSession(id: string): Promise<boolean> {
+    const mark = this.#queued.markOf(id);
     await this.writes.flushed();
     const name = encodeURIComponent(id);
     const kinds = ["incoming", "outgoing", "outgoing-id"];
@@ -189,6 +223,7 @@ export class StoredSessions extends AsyncLevelPersistence {
     });
     const found = (await Promise.all(cleared)).includes(true);
     this.bounds.clear(id);
+    if (mark !== undefined) this.#queued.forget(id, mark);
     return found;
   }
 
@@ -237,6 +272,12 @@ export class StoredSessions extends AsyncLevelPersistence {
 
 function subscriptionKey(id: string, topic: string): string {
   return `subscriptions:${encodeURIComponent(id)}:${topic}`;
+}
+
+/** Of whose session a key speaks. */
+function clientOf(key: string): string {
+  const [, name = ""] = key.split(":", 2);
+  return decodeURIComponent(name);
 }
 
 function endKey(id: string): string {
