@@ -30,6 +30,7 @@ import { Room } from "./room.ts";
 import { SessionEnds } from "./session-ends.ts";
 import { SessionStore } from "./session-store.ts";
 import { TopicTexts } from "./topic-texts.ts";
+import { Turn } from "./turn.ts";
 import { WillPublisher } from "./wills/will-outlet.ts";
 
 /** A PUBLISH that is to be acknowledged. */
@@ -87,12 +88,13 @@ export class Broker implements AsyncDisposable {
       logger,
     });
     this.#copies = new Copies(store, (packet) => aedes.number(packet));
+    const turn = new Turn();
     const accept: Accept = (stream, arrival) => {
       this.#arrivals.set(stream, arrival);
-      holdWrites(stream);
+      holdWrites(stream, turn);
       const client = aedes.handle(stream);
       sayWhy(client);
-      readInOrder(client, options.inflightMax, this.#room);
+      readInOrder(client, { messagesMax: options.inflightMax, room: this.#room, turn });
       forwardTogether(client, {
         queueOf: (connected) => store.queueOf(connected),
         emitter,

@@ -84,9 +84,13 @@ const WAITING_FOR_GROUP_MAX = 1_000;
 
 const FORWARDER = Symbol("forwarder");
 
+interface Forwarding {
+  [FORWARDER]?: Forwarder;
+}
+
 /** What is sent to a client past every queue. */
 export function forwarderOf(client: object): Forwarder | undefined {
-  return Reflect.get(client, FORWARDER) as Forwarder | undefined;
+  return (client as Forwarding)[FORWARDER];
 }
 
 /**
@@ -100,7 +104,7 @@ export function forwardTogether(connected: object, parts: ForwardParts): void {
   const outgoing = outgoingOf(client.conn);
   if (outgoing === undefined) return;
   const forwarder = new Forwarder(client, outgoing, parts);
-  Object.defineProperty(client, FORWARDER, { value: forwarder });
+  (client as Forwarding)[FORWARDER] = forwarder;
   client.deliverQoS = (packet, done) => forwarder.deliver(packet, done);
   client.deliver0 = (packet, done) => forwarder.deliver(packet, done);
 }
@@ -275,7 +279,11 @@ export class Forwarder {
   acknowledged(id: number): void {
     if (this.#shared.size > 0) this.#shared.delete(id);
     if (!this.#sent.delete(id) || this.#silence === undefined) return;
-    this.#run();
+    clearTimeout(this.#silence);
+    this.#silence = undefined;
+    this.#patience.restore();
+    // With what else it acknowledges in this turn.
+    setImmediate(() => this.#run());
   }
 
   get #isConnected(): boolean {

@@ -1,5 +1,6 @@
 import type { EventEmitter } from "node:events";
 import type { Client } from "aedes";
+import { Chunks } from "./chunks.ts";
 import { forwarderOf } from "./forward.ts";
 import { type Outgoing, outgoingOf } from "./outgoing.ts";
 import { PACKET_BYTES, type Room } from "./room.ts";
@@ -7,6 +8,7 @@ import { sendPacket } from "./encode.ts";
 import { ReceiveWindow } from "./receive-window.ts";
 import { REASON } from "./reasons.ts";
 import { allAsSent, nameGroups } from "./subscriptions-as-sent.ts";
+import type { Turn } from "./turn.ts";
 import { malformed, ProtocolError, protocolError } from "./wire-reader.ts";
 
 type Done = (error?: Error) => void;
@@ -23,7 +25,7 @@ interface Packet {
 
 /** What is used of the protocol engine's client beside its public members. */
 interface ReadingClient extends Client {
-  readonly _parser: EventEmitter;
+  readonly _parser: EventEmitter & { parse(chunk: Buffer): number };
   readonly connackSent: boolean;
   resume(): void;
   waitForDrain(done: () => void): void;
@@ -33,10 +35,16 @@ interface ReadingClient extends Client {
   readonly _paused?: boolean;
   /** A packet was too large, and the connection is about to be closed. */
   readonly _rejectingPacketTooLarge: boolean;
-  /** Packets that the engine has taken from what it read last. */
+  /** Packets that the engine has taken from what was read last; it takes a CONNECT only as the first of them. */
   readonly _parsingBatch: number;
-  /** Reads the socket; given to every packet as what to call when it is done. */
+  /** The engine's own way of reading, which is also what a packet is to call when it is done. */
   readonly _nextBatch: Done;
+}
+
+interface IncomingParts {
+  readonly messagesMax: number;
+  readonly room: Room;
+  readonly turn: Turn;
 }
 
 /** Packets without a message of QoS 1 or 2 that may be under way before no more is read. */
@@ -61,25 +69,22 @@ const ACKNOWLEDGEMENTS = new Set(["puback", "pubrec", "pubcomp"]);
  * A client that has anything under way is not read either while there is no `room` in memory; one that has nothing may go on, packet by packet, so
  * that messages which wait for nothing get through while others wait.
  */
-export function readInOrder(connected: object, messagesMax: number, room: Room): void {
+export function readInOrder(connected: object, parts: IncomingParts): void {
   const client = connected as ReadingClient;
-  const incoming = new Incoming(client, messagesMax, room);
+  const incoming = new Incoming(client, parts);
   client.resume = () => incoming.resume();
 }
 
 class Incoming {
   readonly #client: ReadingClient;
+  readonly #parser: ReadingClient["_parser"];
   readonly #messagesMax: number;
   readonly #room: Room;
   readonly #goOn = (): void => this.#advance();
-  /** Gives a packet to the engine. */
-  readonly #hand: (packet: Packet) => void;
-  /** Reads and parses a chunk that the socket has. */
-  readonly #read: Done;
+  /** Gives a packet to the engine, which calls `next` when it is done. */
+  readonly #hand: (packet: Packet, next: Done) => void;
   readonly #messageDone: Done = (error) => this.#done(error, true, PACKET_BYTES);
   readonly #otherDone: Done = (error) => this.#done(error, false, PACKET_BYTES);
-  /** What the packet that the engine is being given is to call. */
-  #next: Done = this.#otherDone;
   #state: "new" | "connecting" | "ready" | "refused" = "new";
   readonly #window: ReceiveWindow;
   #messages = 0;
@@ -92,30 +97,29 @@ class Incoming {
   /** How many of `held` have been handed over. */
   #heldDone = 0;
   #heldMessages = 0;
-  #isReadable = false;
+  readonly #chunks: Chunks;
   #isAdvancing = false;
   readonly #outgoing: Outgoing | undefined;
   #isDraining = false;
 
-  constructor(client: ReadingClient, messagesMax: number, room: Room) {
+  constructor(client: ReadingClient, { messagesMax, room, turn }: IncomingParts) {
     this.#client = client;
     this.#messagesMax = messagesMax;
     this.#window = new ReceiveWindow(messagesMax);
     this.#outgoing = outgoingOf(client.conn);
     this.#room = room;
     const { _parser: parser, _nextBatch: read, conn } = client;
+    this.#parser = parser;
     const [hand] = parser.listeners("packet");
-    this.#hand = (packet) => {
+    this.#hand = (packet, next) => {
+      Reflect.set(client, "_nextBatch", next);
       hand?.call(parser, packet);
     };
-    this.#read = read;
-    Object.defineProperty(client, "_nextBatch", { get: () => this.#next });
     parser.removeAllListeners("packet").on("packet", (packet: Packet) => this.#take(packet));
     parser.removeAllListeners("error").on("error", (error: Error) => this.#refuse(error));
-    conn.removeListener("readable", read).on("readable", () => {
-      this.#isReadable = true;
-      this.#advance();
-    });
+    // A stream that hands on what arrives costs a part of one that has to be asked for it.
+    conn.removeListener("readable", read);
+    this.#chunks = new Chunks(conn, turn, this.#goOn);
     // The engine calls nothing for some of what is under way then.
     conn.once("close", () => {
       room.leave(this.#goOn);
@@ -207,11 +211,14 @@ class Incoming {
     else this.#others++;
     this.#bytes += bytes;
     this.#room.take(bytes);
-    if (packet.retain === true && packet.cmd === "publish") this.#next = this.#retain(packet, bytes);
-    else if (packet.qos === 2 && message) this.#next = (error) => this.#doneOnce(packet, error, bytes);
-    else if (bytes > PACKET_BYTES) this.#next = (error) => this.#done(error, message, bytes);
-    else this.#next = message ? this.#messageDone : this.#otherDone;
-    this.#hand(packet);
+    this.#hand(packet, this.#nextOf(packet, bytes, message));
+  }
+
+  #nextOf(packet: Packet, bytes: number, message: boolean): Done {
+    if (packet.retain === true && packet.cmd === "publish") return this.#retain(packet, bytes);
+    if (packet.qos === 2 && message) return (error) => this.#doneOnce(packet, error, bytes);
+    if (bytes > PACKET_BYTES) return (error) => this.#done(error, message, bytes);
+    return message ? this.#messageDone : this.#otherDone;
   }
 
   #retain(packet: Packet, bytes: number): Done {
@@ -279,7 +286,7 @@ class Incoming {
       this.#room.giveBack(bytes);
     }
     if (error instanceof Error) this.#client.emit("error", error);
-    else if (this.#isReadable || this.#held.length > 0) this.#advance();
+    else if (this.#chunks.isPaused) this.#advance();
   }
 
   /** Goes on with what waits here, and then with what waits in the socket. A packet that is done at once does not begin it again. */
@@ -287,14 +294,17 @@ class Incoming {
     if (this.#isAdvancing) return;
     this.#isAdvancing = true;
     this.#release();
-    while (this.#isReadable && this.#mayRead()) {
-      Reflect.set(this.#client, "_parsingBatch", 1); // The engine counts it down, and reads at zero.
-      this.#read();
-      this.#isReadable = this.#client.conn.readableLength > 0; // A stream gives its chunks one by one.
+    while (this.#mayRead()) {
+      const chunk = this.#chunks.next();
+      if (chunk === undefined) break;
+      if (this.#state === "new") Reflect.set(this.#client, "_parsingBatch", 0);
+      this.#parser.parse(chunk);
       this.#release();
     }
     this.#isAdvancing = false;
-    if ((this.#held.length > 0 || this.#isReadable) && !this.#hasRoom && !this.#client.closed) this.#room.wait(this.#goOn);
+    const waits = !this.#mayRead();
+    this.#chunks.settle(waits);
+    if (waits && !this.#hasRoom && !this.#client.closed) this.#room.wait(this.#goOn);
   }
 
   #release(): void {

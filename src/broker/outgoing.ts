@@ -1,9 +1,13 @@
 import type { Duplex } from "node:stream";
+import type { Turn, TurnTask } from "./turn.ts";
 
 type Done = (error?: Error | null) => void;
 
-/** What may wait in memory, here and in the socket, before writers have to wait too. */
+/** What may wait in memory because the system does not take it, before writers have to wait too. */
 const WAITING_BYTES_MAX = 64 * 1024;
+
+/** So much is given to the system before the turn ends: a subscriber of what many publish gets more in a turn than may wait. */
+const PIECE_BYTES_MAX = 64 * 1024;
 
 /** With no more writes than this in a turn, the first of the next turn does not wait for others. */
 const QUIET_WRITES_MAX = 8;
@@ -12,9 +16,19 @@ const NOTHING = Buffer.alloc(0);
 
 const OUTGOING = Symbol("outgoing");
 
+/** A connection with what belongs to it. Set as any member: with defined ones V8 would look up every member of the connection in a table. */
+interface Held {
+  [OUTGOING]?: Outgoing;
+  write: unknown;
+  end: unknown;
+  destroy: unknown;
+  cork: unknown;
+  uncork: unknown;
+}
+
 /** The outgoing side of a connection that `holdWrites` was called for. */
 export function outgoingOf(connection: object): Outgoing | undefined {
-  return Reflect.get(connection, OUTGOING) as Outgoing | undefined;
+  return (connection as Held)[OUTGOING];
 }
 
 /**
@@ -22,30 +36,30 @@ export function outgoingOf(connection: object): Outgoing | undefined {
  * packet in a step of its own and the packet writer in five or more pieces; a system call and a pass through the stream's own queue for each
  * was more than a quarter of the work of a busy broker.
  */
-export function holdWrites(socket: Duplex): void {
-  const outgoing = new Outgoing(socket);
+export function holdWrites(socket: Duplex, turn: Turn): void {
+  const outgoing = new Outgoing(socket, turn);
   const end = socket.end.bind(socket);
   const destroy = socket.destroy.bind(socket);
-  const replace = (name: string | symbol, value: unknown): void =>
-    void Object.defineProperty(socket, name, { value, writable: true, configurable: true });
-  replace(OUTGOING, outgoing);
-  replace("write", (chunk: Uint8Array | string, encoding?: BufferEncoding | Done, done?: Done) => outgoing.write(chunk, encoding, done));
-  replace("end", (...args: Parameters<typeof end>) => {
+  const held: Held = socket;
+  held[OUTGOING] = outgoing;
+  held.write = (chunk: Uint8Array | string, encoding?: BufferEncoding | Done, done?: Done) => outgoing.write(chunk, encoding, done);
+  held.end = (...args: Parameters<typeof end>) => {
     outgoing.flush();
     return end(...args);
-  });
-  replace("destroy", (error?: Error) => {
+  };
+  held.destroy = (error?: Error) => {
     // Whatever was written before the end, such as a DISCONNECT with its reason, is given to the kernel as it would have been.
     outgoing.flush();
     return destroy(error);
-  });
-  replace("cork", () => outgoing.cork());
-  replace("uncork", () => outgoing.uncork());
+  };
+  held.cork = () => outgoing.cork();
+  held.uncork = () => outgoing.uncork();
 }
 
 /** Bytes on their way to a socket, gathered in one piece. */
-export class Outgoing {
+export class Outgoing implements TurnTask {
   readonly #socket: Duplex;
+  readonly #turn: Turn;
   readonly #send: Duplex["write"];
   #bytes: Buffer = NOTHING;
   #length = 0;
@@ -57,8 +71,9 @@ export class Outgoing {
   #corks = 0;
   #waiting = false;
 
-  constructor(socket: Duplex) {
+  constructor(socket: Duplex, turn: Turn) {
     this.#socket = socket;
+    this.#turn = turn;
     this.#send = socket.write.bind(socket);
     socket.on("drain", () => (this.#waiting = false));
   }
@@ -100,11 +115,10 @@ export class Outgoing {
     this.#writes++;
     if (!this.#scheduled) {
       this.#scheduled = true;
-      setImmediate(() => this.#endTurn());
+      this.#turn.atEnd(this);
       if (!this.#busy && this.#corks === 0) this.flush();
-    }
-    this.#waiting ||= this.#length + this.#socket.writableLength >= WAITING_BYTES_MAX;
-    return !this.#waiting;
+    } else if (this.#length >= PIECE_BYTES_MAX && this.#corks === 0) this.flush();
+    return !this.isFull;
   }
 
   /** Whether writers should wait for `drain`. */
@@ -124,7 +138,7 @@ export class Outgoing {
     if (this.#corks === 0 && !this.#busy) this.flush();
   }
 
-  #endTurn(): void {
+  endTurn(): void {
     this.#scheduled = false;
     this.#busy = this.#writes > QUIET_WRITES_MAX;
     this.#writes = 0;

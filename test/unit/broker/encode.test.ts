@@ -5,6 +5,7 @@ import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { installPacketEncoder } from "../../../src/broker/encode.ts";
 import { holdWrites } from "../../../src/broker/outgoing.ts";
+import { Turn } from "../../../src/broker/turn.ts";
 
 interface Library {
   generate(packet: object, options: { protocolVersion: number }): Buffer;
@@ -46,7 +47,7 @@ async function pair(): Promise<[Socket, Socket]> {
   const far = connect(port, "127.0.0.1");
   const [near] = (await once(server, "connection")) as [Socket];
   open.push(near, far);
-  holdWrites(near);
+  holdWrites(near, new Turn());
   return [near, far];
 }
 

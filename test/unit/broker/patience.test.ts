@@ -1,6 +1,10 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { Patience } from "../../../src/broker/patience.ts";
 
+async function turns(count: number): Promise<void> {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
 let ended: number;
 let patience: Patience;
 
@@ -36,15 +40,31 @@ it("does not end while the subscriber takes something now and then", () => {
 
 it("is short with one that was waited for in vain in the minute before", () => {
   patience.wait();
-  vi.advanceTimersByTime(1_000);
+  vi.advanceTimersByTime(1_005);
   patience.restore();
   expect(patience.isOver).toBe(false);
   patience.wait();
-  vi.advanceTimersByTime(50);
+  vi.advanceTimersByTime(55);
   expect(ended).toBe(2);
   patience.restore();
   vi.advanceTimersByTime(60_000);
   patience.wait();
   vi.advanceTimersByTime(999);
   expect(ended).toBe(2);
+});
+
+it("waits until the sockets have been looked at, however long the turn takes in which its time is over", async () => {
+  vi.useRealTimers();
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  patience.wait();
+  vi.advanceTimersByTime(1_000);
+  await turns(1);
+  patience.wait();
+  patience.restore();
+  await turns(5);
+  expect([patience.isOver, ended]).toEqual([false, 0]);
+  patience.wait();
+  vi.advanceTimersByTime(1_000);
+  await turns(5);
+  expect([patience.isOver, ended]).toEqual([true, 1]);
 });
