@@ -13,11 +13,12 @@ import { Copies } from "./copies.ts";
 import { sayWhy } from "./disconnects.ts";
 import { TopicEmitter } from "./emitter.ts";
 import { installPacketDecoder } from "./decode.ts";
+import { isDirect, publishDirectly } from "./direct-publish.ts";
 import { installPacketEncoder } from "./encode.ts";
 import { Engine } from "./engine.ts";
 import { forwardTogether } from "./forward.ts";
 import { noteConnect, refuseQuota } from "./handshake.ts";
-import { readInOrder } from "./incoming.ts";
+import { type IncomingParts, readInOrder } from "./incoming.ts";
 import { type Done, type Entry, entryOf, type Intake, payloadProblem, propertiesProblem } from "./intake.ts";
 import { KnownTopics } from "./known-topics.ts";
 import type { Accept } from "./listeners/listener.ts";
@@ -89,12 +90,16 @@ export class Broker implements AsyncDisposable {
     });
     this.#copies = new Copies(store, (packet) => aedes.number(packet));
     const turn = new Turn();
+    const direct: IncomingParts["publish"] = {
+      isDirect,
+      directly: (client, packet, done) => publishDirectly(aedes, client, packet as PublishPacket, done),
+    };
     const accept: Accept = (stream, arrival) => {
       this.#arrivals.set(stream, arrival);
       holdWrites(stream, turn);
       const client = aedes.handle(stream);
       sayWhy(client);
-      readInOrder(client, { messagesMax: options.inflightMax, room: this.#room, turn });
+      readInOrder(client, { messagesMax: options.inflightMax, room: this.#room, turn, publish: direct });
       forwardTogether(client, {
         queueOf: (connected) => store.queueOf(connected),
         emitter,

@@ -108,9 +108,8 @@ export class Engine extends Aedes {
 
   /** The next place in the queues. */
   #nextNumber(): number {
-    const number = Number(Reflect.get(this, "counter")) + 1;
-    Reflect.set(this, "counter", number);
-    return number;
+    const counting = this as unknown as { counter: number };
+    return ++counting.counter;
   }
 
   /** A packet as the engine would make it of one that a client sent. */

@@ -15,6 +15,7 @@ type Done = (error?: Error) => void;
 
 interface Packet {
   readonly cmd: string;
+  readonly topic?: unknown;
   readonly qos?: number;
   readonly retain?: boolean;
   readonly payload?: string | Buffer;
@@ -41,10 +42,12 @@ interface ReadingClient extends Client {
   readonly _nextBatch: Done;
 }
 
-interface IncomingParts {
+export interface IncomingParts {
   readonly messagesMax: number;
   readonly room: Room;
   readonly turn: Turn;
+  /** Takes a PUBLISH past the engine, if it is one that may go there. */
+  readonly publish: { isDirect(packet: Packet): boolean; directly(client: Client, packet: Packet, done: Done): void };
 }
 
 /** Packets without a message of QoS 1 or 2 that may be under way before no more is read. */
@@ -99,11 +102,15 @@ class Incoming {
   #heldMessages = 0;
   readonly #chunks: Chunks;
   #isAdvancing = false;
+  readonly #publish: IncomingParts["publish"];
+  /** Of what is under way, the PUBLISH packets that the engine has: none may overtake them. */
+  #handed = 0;
   readonly #outgoing: Outgoing | undefined;
   #isDraining = false;
 
-  constructor(client: ReadingClient, { messagesMax, room, turn }: IncomingParts) {
+  constructor(client: ReadingClient, { messagesMax, room, turn, publish }: IncomingParts) {
     this.#client = client;
+    this.#publish = publish;
     this.#messagesMax = messagesMax;
     this.#window = new ReceiveWindow(messagesMax);
     this.#outgoing = outgoingOf(client.conn);
@@ -211,7 +218,9 @@ class Incoming {
     else this.#others++;
     this.#bytes += bytes;
     this.#room.take(bytes);
-    this.#hand(packet, this.#nextOf(packet, bytes, message));
+    const next = this.#nextOf(packet, bytes, message);
+    if (packet.cmd === "publish") return this.#passPublish(packet, next);
+    this.#hand(packet, next);
   }
 
   #nextOf(packet: Packet, bytes: number, message: boolean): Done {
@@ -219,6 +228,15 @@ class Incoming {
     if (packet.qos === 2 && message) return (error) => this.#doneOnce(packet, error, bytes);
     if (bytes > PACKET_BYTES) return (error) => this.#done(error, message, bytes);
     return message ? this.#messageDone : this.#otherDone;
+  }
+
+  #passPublish(packet: Packet, next: Done): void {
+    if (this.#handed === 0 && this.#publish.isDirect(packet)) return this.#publish.directly(this.#client, packet, next);
+    this.#handed++;
+    this.#hand(packet, (error) => {
+      this.#handed--;
+      next(error);
+    });
   }
 
   #retain(packet: Packet, bytes: number): Done {
