@@ -30,7 +30,7 @@ const STORED = Symbol("stored");
 
 /** The packet as it was stored, if its copies were made before it was acknowledged. */
 export function storedOf(packet: object): StoredPacket | undefined {
-  return Reflect.get(packet, STORED) as StoredPacket | undefined;
+  return (packet as { readonly [STORED]?: StoredPacket })[STORED];
 }
 
 /**

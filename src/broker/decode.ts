@@ -16,13 +16,15 @@ interface Parser {
   readonly settings: { readonly protocolVersion?: number };
   /** Set by the protocol engine, of a connection that it has accepted. */
   readonly client?: { readonly broker: { readonly maximumPacketSize: number } };
+  /** Makes it begin anew, with nothing of a packet. */
+  readonly _resetState: () => void;
 }
 
 type MakeParser = (options?: object) => Parser;
 
 /** The fields that the library gives a packet. */
 interface ShortPacket {
-  readonly cmd: "publish" | "puback";
+  readonly cmd: "publish" | "puback" | "pingreq";
   readonly retain: boolean;
   readonly qos: number;
   readonly dup: boolean;
@@ -45,14 +47,15 @@ interface Place {
 /** Length of a topic that is kept for each connection. */
 const KEPT_TOPIC_MAX = 256;
 
-/** The first byte of a PUBACK, and the upper half of those of CONNECT and PUBLISH (MQTT 5, 2.1.2). */
+/** The first byte of a PUBACK and of a PINGREQ, and the upper half of those of CONNECT and PUBLISH (MQTT 5, 2.1.2). */
 const PUBACK = 0x40;
+const PINGREQ = 0xc0;
 const CONNECT = 1;
 const PUBLISH = 3;
 
 /**
- * Makes the protocol engine read what the standard allows, and nothing else: each packet is checked as a whole before it is parsed, see `checkPacket`. The
- * two that clients send all the time, PUBLISH and PUBACK without properties, are read straight from the bytes that arrived; every other
+ * Makes the protocol engine read what the standard allows, and nothing else: each packet is checked as a whole before it is parsed, see `checkPacket`. Those
+ * that clients send all the time, PUBLISH and PUBACK without properties and PINGREQ, are read straight from the bytes that arrived; every other
  * goes through the library's parser. The library looks up each field in a list of chunks, and prepares texts for a debug log that is off.
  */
 export function installPacketDecoder(): void {
@@ -159,12 +162,17 @@ class Decoder {
     const names = namesInDisorder(checkPacket(bytes, place, version));
     // Before those who take the packet.
     if (names !== undefined) this.#parser.prependOnceListener("packet", (parsed) => keepNames(parsed, names));
+    // It gets whole packets only, and has nothing between them.
+    const { _resetState: begin } = this.#parser;
+    begin.call(this.#parser);
     this.#parse(bytes.subarray(place.start, place.end));
+    Reflect.set(this.#parser, "_list", undefined); // A stream, as large as all the rest of it.
   }
 
   #short(bytes: Buffer, place: Place, version: number): ShortPacket | undefined {
     const first = bytes[place.start] ?? 0;
     if (first >> 4 === PUBLISH) return this.#publish(bytes, place, version);
+    if (first === PINGREQ && place.end === place.bodyAt) return pingreq();
     if (first !== PUBACK || place.end - place.bodyAt !== 2) return undefined;
     const messageId = numberAt(bytes, place.bodyAt);
     return messageId === 0 ? undefined : puback(messageId, version);
@@ -201,6 +209,10 @@ class Decoder {
 function puback(messageId: number, version: number): ShortPacket {
   const packet = { cmd: "puback", retain: false, qos: 0, dup: false, length: 2, topic: null, payload: null, messageId } as const;
   return version === 5 ? { ...packet, reasonCode: 0 } : packet;
+}
+
+function pingreq(): ShortPacket {
+  return { cmd: "pingreq", retain: false, qos: 0, dup: false, length: 0, topic: null, payload: null };
 }
 
 /** Of the packet that begins there; undefined when its fixed header is not complete (MQTT 5, 2.1.4). @throws ProtocolError */

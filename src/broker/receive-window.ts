@@ -4,7 +4,7 @@
  */
 export class ReceiveWindow {
   readonly #max: number;
-  readonly #open = new Set<number>();
+  #open: Set<number> | undefined;
 
   constructor(max: number) {
     this.#max = max;
@@ -12,11 +12,11 @@ export class ReceiveWindow {
 
   /** False when there are too many. One that is sent again counts once. */
   take(id: number): boolean {
-    this.#open.add(id);
-    return this.#open.size <= this.#max;
+    this.#open ??= new Set();
+    return this.#open.add(id).size <= this.#max;
   }
 
   release(id: number): void {
-    this.#open.delete(id);
+    this.#open?.delete(id);
   }
 }

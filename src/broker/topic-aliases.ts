@@ -14,7 +14,7 @@ export interface Aliased {
  */
 export class TopicAliases {
   #max = 0;
-  readonly #known = new Map<string, number>();
+  #known: Map<string, number> | undefined;
 
   /** @param max Topic Alias Maximum of the client. */
   allow(max: number): void {
@@ -27,11 +27,12 @@ export class TopicAliases {
 
   /** What to send for the topic. A new alias needs `mayGrow`: the packet gets 3 bytes longer by it. */
   of(topic: string, mayGrow: () => boolean): Aliased {
-    const known = this.#known.get(topic);
+    const all = (this.#known ??= new Map());
+    const known = all.get(topic);
     if (known !== undefined) return { topic: "", alias: known };
-    if (this.#known.size >= this.#max || !mayGrow()) return { topic, alias: 0 };
-    const alias = this.#known.size + 1;
-    this.#known.set(topic, alias);
+    if (all.size >= this.#max || !mayGrow()) return { topic, alias: 0 };
+    const alias = all.size + 1;
+    all.set(topic, alias);
     return { topic, alias };
   }
 }

@@ -17,11 +17,15 @@ export interface Admitted {
   readonly since: number;
 }
 
+interface Known {
+  [ADMITTED]?: Admitted;
+}
+
 /** Undefined for a client that was not let in. */
 export function admittedOf(client: object): Admitted | undefined {
-  return Reflect.get(client, ADMITTED) as Admitted | undefined;
+  return (client as Known)[ADMITTED];
 }
 
 export function setAdmitted(client: object, admitted: Admitted): void {
-  Object.defineProperty(client, ADMITTED, { value: admitted, configurable: true });
+  (client as Known)[ADMITTED] = admitted;
 }

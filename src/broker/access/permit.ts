@@ -25,10 +25,11 @@ export class Permit {
   /** What is decided where no rule says anything. */
   readonly #otherwise: (action: Action) => Decision;
   readonly #operator: boolean;
-  readonly #published = new Map<string, boolean>();
-  readonly #retained = new Map<string, boolean>();
-  readonly #received = new Map<string, boolean>();
-  readonly #subscribed = new Map<string, boolean>();
+  /** Made when there is something to remember: there is one of these for each of many clients. */
+  #published: Map<string, boolean> | undefined;
+  #retained: Map<string, boolean> | undefined;
+  #received: Map<string, boolean> | undefined;
+  #subscribed: Map<string, boolean> | undefined;
 
   /** Without rules `open` decides. */
   constructor(subject: Subject, rules: readonly Rule[] | undefined, open: boolean) {
@@ -46,18 +47,19 @@ export class Permit {
   /** Whether the client may publish to the topic, and have the message kept for later subscribers if it is to be. */
   mayPublish(topic: string, retain: boolean): boolean {
     if (this.#entries === undefined) return true;
-    return this.#known(this.#published, "publish", topic) && (!retain || this.#known(this.#retained, "retain", topic));
+    if (!this.#known((this.#published ??= new Map()), "publish", topic)) return false;
+    return !retain || this.#known((this.#retained ??= new Map()), "retain", topic);
   }
 
   /** Whether a message that waited for the client is still one that it may have. */
   mayReceive(topic: string): boolean {
     if (topic.startsWith("$")) return this.#operator;
-    return this.#entries === undefined || this.#known(this.#received, "subscribe", topic);
+    return this.#entries === undefined || this.#known((this.#received ??= new Map()), "subscribe", topic);
   }
 
   /** Of a shared subscription what its members get counts, whether it is as its client sent it or as the engine and stored sessions have it. */
   maySubscribe(filter: string): boolean {
-    return remembered(this.#subscribed, filter, () => this.subscribing(filter).allowed);
+    return remembered((this.#subscribed ??= new Map()), filter, () => this.subscribing(filter).allowed);
   }
 
   publishing(topic: string): Decision {
