@@ -18,6 +18,8 @@ interface Parser {
   readonly client?: { readonly broker: { readonly maximumPacketSize: number } };
   /** Makes it begin anew, with nothing of a packet. */
   readonly _resetState: () => void;
+  /** The bytes that it has: a stream, as large as all the rest of it. */
+  readonly _list: object | undefined;
 }
 
 type MakeParser = (options?: object) => Parser;
@@ -163,10 +165,10 @@ class Decoder {
     // Before those who take the packet.
     if (names !== undefined) this.#parser.prependOnceListener("packet", (parsed) => keepNames(parsed, names));
     // It gets whole packets only, and has nothing between them.
-    const { _resetState: begin } = this.#parser;
-    begin.call(this.#parser);
+    const { _list: list, _resetState: begin } = this.#parser;
+    if (list === undefined) begin.call(this.#parser);
     this.#parse(bytes.subarray(place.start, place.end));
-    Reflect.set(this.#parser, "_list", undefined); // A stream, as large as all the rest of it.
+    Reflect.set(this.#parser, "_list", undefined);
   }
 
   #short(bytes: Buffer, place: Place, version: number): ShortPacket | undefined {

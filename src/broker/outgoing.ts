@@ -12,6 +12,9 @@ const PIECE_BYTES_MAX = 64 * 1024;
 /** With no more writes than this in a turn, the first of the next turn does not wait for others. */
 const QUIET_WRITES_MAX = 8;
 
+/** A PUBACK, which is all that a client that sends one message at a time gets in a turn (MQTT 5, 3.4). */
+const SMALLEST_BYTES = 4;
+
 const NOTHING = Buffer.alloc(0);
 
 const OUTGOING = Symbol("outgoing");
@@ -64,7 +67,7 @@ export class Outgoing implements TurnTask {
   #bytes: Buffer = NOTHING;
   #length = 0;
   /** What the turn before needed: the size of the next piece of memory. */
-  #usual = 64;
+  #usual = SMALLEST_BYTES;
   #scheduled = false;
   #writes = 0;
   #busy = false;
@@ -149,8 +152,8 @@ export class Outgoing implements TurnTask {
 
   flush(): void {
     if (this.#length === 0) return;
-    const piece = this.#bytes.subarray(0, this.#length);
-    this.#usual = Math.min(WAITING_BYTES_MAX, Math.max(64, this.#length));
+    const piece = this.#length === this.#bytes.length ? this.#bytes : this.#bytes.subarray(0, this.#length);
+    this.#usual = Math.min(WAITING_BYTES_MAX, Math.max(SMALLEST_BYTES, this.#length));
     this.#bytes = NOTHING;
     this.#length = 0;
     if (this.#socket.writable) this.#send(piece);
