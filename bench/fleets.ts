@@ -75,6 +75,7 @@ function rowsOf(name: string, result: FleetResult, used: { before: number; rss: 
           row(`${name}: acknowledged`, acknowledged / seconds, "msg/s"),
           row(`${name}: delivered`, received / seconds, "msg/s"),
           row(`${name}: never acknowledged`, unanswered, "messages"),
+          row(`${name}: CPU`, (used.cpuMs * 1_000) / Math.max(1, acknowledged), "µs/message"),
           ...(latency === undefined
             ? []
             : [row(`${name}: publish to PUBACK, p50`, latency.p50, "ms"), row(`${name}: publish to PUBACK, p99`, latency.p99, "ms")]),
