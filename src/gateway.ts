@@ -14,7 +14,7 @@ import { once, type Service } from "./core/lifecycle.ts";
 import type { Logger } from "./core/log.ts";
 import type { GatewayStats } from "./core/stats.ts";
 import type { HttpParts, TraceSource } from "./http/parts.ts";
-import { startHttp } from "./http/server.ts";
+import { type HttpOptions, startHttp } from "./http/server.ts";
 import { Journal, type JournalOptions } from "./journal/journal.ts";
 import type { Consumers } from "./journal/keeper.ts";
 import { handIn } from "./runtime/hand-in.ts";
@@ -123,7 +123,7 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     startedAt: new Date().toISOString(),
     closing: false,
   };
-  const http = stack.use(await startHttp({ ...config.http, payloadBytesMax: config.mqtt.payload_bytes_max }, httpParts(parts), { logger }));
+  const http = stack.use(await startHttp(httpOptions(config), httpParts(parts), { logger }));
   await broker.listen();
   access.explain(reachedAt(config.mqtt));
   if (config.control.url !== "") sync.connect();
@@ -141,6 +141,11 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+function httpOptions({ http, mqtt }: GatewayConfig): HttpOptions {
+  const { host, port, bytes_max: bytesMax, request_timeout: requestTimeoutMs } = http;
+  return { host, port, bytesMax, requestTimeoutMs, payloadBytesMax: mqtt.payload_bytes_max };
 }
 
 /** What is written goes to the functions and to subscribers. */

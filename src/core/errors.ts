@@ -75,6 +75,7 @@ export const ERRORS = {
   BROKER_UNREACHABLE: "Check that the broker runs and its address, given by --broker.",
   BROKER_REFUSED: "Check what this client may publish, the broker's limits and its disk; its log says more.",
   REQUEST_INVALID: "Correct the request; /openapi.json describes what is accepted.",
+  REQUEST_TIMEOUT: "Send the whole request without long pauses; http.request_timeout of the gateway says how long it may take.",
   NOT_FOUND: "Check the name; nothing is stored under it.",
   TRACE_UNKNOWN:
     "Messages are known for journal.retention_age and recorded as traces.* says; `millrace logs` and `millrace dead-letters` show ids that there are.",
@@ -83,7 +84,8 @@ export const ERRORS = {
   ROUTE_TAKEN: "Give one of the two functions another path or method; the version that ran before goes on.",
   METHOD_UNKNOWN: "The header `allow` says which methods there are.",
   CALL_TIMEOUT: "The request is in the journal and is handled; let the route answer `accepted` when callers need not wait.",
-  TOO_MANY_CALLS: "Call again when others have been answered; functions are behind, `millrace stats` says which.",
+  TOO_MANY_CALLS:
+    "Call again when others have been answered; functions are behind, `millrace stats` says which, or callers send slowly or large bodies (http.bytes_max).",
   CALL_REFUSED:
     "Only pages of the gateway's own address may call functions from a browser; other programs do not say where they come from.",
   CALL_DUPLICATE: "The function has handled a message with this idempotency key already.",

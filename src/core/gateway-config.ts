@@ -74,6 +74,21 @@ export const GATEWAY_TABLE = {
   ...ACCESS_TABLE,
   "http.host": { type: "string", default: "127.0.0.1", check: notEmpty, description: "Address the local HTTP listens on." },
   "http.port": { ...PORT, default: 8330, description: "Port of the local HTTP; 0 picks a free one." },
+  "http.request_timeout": {
+    type: "duration",
+    default: 30_000,
+    min: 100,
+    max: 10 * 60_000,
+    description: "How long a caller of a function may take to send its request, and again to take the answer.",
+  },
+  "http.bytes_max": {
+    type: "size",
+    default: 32 * 1024 ** 2,
+    min: 64 * 1024,
+    max: 1024 ** 4,
+    description:
+      "Memory for the bodies of requests for functions; what comes above it is answered 503. One that is alone may have mqtt.payload_bytes_max in any case.",
+  },
   "control.url": {
     type: "string",
     default: "mqtt://127.0.0.1:8884",

@@ -38,5 +38,8 @@ export type CallTarget =
   | { readonly kind: "method"; readonly allow: readonly string[] }
   | { readonly kind: "none"; readonly nearest?: string };
 
+/** Requests for functions at once. */
+export const CALLS_MAX = 256;
+
 export const ANSWER_HEADERS_MAX = 64;
 export const ANSWER_HEADERS_BYTES_MAX = 16 * 1024;

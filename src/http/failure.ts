@@ -9,6 +9,7 @@ export interface Failure {
 
 const STATUS: Partial<Record<ErrorCode, ContentfulStatusCode>> = {
   REQUEST_INVALID: 400,
+  REQUEST_TIMEOUT: 408,
   PAYLOAD_INVALID: 400,
   TOPIC_FILTER_INVALID: 400,
   FUNCTION_UNKNOWN: 404,

@@ -3,7 +3,7 @@ import { bodyLimit } from "hono/body-limit";
 import { MillraceError } from "../core/errors.ts";
 import type { Logger } from "../core/log.ts";
 import { suggestion } from "../core/nearest.ts";
-import { callRoutes, retryAfter } from "./call-routes.ts";
+import { type CallBounds, callRoutes } from "./call-routes.ts";
 import { body, failureOf } from "./failure.ts";
 import { clientRoutes } from "./client-routes.ts";
 import type { LogFollowers } from "./follow.ts";
@@ -28,12 +28,13 @@ interface RoutesDeps {
   readonly followers: LogFollowers;
   readonly inspections: InspectStreams;
   readonly journal: JournalPages;
-  readonly payloadBytesMax: number;
+  readonly bounds: CallBounds;
   readonly logger: Logger;
 }
 
 /** Every route of the gateway's local HTTP. */
-export function routes(parts: HttpParts, { followers, inspections, journal, payloadBytesMax, logger }: RoutesDeps): Hono {
+export function routes(parts: HttpParts, { followers, inspections, journal, bounds, logger }: RoutesDeps): Hono {
+  const { payloadBytesMax } = bounds;
   const app = new Hono();
   app.get("/healthz", (c) => c.json({ status: "ok", program: "millrace gateway", gateway: parts.stats().gateway }));
   app.get("/readyz", (c) => (parts.ready() ? c.json({ status: "ready" }) : c.json({ status: "starting or stopping" }, 503)));
@@ -65,16 +66,13 @@ export function routes(parts: HttpParts, { followers, inspections, journal, payl
   inspectRoutes(app, inspections);
   clientRoutes(app, parts.clients);
   usageRoutes(app, parts.history);
-  callRoutes(app, parts.calls, payloadBytesMax);
+  app.route("/", callRoutes(parts.calls, bounds, logger));
   replayRoutes(app, { replays: parts.replays, handIn: (request, messages) => parts.handIn(request, messages) }, payloadBytesMax);
   app.notFound((c) => c.json(body("NOT_FOUND", `nothing is at ${c.req.method} ${c.req.path}`), 404));
   app.onError((error, c) => {
     const failure = failureOf(error);
     if (failure.bug) logger.error({ err: error, path: c.req.path }, "request failed");
-    if (!c.req.path.startsWith("/fn/")) return c.json(failure.body, failure.status);
-    const { code } = failure.body.error;
-    // A full journal is not the caller's doing, and it is not for ever.
-    return c.json(failure.body, code === "JOURNAL_FULL" ? 503 : failure.status, retryAfter(code));
+    return c.json(failure.body, failure.status);
   });
   return app;
 }

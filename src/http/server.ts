@@ -11,12 +11,26 @@ import type { HttpParts } from "./parts.ts";
 import { routes } from "./routes.ts";
 
 const CONNECTIONS_MAX = 512;
+/** Time for the lines before a body, from the connection or the answer before on. */
+const HEADERS_MS_MAX = 10_000;
+/** Time for a whole request; those for functions have a shorter one of their own. */
+const REQUEST_MS_MAX = 300_000;
+/** How often connections are looked at for what is too late. */
+const LOOK_MS = 1_000;
+/** How long a connection may be idle between two requests. */
+const KEEP_ALIVE_MS = 5_000;
+/** Then it is closed, so that a client that never leaves comes in anew now and then. */
+const REQUESTS_PER_CONNECTION_MAX = 10_000;
 /** How long an answer that is being computed may still take when the server closes. */
 const CLOSE_GRACE_MS = 250;
 
 export interface HttpOptions extends Endpoint {
-  /** Largest payload of an invocation, in bytes. */
+  /** Largest payload of an invocation or a request, in bytes; 1 MB unless given. */
   readonly payloadBytesMax?: number;
+  /** Memory for the bodies of requests for functions, in bytes; 32 MB unless given. */
+  readonly bytesMax?: number;
+  /** How long a caller of a function may take to send its request, and again to take the answer, in milliseconds; 30 s unless given. */
+  readonly requestTimeoutMs?: number;
 }
 
 export interface HttpServer extends AsyncDisposable {
@@ -34,16 +48,20 @@ export async function startHttp(options: HttpOptions, parts: HttpParts, deps: { 
   const followers = new LogFollowers(parts);
   const journal = new JournalPages(parts.journal);
   const inspections = new InspectStreams(parts);
-  const app = routes(parts, {
-    followers,
-    inspections,
-    journal,
-    payloadBytesMax: options.payloadBytesMax ?? 1024 ** 2,
-    logger: deps.logger,
-  });
-  const server = createAdaptorServer({ fetch: app.fetch, serverOptions: { keepAlive: true } });
+  const { payloadBytesMax = 1024 ** 2, bytesMax = 32 * 1024 ** 2, requestTimeoutMs = 30_000 } = options;
+  const bounds = { payloadBytesMax, bytesMax, requestTimeoutMs };
+  const app = routes(parts, { followers, inspections, journal, bounds, logger: deps.logger });
+  const serverOptions = {
+    keepAlive: true,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    headersTimeout: HEADERS_MS_MAX,
+    requestTimeout: Math.max(REQUEST_MS_MAX, 2 * requestTimeoutMs),
+    connectionsCheckingInterval: LOOK_MS,
+  };
+  const server = createAdaptorServer({ fetch: app.fetch, serverOptions });
   if (!(server instanceof Server)) throw new Error("an HTTP/1 server was asked for");
   server.maxConnections = CONNECTIONS_MAX;
+  server.maxRequestsPerSocket = REQUESTS_PER_CONNECTION_MAX;
   const bound = await listen(server, options, "the gateway's HTTP");
   const close = once(() => closeServer(server, [followers, inspections, journal]));
   return { address: `http://${authority(bound)}`, close, [Symbol.asyncDispose]: close };

@@ -1,4 +1,4 @@
-import type { CallReply, CallRequest, CallResult, CallTarget, HttpDetails } from "../core/http-call.ts";
+import { type CallReply, type CallRequest, type CallResult, CALLS_MAX, type CallTarget, type HttpDetails } from "../core/http-call.ts";
 import { byOpenness, type HttpRoute, isSameRoute, matchesPath, paramOf, readRoute } from "../core/http-route.ts";
 import type { Clock } from "../core/clock.ts";
 import { MillraceError } from "../core/errors.ts";
@@ -9,8 +9,6 @@ import type { TriggerSpec } from "../core/triggers.ts";
 import type { Derived } from "./derived.ts";
 import type { Wake } from "./route.ts";
 
-/** Requests that are answered later, at once. */
-export const CALLS_MAX = 256;
 /** A caller waits for `limits.wall` of the function and a little more, so that it is told why, and never longer than that. */
 const CALL_GRACE_MS = 1_000;
 const CALL_MS_MAX = 60_000;

@@ -152,7 +152,7 @@ describe("what is no call", () => {
   it.each([
     ["GET", "/devise/a", 404, "NOT_FOUND", 'did you mean "/fn/device/:id"?'],
     ["GET", "/", 404, "NOT_FOUND", "no function answers"],
-    ["DELETE", "/device/a", 405, "METHOD_UNKNOWN", "answers GET, POST"],
+    ["DELETE", "/device/a", 405, "METHOD_UNKNOWN", "answers GET, HEAD, POST"],
     ["GET", "/later", 405, "METHOD_UNKNOWN", "answers POST"],
     ["GET", "/device/%ff", 400, "REQUEST_INVALID", "percent-encoded"],
     ["GET", "/device/", 404, "NOT_FOUND", "no function answers"],
@@ -160,7 +160,7 @@ describe("what is no call", () => {
     const response = await call(path, { method });
     expect(response.status).toBe(status);
     expect(await response.json()).toMatchObject({ error: { code, message: expect.stringContaining(message) as string } });
-    expect(response.headers.get("allow")).toBe(status === 405 ? message.slice("answers ".length) : null);
+    expect(response.headers.get("allow")).toBe(status === 405 ? `${message.slice("answers ".length)}, OPTIONS` : null);
   });
 
   it("a text in a path goes before a parameter", async () => {

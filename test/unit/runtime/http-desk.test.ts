@@ -1,10 +1,10 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { CallReply, CallRequest } from "../../../src/core/http-call.ts";
+import { type CallReply, type CallRequest, CALLS_MAX } from "../../../src/core/http-call.ts";
 import { decodeMessage } from "../../../src/core/message.ts";
 import { filterOf } from "../../../src/core/trigger-filters.ts";
 import type { TriggerSpec } from "../../../src/core/triggers.ts";
-import { CALLS_MAX, type DeskParts, HttpDesk } from "../../../src/runtime/http-desk.ts";
+import { type DeskParts, HttpDesk } from "../../../src/runtime/http-desk.ts";
 import { RouteTable } from "../../../src/runtime/route.ts";
 import { HandClock } from "../../support/hand-clock.ts";
 
