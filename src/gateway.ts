@@ -13,6 +13,7 @@ import type { GatewayConfig } from "./core/gateway-config.ts";
 import { once, type Service } from "./core/lifecycle.ts";
 import type { Logger } from "./core/log.ts";
 import type { GatewayStats } from "./core/stats.ts";
+import { CallPlaces } from "./http/call-places.ts";
 import type { HttpParts, TraceSource } from "./http/parts.ts";
 import { type HttpOptions, startHttp } from "./http/server.ts";
 import { Journal, type JournalOptions } from "./journal/journal.ts";
@@ -66,6 +67,7 @@ interface Parts {
   readonly inspections: Inspections;
   readonly history: UsageRecorder;
   readonly memoryCap: MemoryCap;
+  readonly callPlaces: CallPlaces;
   readonly startedAt: string;
   closing: boolean;
 }
@@ -119,11 +121,12 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
     drops,
     replays,
     memoryCap,
+    callPlaces: new CallPlaces(config.http.bytes_max),
     inspections: new Inspections((name) => runtime.deployed(name)),
     startedAt: new Date().toISOString(),
     closing: false,
   };
-  const http = stack.use(await startHttp(httpOptions(config), httpParts(parts), { logger }));
+  const http = stack.use(await startHttp(httpOptions(config, parts), httpParts(parts), { logger }));
   await broker.listen();
   access.explain(reachedAt(config.mqtt));
   if (config.control.url !== "") sync.connect();
@@ -143,9 +146,9 @@ export async function startGateway(config: GatewayConfig, deps: { logger: Logger
   };
 }
 
-function httpOptions({ http, mqtt }: GatewayConfig): HttpOptions {
-  const { host, port, bytes_max: bytesMax, request_timeout: requestTimeoutMs } = http;
-  return { host, port, bytesMax, requestTimeoutMs, payloadBytesMax: mqtt.payload_bytes_max };
+function httpOptions({ http, mqtt }: GatewayConfig, { callPlaces: places }: Parts): HttpOptions {
+  const { host, port, request_timeout: requestTimeoutMs } = http;
+  return { host, port, places, requestTimeoutMs, payloadBytesMax: mqtt.payload_bytes_max };
 }
 
 /** What is written goes to the functions and to subscribers. */
@@ -350,7 +353,7 @@ function brokerStats({ clients, counters, inflight, listeners, stored }: Broker)
   return { clients, ...counters, inflightBytes: inflight.bytes, inflightWaits: inflight.waits, listeners, stored };
 }
 
-function statsOf({ config, journal, broker, runtime, sync, drops, memoryCap, startedAt }: Parts): GatewayStats {
+function statsOf({ config, journal, broker, runtime, sync, drops, memoryCap, callPlaces, startedAt }: Parts): GatewayStats {
   const { functions, ...hosts } = runtime.stats();
   const { uploaded, rejected, ...link } = sync.status();
   return {
@@ -360,6 +363,7 @@ function statsOf({ config, journal, broker, runtime, sync, drops, memoryCap, sta
     pid: process.pid,
     labels: config.labels,
     broker: brokerStats(broker),
+    calls: callPlaces.stats,
     journal: {
       appended: journal.appended,
       seq: journal.nextSeq - 1,

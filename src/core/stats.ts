@@ -1,3 +1,4 @@
+import type { CallStats } from "./call-stats.ts";
 import type { Dropped } from "./drops.ts";
 import type { FetchStats } from "./fetch-stats.ts";
 import type { ListenerStats } from "./listener-stats.ts";
@@ -26,6 +27,7 @@ export interface GatewayStats {
     readonly listeners: readonly ListenerStats[];
     readonly stored: StoredStats;
   };
+  readonly calls: CallStats;
   readonly journal: JournalStats;
   /** What was given up and is kept; `full` at the quota. */
   readonly deadLetters: { readonly count: number; readonly bytes: number; readonly full: boolean };

@@ -1,3 +1,4 @@
+import type { CallStats } from "../core/call-stats.ts";
 import { CALLS_MAX } from "../core/http-call.ts";
 import { MillraceError } from "../core/errors.ts";
 
@@ -17,23 +18,26 @@ export class CallPlaces {
   readonly #bytesMax: number;
   #open = 0;
   #bytes = 0;
+  #refused = 0;
+  #late = 0;
 
   /** `bytesMax` counts the bodies of all requests together; a single one may be larger, when there is no other. */
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
   }
 
-  get open(): number {
-    return this.#open;
+  get stats(): CallStats {
+    return { open: this.#open, bodyBytes: this.#bytes, refused: this.#refused, late: this.#late };
   }
 
-  get bytes(): number {
-    return this.#bytes;
+  /** A request did not come in time. */
+  countLate(): void {
+    this.#late++;
   }
 
   /** @throws MillraceError TOO_MANY_CALLS */
   take(): CallPlace {
-    if (this.#open >= CALLS_MAX) throw new MillraceError("TOO_MANY_CALLS", `${CALLS_MAX} requests for functions are open already`);
+    if (this.#open >= CALLS_MAX) throw this.#refuse(`${CALLS_MAX} requests for functions are open already`);
     this.#open++;
     let own = 0;
     let taken = true;
@@ -41,7 +45,7 @@ export class CallPlaces {
       hold: (bytes) => {
         const others = this.#bytes - own;
         if (others > 0 && others + bytes > this.#bytesMax) {
-          throw new MillraceError("TOO_MANY_CALLS", `the bodies of other requests take ${others} of ${this.#bytesMax} bytes`);
+          throw this.#refuse(`the bodies of other requests take ${others} of ${this.#bytesMax} bytes`);
         }
         if (!taken) return;
         this.#bytes = others + bytes;
@@ -54,5 +58,10 @@ export class CallPlaces {
         this.#bytes -= own;
       },
     };
+  }
+
+  #refuse(why: string): MillraceError {
+    this.#refused++;
+    return new MillraceError("TOO_MANY_CALLS", why);
   }
 }

@@ -5,7 +5,7 @@ import { type ErrorCode, ERRORS, MillraceError } from "../core/errors.ts";
 import type { CallRequest, CallResult, CallTarget } from "../core/http-call.ts";
 import type { Logger } from "../core/log.ts";
 import { BodyTooLarge, readBody } from "./call-body.ts";
-import { type CallPlace, CallPlaces } from "./call-places.ts";
+import type { CallPlace, CallPlaces } from "./call-places.ts";
 import { body, failureOf } from "./failure.ts";
 import { boundSending, overSignal } from "./over.ts";
 import type { FunctionCalls } from "./parts.ts";
@@ -29,8 +29,7 @@ const BUSY: ReadonlySet<ErrorCode> = new Set(["JOURNAL_FULL", "TOO_MANY_CALLS", 
 export interface CallBounds {
   /** One body, in bytes. */
   readonly payloadBytesMax: number;
-  /** All bodies that are in memory, in bytes. */
-  readonly bytesMax: number;
+  readonly places: CallPlaces;
   /** How long a caller may take to send its request, and again to take its answer, in milliseconds. */
   readonly requestTimeoutMs: number;
 }
@@ -40,17 +39,17 @@ type CallContext = Context<{ Bindings: HttpBindings }>;
 interface CallDeps {
   readonly calls: FunctionCalls;
   readonly bounds: CallBounds;
-  readonly places: CallPlaces;
+  readonly logger: Logger;
 }
 
 /** The routes of functions, below `/fn`. */
 export function callRoutes(calls: FunctionCalls, bounds: CallBounds, logger: Logger): Hono<{ Bindings: HttpBindings }> {
-  const deps = { calls, bounds, places: new CallPlaces(bounds.bytesMax) };
+  const deps = { calls, bounds, logger };
   const app = new Hono<{ Bindings: HttpBindings }>();
   app.all("/fn/*", async (c) => {
     const over = overSignal(c.env);
     const response = await answer(c, over, deps).catch((error: unknown) => {
-      return over.aborted ? new Response(null, { status: CALLER_GONE }) : failed(c, error, logger);
+      return over.aborted ? new Response(null, { status: CALLER_GONE }) : failed(c, error, deps);
     });
     boundSending(c.env.outgoing, bounds.requestTimeoutMs, over);
     return response;
@@ -67,7 +66,7 @@ async function answer(c: CallContext, over: AbortSignal, deps: CallDeps): Promis
   const target = deps.calls.find(method, segments);
   if (target.kind !== "found") return otherwise(c, pathname, target);
   over.throwIfAborted();
-  const place = deps.places.take();
+  const place = deps.bounds.places.take();
   over.addEventListener("abort", () => place.free());
   const request = await requestOf(c, { method, segments, place, bounds: deps.bounds });
   const { id, result } = await deps.calls.call(target, request, over);
@@ -88,13 +87,14 @@ function otherwise(c: CallContext, pathname: string, target: Exclude<CallTarget,
 }
 
 /** What was not read of the body is thrown away, so the connection cannot be used again. */
-function failed(c: CallContext, error: unknown, logger: Logger): Response {
+function failed(c: CallContext, error: unknown, { logger, bounds }: CallDeps): Response {
   const { incoming } = c.env;
   if (!incoming.complete) c.header("connection", "close");
   if (error instanceof BodyTooLarge) return c.json(body("REQUEST_INVALID", error.message), 413);
   const { status, body: told, bug } = failureOf(error);
   if (bug) logger.error({ err: error, path: c.req.path }, "request failed");
   const { code } = told.error;
+  if (code === "REQUEST_TIMEOUT") bounds.places.countLate();
   if (!BUSY.has(code)) return c.json(told, status);
   c.header("retry-after", RETRY_AFTER_S);
   // A full journal is not the caller's doing, and it is not for ever.

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { once } from "../core/lifecycle.ts";
 import { authority, type Endpoint, listen } from "../core/listen.ts";
 import type { Logger } from "../core/log.ts";
+import { CallPlaces } from "./call-places.ts";
 import { LogFollowers } from "./follow.ts";
 import { InspectStreams } from "./inspect.ts";
 import { JournalPages } from "./journal-pages.ts";
@@ -27,8 +28,8 @@ const CLOSE_GRACE_MS = 250;
 export interface HttpOptions extends Endpoint {
   /** Largest payload of an invocation or a request, in bytes; 1 MB unless given. */
   readonly payloadBytesMax?: number;
-  /** Memory for the bodies of requests for functions, in bytes; 32 MB unless given. */
-  readonly bytesMax?: number;
+  /** Of requests for functions; those with 32 MB for their bodies unless given. */
+  readonly places?: CallPlaces;
   /** How long a caller of a function may take to send its request, and again to take the answer, in milliseconds; 30 s unless given. */
   readonly requestTimeoutMs?: number;
 }
@@ -48,8 +49,8 @@ export async function startHttp(options: HttpOptions, parts: HttpParts, deps: { 
   const followers = new LogFollowers(parts);
   const journal = new JournalPages(parts.journal);
   const inspections = new InspectStreams(parts);
-  const { payloadBytesMax = 1024 ** 2, bytesMax = 32 * 1024 ** 2, requestTimeoutMs = 30_000 } = options;
-  const bounds = { payloadBytesMax, bytesMax, requestTimeoutMs };
+  const { payloadBytesMax = 1024 ** 2, places = new CallPlaces(32 * 1024 ** 2), requestTimeoutMs = 30_000 } = options;
+  const bounds = { payloadBytesMax, places, requestTimeoutMs };
   const app = routes(parts, { followers, inspections, journal, bounds, logger: deps.logger });
   const serverOptions = {
     keepAlive: true,

@@ -105,6 +105,9 @@ export const gatewayStatsSchema = z.looseObject({
     listeners: z.array(listenerStats).readonly().default([]),
     stored: storedStats.default({ sessionsAway: 0, queuedMessages: 0, queuedBytes: 0, retainedMessages: 0, retainedBytes: 0, drops: [] }),
   }),
+  calls: z
+    .looseObject({ open: counter, bodyBytes: counter, refused: counter, late: counter })
+    .default({ open: 0, bodyBytes: 0, refused: 0, late: 0 }),
   journal: z.looseObject({
     appended: counter,
     seq: counter,

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CALLS_MAX, type CallReply, type CallRequest, type CallTarget } from "../../../src/core/http-call.ts";
 import { silentLogger } from "../../../src/core/log.ts";
+import { CallPlaces } from "../../../src/http/call-places.ts";
 import type { FunctionCalls } from "../../../src/http/parts.ts";
 import { type HttpServer, startHttp } from "../../../src/http/server.ts";
 import { eventually } from "../../support/eventually.ts";
@@ -37,6 +38,7 @@ class Calls implements FunctionCalls {
 }
 
 let calls: Calls;
+let places: CallPlaces;
 let server: HttpServer;
 let clients: RawClient[] = [];
 
@@ -47,7 +49,8 @@ async function open(): Promise<RawClient> {
 }
 
 async function serve(requestTimeoutMs: number): Promise<void> {
-  const options = { host: "127.0.0.1", port: 0, payloadBytesMax: BODY_MAX, bytesMax: BYTES_MAX, requestTimeoutMs };
+  places = new CallPlaces(BYTES_MAX);
+  const options = { host: "127.0.0.1", port: 0, payloadBytesMax: BODY_MAX, places, requestTimeoutMs };
   calls = new Calls();
   server = await startHttp(options, Object.assign(new Parts(), { calls }), { logger: silentLogger });
 }
@@ -81,6 +84,7 @@ describe("a body that comes slowly", () => {
     expect(client.got).toMatch(/"code":"REQUEST_TIMEOUT".*of 50 bytes of the body had come/);
     await client.closed();
     expect(calls.asked).toEqual([]);
+    await eventually(() => expect(places.stats).toEqual({ open: 0, bodyBytes: 0, refused: 0, late: 1 }));
   });
 
   it("is given up too when no length was said", async () => {
@@ -173,6 +177,7 @@ describe("requests that are open", () => {
     expect(await refused()).toBe(BUSY);
     client.socket.destroy();
     await eventually(() => expect(calls.waiting.every(({ signal }) => signal.aborted)).toBe(true));
+    await eventually(() => expect(places.stats).toMatchObject({ open: 0, bodyBytes: 0, refused: 1 }));
     calls.echoes = true;
     expect((await fetch(`${server.address}/fn/f`)).status).toBe(200);
   });

@@ -35,6 +35,7 @@ export const STATS: GatewayStats = {
       drops: [{ reason: "queue-bytes", count: 8 }],
     },
   },
+  calls: { open: 2, bodyBytes: 1024, refused: 3, late: 1 },
   journal: {
     appended: 800,
     seq: 812,

@@ -35,6 +35,7 @@ export function gatewayStats(change: Partial<GatewayStats> = {}): GatewayStats {
       listeners: [],
       stored: { sessionsAway: 0, queuedMessages: 0, queuedBytes: 0, retainedMessages: 0, retainedBytes: 0, drops: [] },
     },
+    calls: { open: 2, bodyBytes: 1024, refused: 3, late: 1 },
     journal: {
       appended: 1,
       seq: 1,

@@ -61,6 +61,21 @@ describe("a request", () => {
     expect(decodeMessage(entry?.record ?? Buffer.alloc(0))).toMatchObject({ properties: { user: { traceparent: "00-1-2-01" } } });
   });
 
+  it("that is only to be accepted waits until its message is durable, and fails when it cannot be", async () => {
+    const manifest = { triggers: [{ http: "POST /a", answer: "accepted" as const }], limits: { wallMs: 1_000 } };
+    const world = new Desk({ name: "f", manifest });
+    const replies: unknown[] = [];
+    const [first, second] = [world.call("POST", "/a"), world.call("POST", "/a")];
+    void first.then((reply) => replies.push(reply));
+    for (const [index, { entry }] of world.entries.entries()) entry.placed(7 + index);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(replies).toEqual([]);
+    world.entries[0]?.done();
+    expect(await first).toEqual({ id: "g:7" });
+    world.entries[1]?.done(new Error("the disk is full"));
+    await expect(second).rejects.toThrow("the disk is full");
+  });
+
   it("ends when it takes too long, and its place is free again", async () => {
     const world = new Desk(callable("f", "GET /a"));
     const all = Array.from({ length: CALLS_MAX }, () => world.call("GET", "/a"));
