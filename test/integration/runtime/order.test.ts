@@ -130,6 +130,28 @@ describe("a message that cannot be handled", () => {
     ]);
   });
 
+  it.each([1, 2, 100])("is tried %i times when the manifest says so, and reported once", async (attempts) => {
+    await using core = await Core.temporary();
+    await core.deploy(
+      functionOf({
+        retry: { attempts, minMs: 0, maxMs: 0, maxAgeMs: 30 * 86_400_000 },
+        onFailure: { emit: "gave-up" },
+        handler: `if (event.data === 1) throw new Error('try ' + event.attempt); ctx.emit('seen', event.data);`,
+      }),
+    );
+    await core.send("in/a", "1");
+    await core.send("in/a", "2");
+    await core.drained();
+    expect(await core.deadLetters()).toMatchObject([{ seq: 1, attempts, error: `try ${attempts}` }]);
+    expect((await core.events()).map(({ type, data }) => [type, type === "seen" ? data : (data as { attempts: number }).attempts])).toEqual(
+      [
+        ["gave-up", attempts],
+        ["seen", 2],
+      ],
+    );
+    expect(core.stats("f")).toMatchObject({ handled: 1, failed: attempts, retried: attempts - 1, deadLettered: 1 });
+  });
+
   it("and is older than retry.maxAge is given up with its first failure", async () => {
     await using core = await Core.temporary();
     await core.deploy(

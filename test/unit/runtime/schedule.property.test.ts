@@ -54,6 +54,49 @@ describe("a schedule", () => {
   });
 });
 
+/** The times, of the day in UTC, that a downtime is made up for with. */
+function hours(words: string, from: string, until: string): string[] {
+  const schedule = scheduleOf(words, "Europe/Rome");
+  const policy = { now: Date.parse(until), catchUp: "all", catchUpMax: 100 } as const;
+  const { ticks } = dueAt(schedule, { last: Date.parse(from), missed: 0 }, policy);
+  return ticks.map((tick) => new Date(tick.due).toISOString().slice(11, 16));
+}
+
+describe("a downtime over the days on which clocks are changed", () => {
+  const zone = fc.constantFrom("Europe/Rome", "America/New_York", "Australia/Lord_Howe", "UTC");
+  const text = fc.constantFrom("*/30 * * * *", "30 2 * * *", "0 * * * *", "15 1-3 * * *", "0 0 * * *", "every 1h");
+  /** Days before clocks are changed in one zone or another, in spring and in autumn. */
+  const day = fc.constantFrom("2026-03-07", "2026-03-28", "2026-04-04", "2026-10-03", "2026-10-24", "2026-10-31");
+  const minutes = fc.integer({ min: 0, max: 3 * 24 * 60 });
+
+  it("is made up for with what would have come, none of it twice and none missing", () => {
+    fc.assert(
+      fc.property(text, zone, day, minutes, minutes, (words, timezone, from, one, other) => {
+        const schedule = scheduleOf(words, timezone);
+        const start = Date.parse(from) + Math.min(one, other) * 60_000;
+        const now = Date.parse(from) + Math.max(one, other) * 60_000;
+        // As a gateway that was there the whole time would have ticked.
+        const live: number[] = [];
+        for (let at = schedule.next(start); at !== undefined && at <= now; at = schedule.next(at)) live.push(at);
+        const due = (catchUp: CatchUp, catchUpMax = 1_000): readonly { due: number; missed: number }[] =>
+          dueAt(schedule, { last: start, missed: 0 }, { now, catchUp, catchUpMax }).ticks;
+        expect(due("all").map((tick) => tick.due)).toEqual(live);
+        expect(due("all", 2).map((tick) => tick.due)).toEqual(live.slice(-2));
+        const missed = Math.min(MISSED_MAX, live.length - 1);
+        expect(due("last")).toEqual(live.slice(-1).map((at) => ({ due: at, missed })));
+        expect(due("none").map((tick) => tick.due)).toEqual(live.slice(-1).filter((at) => now - at <= LATE_MS_MAX));
+      }),
+    );
+  });
+
+  it("has with several hours those that come twice twice, and leaves out those that do not come", () => {
+    // 01:59 +01:00 is followed by 03:00 +02:00.
+    expect(hours("30 1,2,3 * * *", "2026-03-29T00:00:00Z", "2026-03-29T03:00:00Z")).toEqual(["00:30", "01:30"]);
+    // 02:59 +02:00 is followed by 02:00 +01:00.
+    expect(hours("30 1,2,3 * * *", "2026-10-24T23:00:00Z", "2026-10-25T03:00:00Z")).toEqual(["23:30", "00:30", "01:30", "02:30"]);
+  });
+});
+
 /** What a clock shows, look after look: it goes on, and now and then somebody sets it. */
 const looks = fc.array(
   fc.oneof(
