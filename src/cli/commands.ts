@@ -11,6 +11,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: "dev", load: () => import("./dev.ts") },
   { name: "gateway", load: () => import("./gateway.ts") },
   { name: "control", load: () => import("./control.ts") },
+  { name: "build", load: () => import("./build.ts") },
   { name: "publish", load: () => import("./publish.ts") },
   { name: "functions", load: () => import("./functions.ts") },
   { name: "gateways", load: () => import("./gateways.ts") },
@@ -30,4 +31,4 @@ export const COMMANDS: readonly CommandEntry[] = [
 ];
 
 /** Verbs that Millrace is going to have, so that asking for one is answered with more than "unknown". */
-export const PLANNED: readonly string[] = ["init", "build", "test", "alias", "rollout", "apply", "diff", "enroll", "keys"];
+export const PLANNED: readonly string[] = ["init", "test", "alias", "rollout", "apply", "diff", "enroll", "keys"];

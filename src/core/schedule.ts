@@ -61,7 +61,8 @@ function readCron(text: string, timezone: string): Schedule | { readonly problem
   try {
     const cron = new Cron(text.trim(), { timezone, mode: "5-part", paused: true });
     // It looks several years ahead, so what it does not find there never comes.
-    if (cron.nextRun(new Date(0)) === null) return { problem: `"${text}" never fires: no month that it names has such a day` };
+    if (cron.nextRun(new Date(0)) === null)
+      return { problem: `"${text}" never fires: no month that it names has such a day; "L" is the last day of each` };
     return {
       next: (time) => cron.nextRun(new Date(time))?.getTime(),
       // The library looks before a time, in whole seconds.

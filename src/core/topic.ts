@@ -58,6 +58,17 @@ export function topicProblem(topic: string): string | undefined {
   return undefined;
 }
 
+/** Whether `filter` matches every topic that `other` matches. */
+export function coversFilter({ levels }: Pick<TopicFilter, "levels">, other: Pick<TopicFilter, "levels">): boolean {
+  for (const [index, level] of levels.entries()) {
+    // It stands for the level above it too (MQTT 5, 4.7.1.2).
+    if (level === "#") return other.levels.length >= index;
+    const its = other.levels[index];
+    if (its === undefined || its === "#" || (level !== "+" && level !== its)) return false;
+  }
+  return levels.length === other.levels.length;
+}
+
 /** What the named wildcards of `filter` stand for in `topic`, which must match it. */
 export function topicParams(filter: TopicFilter, topic: string): Record<string, string> {
   const params: Record<string, string> = {};

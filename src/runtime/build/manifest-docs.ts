@@ -27,7 +27,7 @@ Editors check and complete the file when its first line is
 \`# yaml-language-server: $schema=../../function.schema.json\`.
 
 Durations are a number and \`ms\`, \`s\`, \`m\`, \`h\` or \`d\`; sizes a number and \`B\`, \`KB\`, \`MB\` or \`GB\`, in powers of 1,024.
-\`millrace publish\` reports every mistake of a manifest at once, each as \`file:line: key: what is wrong\`, and then changes nothing.
+\`millrace build\` and \`millrace publish\` report every mistake of a manifest at once, each as \`file:line: key: what is wrong\`, and then change nothing.
 
 | key | default | meaning |
 |---|---|---|

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { MillraceError } from "../../core/errors.ts";
 import type { Manifest } from "../../core/manifest.ts";
 import { nearest, suggestion } from "../../core/nearest.ts";
+import { formatDuration } from "../../core/units.ts";
 import { onFailureSchema, onFailureMistakes } from "./manifest-on-failure.ts";
 import {
   batchSchema,
@@ -43,7 +44,12 @@ export function parseManifestFile(text: string, file: string): ParsedManifest {
   const result = manifestFileSchema.safeParse(yaml.value, { reportInput: true, error: describeIssue });
   const found = [...schemaMistakes(result.error?.issues ?? []), ...triggerMistakes(yaml.value), ...envMistakes(yaml.value)];
   if (result.data !== undefined)
-    found.push(...limitMistakes(result.data), ...batchMistakes(result.data), ...onFailureMistakes(result.data));
+    found.push(
+      ...limitMistakes(result.data),
+      ...retryMistakes(result.data),
+      ...batchMistakes(result.data),
+      ...onFailureMistakes(result.data),
+    );
   if (result.data === undefined || found.length > 0) {
     throw invalid(
       file,
@@ -219,4 +225,13 @@ function limitMistakes({ limits, warm, concurrency }: ManifestFile): Found[] {
     mistakes.push({ path: ["limits", "state"], problem });
   }
   return mistakes;
+}
+
+/** The second try comes after half of the first wait at the earliest, see `backoffMs`. */
+function retryMistakes({ retry: { attempts, backoff, maxAge }, triggers }: ManifestFile): Found[] {
+  if (attempts <= 2 || backoff.minMs / 2 <= maxAge || triggers.every(({ schedule }) => schedule !== undefined)) return [];
+  const what = `is over before the second of ${attempts} tries, which backoff lets wait for up to ${formatDuration(backoff.minMs)}`;
+  return [
+    { path: ["retry", "maxAge"], problem: `${what}, so there is no third; raise maxAge, begin backoff lower, or write "attempts: 2"` },
+  ];
 }

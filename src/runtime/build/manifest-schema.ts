@@ -28,13 +28,14 @@ const backoff = z
   })
   .prefault("1s..60s")
   .meta({
-    description: "Wait before the second and before the last try; it doubles in between, with jitter. 10ms to 1h.",
+    description:
+      "Wait before the second try, and the longest before a later one; it doubles in between, and each wait is shortened by up to half at random. 10ms to 1h.",
     pattern: String.raw`^\d+(\.\d+)?(ms|s|m|h|d)\.\.\d+(\.\d+)?(ms|s|m|h|d)$`,
   });
 
 export const keySchema = z
   .string({ error: 'must be the name of a wildcard, a path such as "data.id" or "topic"' })
-  .max(200)
+  .max(200, { error: "must be at most 200 characters long" })
   .prefault("topic")
   .meta({
     description:
@@ -119,12 +120,17 @@ const retrySchema = z
   .strictObject({
     attempts: z
       .int()
-      .min(1)
-      .max(100)
+      .min(1, { error: "must be at least 1, which is the first try alone" })
+      .max(100, { error: "must be at most 100; what fails so often waits better in the dead letters" })
       .prefault(5)
-      .meta({ description: "Tries in all before the message goes to the dead letters. 1 to 100." }),
+      .meta({ description: "Tries in all before the message goes to the dead letters; with 1 it is never tried again. 1 to 100." }),
     backoff,
-    maxAge: quantity(DURATION, "1h", { min: "1s", max: "30d" }, "A try that begins when the message is older than this is the last one."),
+    maxAge: quantity(
+      DURATION,
+      "1h",
+      { min: "1s", max: "30d", instead: 'for a single try write "attempts: 1"' },
+      "A try that begins when the message is older than this is the last one; the first always comes. Does not count for ticks of schedules.",
+    ),
   })
   .prefault({})
   .meta({

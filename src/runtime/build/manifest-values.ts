@@ -28,12 +28,21 @@ export const SIZE: Quantity = {
 };
 
 /** What is wrong with `input` as a quantity, with the nearest thing that would be right. */
-function quantityProblem(kind: Quantity, input: unknown): string {
-  const unit = kind.example.replace(/^\d+/, "");
-  if (typeof input === "number") return `${input} has no unit; try "${Math.abs(input)}${unit}"`;
+function quantityProblem(kind: Quantity, input: unknown, bounds: Bounds): string {
+  if (typeof input === "number") return unitMissing(kind, input, bounds);
   if (typeof input !== "string") return `must be a number with a unit (${kind.units}), such as "${kind.example}"`;
   const near = [...kind.units.split(", "), "sec", "secs", "min", "mins"].map((candidate) => repaired(kind, input, candidate)).find(Boolean);
   return `"${input}" is not a number with a unit (${kind.units}); try "${near ?? kind.example}"`;
+}
+
+/** With the first unit that makes it one that is allowed, from the usual one on. */
+function unitMissing(kind: Quantity, input: number, bounds: Bounds): string {
+  const usual = kind.example.replace(/^\d+/, "");
+  const units = kind.units.split(", ");
+  const near = [...units.slice(units.indexOf(usual)), ...units]
+    .map((unit) => `${input}${unit}`)
+    .find((text) => isWithin(kind, text, bounds));
+  return near === undefined ? outOfBounds(String(input), bounds) : `${input} has no unit; try "${near}"`;
 }
 
 /** `50 ms`, `64mb`, `5 Sec` → the same in the form that is understood, when `unit` is the one that was meant. */
@@ -50,22 +59,30 @@ function repaired(kind: Quantity, input: string, unit: string): string | undefin
 export interface Bounds {
   readonly min: string;
   readonly max: string;
+  /** What to do instead of going beyond them. */
+  readonly instead?: string;
+}
+
+function outOfBounds(text: string, { min, max, instead }: Bounds): string {
+  return `${text} is out of bounds: ${min} to ${max} are allowed${instead === undefined ? "" : `; ${instead}`}`;
+}
+
+function isWithin(kind: Quantity, text: string, bounds: Bounds): boolean {
+  const amount = kind.parse(text);
+  return amount !== undefined && amount >= (kind.parse(bounds.min) ?? 0) && amount <= (kind.parse(bounds.max) ?? Infinity);
 }
 
 export function readQuantity(kind: Quantity, text: string, bounds: Bounds): { amount: number } | { problem: string } {
   const amount = kind.parse(text);
-  if (amount === undefined || text !== text.trim()) return { problem: quantityProblem(kind, text) };
-  const min = kind.parse(bounds.min) ?? 0;
-  const max = kind.parse(bounds.max) ?? Number.MAX_SAFE_INTEGER;
-  if (amount < min || amount > max) return { problem: `"${text}" is out of bounds: ${bounds.min} to ${bounds.max} are allowed` };
-  return { amount };
+  if (amount === undefined || text !== text.trim()) return { problem: quantityProblem(kind, text, bounds) };
+  return isWithin(kind, text, bounds) ? { amount } : { problem: outOfBounds(`"${text}"`, bounds) };
 }
 
 type QuantitySchema = z.ZodPrefault<z.ZodPipe<z.ZodString, z.ZodTransform<number, string>>>;
 
 export function quantity(kind: Quantity, preset: string, bounds: Bounds, description: string): QuantitySchema {
   return z
-    .string({ error: (issue) => quantityProblem(kind, issue.input) })
+    .string({ error: (issue) => quantityProblem(kind, issue.input, bounds) })
     .transform((text, ctx): number => {
       const read = readQuantity(kind, text, bounds);
       if ("amount" in read) return read.amount;

@@ -137,6 +137,21 @@ env: {HIGH: "80", EMPTY: ""}
     ]);
   });
 
+  it.each([
+    ["filters that are partly the same", "triggers:\n  - mqtt: a/+x\n  - mqtt: +y/b\n"],
+    ["the narrower filter first", "triggers:\n  - mqtt: a/+x/temp\n  - mqtt: a/#\n"],
+    ["a durable filter in one that is not", "triggers:\n  - {mqtt: a/#, durable: false}\n  - mqtt: a/alarm\n"],
+    ["the narrower event first", "triggers:\n  - event: com.a\n  - event: com.*\n"],
+    ["states of other keys", "triggers:\n  - state: a/*\n  - state: b/*\n"],
+    ["a day that comes every four years", "triggers:\n  - schedule: 0 0 29 2 *\n"],
+    ["a day that is made up for by a weekday", "triggers:\n  - schedule: 0 0 31 2 MON\n"],
+    ["a single try, whatever else is said", "triggers:\n  - mqtt: a\nretry: {attempts: 1, backoff: 1h..1h, maxAge: 1s}\n"],
+    ["ticks that are not too old for a second try", "triggers:\n  - schedule: every 1d\nretry: {backoff: 1h..1h, maxAge: 1s}\n"],
+    ["a hundred tries", "triggers:\n  - mqtt: a\nretry: {attempts: 100, backoff: 10ms..10ms, maxAge: 30d}\n"],
+  ])("takes %s", (_what, text) => {
+    expect(mistakesOf(`name: a\napi: 1\n${text}`)).toEqual([]);
+  });
+
   it('takes "topic" for the default key', () => {
     expect(parseManifest(`${MINIMAL}key: topic`, FILE)).not.toHaveProperty("key");
   });
@@ -177,6 +192,17 @@ env: {HIGH: "80", EMPTY: ""}
     ["triggers:\n  - mqtt: $SYS/#", 'topics that start with "$" belong to the broker'],
     ["triggers:\n  - mqtt: a/+x/+x", 'two wildcards are named "x"'],
     ["triggers:\n  - mqtt: a/+x\n  - mqtt: b\n  - mqtt: a/+y", '4: triggers[2].mqtt: "a/+y" is the same filter as triggers[0].mqtt'],
+    [
+      "triggers:\n  - mqtt: a/#\n  - mqtt: a/+x/temp",
+      '3: triggers[1].mqtt: "a/+x/temp" never counts: triggers[0].mqtt, "a/#", matches all of it first; put this one before it, or leave it out',
+    ],
+    [
+      "triggers:\n  - mqtt: +a/b\n  - mqtt: x\n  - {mqtt: c/b, durable: false}",
+      'triggers[2].mqtt: "c/b" never counts: triggers[0].mqtt, "+a/b"',
+    ],
+    ["triggers:\n  - {mqtt: a/#, durable: false}\n  - {mqtt: a/b, durable: false}", 'triggers[1].mqtt: "a/b" never counts'],
+    ["triggers:\n  - event: com.*\n  - event: com.a.*", '3: triggers[1].event: "com.a.*" never counts: triggers[0].event, "com.*",'],
+    ["triggers:\n  - state: a*/n*\n  - state: ab/name", '3: triggers[1].state: "ab/name" never counts: triggers[0].state, "a*/n*",'],
     ["triggers:\n  - http: /a", '"/a" does not begin with a method; try "POST /a"'],
     ["triggers:\n  - http: PSOT /a", '"PSOT /a" does not begin with a method; did you mean "POST"?'],
     ["triggers:\n  - http: POST a", '"POST a" is not a method, a space and a path; try "POST /a"'],
@@ -202,7 +228,11 @@ env: {HIGH: "80", EMPTY: ""}
     ["triggers:\n  - schedule: every 10 s", 'triggers[0].schedule: "every 10 s" is not "every" and a duration; try "every 10s"'],
     ["triggers:\n  - schedule: every 5 minutes", 'try "every 5m"'],
     ["triggers:\n  - schedule: every 1ms", '"every 1ms" is out of bounds: 100ms to 366d are allowed'],
-    ["triggers:\n  - schedule: 0 0 30 2 *", '2: triggers[0].schedule: "0 0 30 2 *" never fires: no month that it names has such a day'],
+    [
+      "triggers:\n  - schedule: 0 0 30 2 *",
+      '2: triggers[0].schedule: "0 0 30 2 *" never fires: no month that it names has such a day; "L" is the last day of each',
+    ],
+    ["triggers:\n  - schedule: 0 0 31 2,4,6 *", '"0 0 31 2,4,6 *" never fires'],
     ["triggers:\n  - schedule: '* * * * * *'", "cron has five fields (minute, hour, day of the month, month, day of the week), this has 6"],
     ["triggers:\n  - schedule: 61 * * * *", '"61 * * * *" is not cron: Invalid value for minute: 61'],
     [
@@ -223,14 +253,21 @@ env: {HIGH: "80", EMPTY: ""}
     ["triggers:\n  - {schedule: every 1h, name: A}", "triggers[0].name: must be lower-case letters, digits and dashes"],
     ["triggers:\n  - mqt: a", 'triggers[0].mqt: is not a key of a manifest; did you mean "mqtt"?'],
     ["key: devise", 'key: trigger "sensors/+site/+device/temp" has no wildcard "+devise"; did you mean "device"?'],
-    ["key: header.id", 'key: "header.id" is no path into the payload; such a path begins with "data."'],
-    ["key: data..id", "key: "],
+    [
+      "key: header.id",
+      'key: "header.id" is no path into the payload; it is "data." and names with single dots between them, try "data.header.id"',
+    ],
+    ["key: data..id", 'key: "data..id" is no path into the payload; it is "data." and names with single dots between them, try "data.id"'],
+    ["key: data.", 'key: "data." is no path into the payload; it is "data." and names with single dots between them'],
+    ["key: 'data.a b'", 'key: "data.a b" is no path into the payload; it is "data." and names'],
+    [`key: data.${"x".repeat(200)}`, "key: must be at most 200 characters long"],
     ["triggers:\n  - mqtt: a/+topic\nkey: topic", 'give the wildcard "+topic" another name'],
     ["concurrency: 0", "concurrency: must be at least 1"],
     ["concurrency: 65", "concurrency: must be at most 64"],
     ["warm: 2", "warm: must not be above concurrency, which is 1"],
     ["warm: -1", "warm: must be at least 0"],
-    ["idle: 10", 'idle: 10 has no unit; try "10ms"'],
+    ["idle: 10", 'idle: 10 has no unit; try "10s"'],
+    ["idle: 0", "idle: 0 is out of bounds: 1s to 1d are allowed"],
     ["idle: 100ms", 'idle: "100ms" is out of bounds: 1s to 1d are allowed'],
     ["concurrency: 1.5", "concurrency: must be a whole number, not 1.5"],
     ["limits:", "limits: must be a group of keys, not nothing"],
@@ -243,6 +280,7 @@ env: {HIGH: "80", EMPTY: ""}
     ["limits: {memory: 64mb}", 'limits.memory: "64mb" is not a number with a unit (B, KB, MB, GB); try "64MB"'],
     ["limits: {memory: true}", 'limits.memory: must be a number with a unit (B, KB, MB, GB), such as "32MB"'],
     ["limits: {outptu: 1MB}", 'limits.outptu: is not a key of a manifest; did you mean "output"?'],
+    ["limits: {state: 17GB}", 'limits.state: "17GB" is out of bounds: 1KB to 16GB are allowed'],
     ["limits: {state: 32KB}", "limits.state: must not be below limits.stateValue"],
     ["limits: {stateVal: 32KB}", 'limits.stateVal: is not a key of a manifest; did you mean "stateValue"?'],
     ["triggers:\n  - mqtt: a\n    durable: yes", "3: triggers[0].durable: must be true or false"],
@@ -256,9 +294,23 @@ env: {HIGH: "80", EMPTY: ""}
       'idempotency.key: "id" is neither a path such as "data.id" nor a user property such as "property:message-id"; try "data.id"',
     ],
     ["idempotency: {key: data}", 'idempotency.key: "data" is neither a path'],
-    ["idempotency: {key: data.id, window: 10}", 'idempotency.window: 10 has no unit; try "10ms"'],
+    ["idempotency: {key: data.id, window: 10}", 'idempotency.window: 10 has no unit; try "10s"'],
     ["idempotency: {key: data.id, windw: 10m}", 'idempotency.windw: is not a key of a manifest; did you mean "window"?'],
     ["idempotency: {key: data.id, entries: 0}", "idempotency.entries: must be at least 1"],
+    ["retry: {attempts: 0}", "retry.attempts: must be at least 1, which is the first try alone"],
+    ["retry: {attempts: 101}", "retry.attempts: must be at most 100; what fails so often waits better in the dead letters"],
+    ["retry: {maxAge: 0}", 'retry.maxAge: 0 is out of bounds: 1s to 30d are allowed; for a single try write "attempts: 1"'],
+    ["retry: {maxAge: 0s}", 'retry.maxAge: "0s" is out of bounds: 1s to 30d are allowed; for a single try write "attempts: 1"'],
+    ["retry: {maxAge: 60}", 'retry.maxAge: 60 has no unit; try "60s"'],
+    ["retry: {maxAge: 31d}", 'retry.maxAge: "31d" is out of bounds'],
+    ["retry: {backoff: 0s..1s}", 'retry.backoff: "0s" is out of bounds: 10ms to 1h are allowed'],
+    ["retry: {backoff: 0}", 'retry.backoff: must be two durations, such as "1s..60s"'],
+    ["retry: {backoff: 1s..2h}", 'retry.backoff: "2h" is out of bounds'],
+    [
+      "retry: {backoff: 10s..60s, maxAge: 4s}",
+      "retry.maxAge: is over before the second of 5 tries, which backoff lets wait for up to 10s, so there is no third; raise maxAge, " +
+        'begin backoff lower, or write "attempts: 2"',
+    ],
     ["retry: {backoff: 60s..1s}", 'retry.backoff: "60s..1s" starts above its end; try "1s..60s"'],
     ["retry: {backoff: 1s}", 'retry.backoff: "1s" is not two durations; try "1s..60s"'],
     ["retry: {backoff: 1s..2s..3s}", "is not two durations"],
@@ -268,6 +320,13 @@ env: {HIGH: "80", EMPTY: ""}
     ["permissions: {emit: ['a*b']}", 'permissions.emit[0]: must be an event type, with at most one "*", at its end'],
     ["permissions: {http: ['*']}", 'permissions.http[0]: "*" would allow any host; name the hosts, such as "api.example.com"'],
     ["permissions: {http: [a.example.com, https://b.example.com/path]}", 'paths cannot be chosen, try "https://b.example.com"'],
+    ["permissions: {http: ['https://']}", '"https://" is not a host such as "api.example.com"'],
+    ["permissions: {http: ['ftp://a.example.com']}", 'has the scheme "ftp"; https and http are possible'],
+    ["permissions: {http: ['*.com']}", "allows too much; a wildcard stands before a name with a dot"],
+    ["permissions: {http: ['a.*.com']}", '"a.*.com" is not a host such as'],
+    ["permissions: {http: ['user:pw@a.example.com']}", "is not a host such as"],
+    ["permissions: {http: ['a.example.com:99999']}", "is not a host that a URL can name"],
+    ["permissions: {http: ['0.0.0.0']}", "is the address of nobody in particular"],
     ["permissions: {http: [80]}", "permissions.http[0]: must be a host such as"],
     ["permissions: {http: example.com}", "permissions.http: must be a list"],
     ["permissions: {secrets: [api-key]}", "permissions.secrets[0]: must be the name of a secret: letters, digits and underscores"],

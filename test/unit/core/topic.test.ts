@@ -1,6 +1,14 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { parseTopicFilter, TOPIC_BYTES_MAX, TOPIC_LEVELS_MAX, topicParams, topicProblem, TopicTrie } from "../../../src/core/topic.ts";
+import {
+  coversFilter,
+  parseTopicFilter,
+  TOPIC_BYTES_MAX,
+  TOPIC_LEVELS_MAX,
+  topicParams,
+  topicProblem,
+  TopicTrie,
+} from "../../../src/core/topic.ts";
 
 /** MQTT 5, 4.7, word for word and slow. */
 function matches(filter: string, topic: string): boolean {
@@ -121,3 +129,32 @@ describe("topic filters", () => {
     expect(topicProblem(topic)).toBeUndefined();
   });
 });
+
+describe("a filter", () => {
+  const texts = ["a", "b", "c", ""];
+  /** "c" stands in no filter, so it shows what only a wildcard matches. */
+  const all = [1, 2, 3, 4].flatMap((count) => product(Array.from({ length: count }, () => texts)).map((each) => each.join("/")));
+  const filter = fc
+    .tuple(fc.array(fc.constantFrom("a", "b", "+", "+x", ""), { minLength: 1, maxLength: 3 }), fc.boolean())
+    .map(([some, rest]) => [...some.map((text, index) => (text === "+x" ? `+x${index}` : text)), ...(rest ? ["#"] : [])].join("/"))
+    .filter((text) => text !== "");
+
+  it("covers another when it matches every topic that the other matches", () => {
+    fc.assert(
+      fc.property(filter, filter, (one, other) => {
+        const [its, others] = [parseTopicFilter(one), parseTopicFilter(other)];
+        const isCovered = all.every((topic) => !matches(others.mqtt, topic) || matches(its.mqtt, topic));
+        expect(coversFilter(its, others)).toBe(isCovered);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+
+  it("that is # covers all", () => {
+    for (const text of ["a", "+/b", "a/#", "#"]) expect(coversFilter(parseTopicFilter("#"), parseTopicFilter(text))).toBe(true);
+  });
+});
+
+function product(lists: readonly (readonly string[])[]): string[][] {
+  return lists.reduce<string[][]>((before, list) => before.flatMap((some) => list.map((each) => [...some, each])), [[]]);
+}
