@@ -84,7 +84,7 @@ export class StoredSessions extends AsyncLevelPersistence {
 
   async #countQueues(): Promise<void> {
     await this.#each({ gte: "outgoing:", lt: "outgoing;" }, (key, value) => this.bounds.load(key, value));
-    for (const client of this.bounds.clients()) this.#queued.mark(client);
+    for (const client of this.bounds.clients) this.#queued.mark(client);
     await this.#each({ gte: "outgoing-id:", lt: "outgoing-id;" }, (key, value) => {
       const client = clientOf(key);
       this.#queued.mark(client);

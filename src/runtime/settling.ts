@@ -4,6 +4,7 @@ import type { Permissions } from "../core/manifest.ts";
 import { pressureOf } from "../core/outbox-lanes.ts";
 import type { OutboxRule } from "../core/outbox-rules.ts";
 import { collect, collectTogether, deadLetter, type Draft, type DraftOwner, emptyDraft, isEmpty } from "./draft.ts";
+import { bytesOf, outOf } from "./draft-bytes.ts";
 import { type GuestError, type GuestLog, type ItemResult, placeOf } from "./effects.ts";
 import { addFailure } from "./failures.ts";
 import type { FunctionLog } from "./function-log.ts";
@@ -378,23 +379,6 @@ export class Settling implements DraftOwner {
 
 function markOf({ events, derived }: Draft): DraftMark {
   return { events: events.length, derived: derived.length };
-}
-
-/** Of what is likely to be large. */
-function bytesOf({ publishes, derived, state }: Draft): number {
-  let bytes = 0;
-  for (const record of publishes) bytes += record.length;
-  for (const { record } of derived) bytes += record.length;
-  for (const { value } of state) bytes += value?.length ?? 0;
-  return bytes;
-}
-
-/** Of what leaves the function. */
-function outOf({ publishes, events }: Draft): number {
-  let bytes = 0;
-  for (const record of publishes) bytes += record.length;
-  for (const { data } of events) bytes += Buffer.byteLength(data);
-  return bytes;
 }
 
 function sourceOf(name: string): Buffer {

@@ -81,11 +81,6 @@ export class QueueBounds {
     if (isForeign) this.#foreign.set(`${number} ${client}`, key);
   }
 
-  /** Those with a queue. */
-  clients(): Iterable<string> {
-    return this.#queues.keys();
-  }
-
   /** What has to go because there is more than there may be, as after a start with lower bounds. */
   trim(): readonly SessionWrite[] {
     const removed: SessionWrite[] = [];
