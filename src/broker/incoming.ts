@@ -274,10 +274,7 @@ class Incoming {
     if (isNew) return this.#refuseConnect(error);
     if (client.version !== 5) return void client.emit("error", error);
     Reflect.get(client, "broker").emit("clientError", client, error);
-    const disconnect = (): void => client.disconnect({ reasonCode: error.reasonCode, properties: { reasonString: error.message } });
-    // Between CONNACK and the end of its handshake the engine would close the connection without a word.
-    if (client.connected) disconnect();
-    else client.once("connected", disconnect);
+    client.disconnect({ reasonCode: error.reasonCode, properties: { reasonString: error.message } });
   }
 
   #refuseConnect(error: ProtocolError): void {
