@@ -41,8 +41,9 @@ describe("a state value", () => {
       }),
       { numRuns: 2_000 },
     );
-    const json = fc.jsonValue({ maxDepth: 3 }).map((value) => JSON.stringify(value).replaceAll("-0", "0"));
-    fc.assert(fc.property(json, (wanted) => encodeValue(JSON.parse(wanted)) === wanted));
+    // As JSON.parse makes them: without -0, and names that are numbers first.
+    const plain = fc.jsonValue({ maxDepth: 3 }).map((value): unknown => JSON.parse(JSON.stringify(value).replaceAll("-0", "0")));
+    fc.assert(fc.property(plain, (value) => encodeValue(value) === JSON.stringify(value)));
   });
 
   it("is read by others who know CBOR as it is read here", () => {
